@@ -1,0 +1,66 @@
+# `make` lists the words. Everything is installed into .venv; nothing else of the machine is changed, but for Debian
+# packages that `make test` needs, and those only when it runs as root.
+
+PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
+	command -v $$name >/dev/null && $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' && echo $$name && break; done)
+BIN := .venv/bin
+HOST ?= 127.0.0.1
+PORT ?= 8000
+
+.DEFAULT_GOAL := help
+.PHONY: help up test lint format generate bench clean
+
+help: ## list these words
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+up: .venv/installed-local ## run the example chat on this machine: Redis shards, Sentinels, two gateways, a worker
+	@$(BIN)/python examples/chat/manage.py migrate --verbosity 0
+	@$(BIN)/python examples/chat/manage.py demo_data
+	@exec $(BIN)/realtime-gateway up examples/chat/gateway.yaml --host $(HOST) --port $(PORT)
+
+test: .venv/installed-dev ## everything that this machine can test; what is missing is skipped by name
+	@tests/install_debian_packages.sh
+	@$(MAKE) --no-print-directory lint
+	$(BIN)/pytest
+
+lint: .venv/installed-dev ## style, types, import rules, generated files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m realtime_gateway.resource --check manifests/crd.yaml
+
+format: .venv/installed-dev ## let ruff format and fix what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+generate: .venv/installed-dev ## write the files that are generated from code
+	$(BIN)/python -m realtime_gateway.resource --write manifests/crd.yaml
+
+bench: .venv/installed-dev ## compare with stock Daphne and channels_redis in one run; prints ratios
+	$(BIN)/python -m tests.benchmarks
+
+clean: ## remove the virtual environment and what tools left
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .realtime-gateway tests/artefacts
+
+.venv/created:
+	@test -n "$(PYTHON)" || { echo "RealtimeGateway needs Python 3.11 or newer, and none is on PATH." \
+		"Install it (Debian, Ubuntu: apt-get install python3 python3-venv) and run make again."; exit 1; }
+	@echo "Creating .venv with $(PYTHON)"
+	@$(PYTHON) -m venv .venv || { \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo "venv is missing: installing the Debian package python3-venv"; \
+			apt-get update -qq && apt-get install -y -qq python3-venv && $(PYTHON) -m venv --clear .venv; \
+		else echo "Python's venv module is missing. Install it (sudo apt-get install python3-venv) and run make again."; \
+			exit 1; fi; }
+	@touch $@
+
+.venv/installed-local: .venv/created pyproject.toml
+	@echo "Installing the gateway and what \`realtime-gateway up\` needs into .venv"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[local]'
+	@touch $@
+
+.venv/installed-dev: .venv/created pyproject.toml
+	@echo "Installing the gateway and the development tools into .venv"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ .venv/installed-local
