@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import configparser
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -122,6 +123,14 @@ def test_no_module_is_a_drawer_for_odds_and_ends() -> None:
 def test_modules_stay_small_enough_to_read() -> None:
     lines = {module: len(path.read_text().splitlines()) for module, path in MODULES.items()}
     assert not {module: count for module, count in lines.items() if count > 400}
+
+
+def test_the_documented_ladder_is_the_enforced_one() -> None:
+    contracts = configparser.ConfigParser()
+    contracts.read(ROOT / ".importlinter")
+    ladder = contracts["importlinter:contract:gateway"]["layers"].strip().splitlines()
+    documented = (ROOT / "docs" / "architecture.md").read_text()
+    assert "\n".join(f"    {line}" for line in ladder) in documented
 
 
 def test_no_tracked_text_names_a_machine() -> None:
