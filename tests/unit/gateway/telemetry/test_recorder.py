@@ -1,0 +1,32 @@
+import pytest
+
+from realtime_gateway.telemetry import recorder
+
+
+@pytest.fixture
+def families(monkeypatch):
+    """Declarations of a test end with it."""
+    monkeypatch.setattr(recorder, "FAMILIES", {})
+    monkeypatch.setattr(recorder, "_OBSERVERS", [])
+    return recorder.FAMILIES
+
+
+def test_a_counter_adds_up_by_label(families):
+    drops = recorder.counter("drops", "Messages dropped.", "reason")
+    drops.add(label_value="full")
+    drops.add(2, "full")
+    drops.add(label_value="expired")
+    assert drops.values == {"full": 3, "expired": 1}
+
+
+def test_a_gauge_may_be_looked_up_just_before_it_is_read(families):
+    size = recorder.gauge("size", "How many.")
+    recorder.before_reading(lambda: size.set(7))
+    assert recorder.read() == (size,)
+    assert size.values == {"": 7}
+
+
+def test_declaring_a_name_twice_is_an_error(families):
+    recorder.counter("drops", "Messages dropped.")
+    with pytest.raises(ValueError, match="drops is declared twice"):
+        recorder.gauge("drops", "Again.")
