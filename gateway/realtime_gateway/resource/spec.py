@@ -1,0 +1,397 @@
+"""The spec of a RealtimeGateway, and the one place of its defaults (those that only a cluster reads are in `cluster`).
+
+Everything that reads a resource, in a pod, on a laptop or in the operator, gets these frozen objects. In a resource the
+names are in camelCase, and a size in bytes is a Kubernetes quantity without its unit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from realtime_gateway.resource.cluster import (
+    DNS_LABEL,
+    IMAGE,
+    OBJECT_NAME,
+    HttpRoute,
+    Ingress,
+    NetworkPolicy,
+    PodTemplate,
+    Resources,
+    SecretKey,
+    Service,
+    Storage,
+)
+from realtime_gateway.resource.fields import GIB, LINE, MIB, Items, Number, Size, Text, section, setting
+
+COUNT = Number(0, 1000)
+SECONDS = Number(0, 86_400)
+LONG_SECONDS = Number(0, 30 * 86_400)
+MESSAGES = Number(1, 1_000_000)
+URL = Text("a URL such as https://id.example.com/keys", r"^https?://\S+$", max_length=2048)
+REDIS_URL = Text("a URL such as redis://redis-0.example.com:6379/0", r"^(redis|rediss|unix)://\S+$", max_length=2048)
+SERVER = Text("a host name or an address", r"^\S+$")
+PORT = Number(1, 65_535)
+ORIGIN = Text("an origin such as https://chat.example.com, a host such as .example.com, or *", r"^\S+$")
+NETWORK = Text("an address or a network such as 10.0.0.0/8", r"^[0-9a-fA-F.:]+(/[0-9]{1,3})?$", max_length=64)
+CHANNEL = Text("a channel name: letters, digits, dashes, dots, underscores", r"^[a-zA-Z0-9\-_.]+$", max_length=99)
+MODULE = Text("a Python module such as chat.settings", r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")
+APPLICATION = Text(
+    "module:attribute, such as chat.asgi:application",
+    r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$",
+)
+
+
+@dataclass(frozen=True)
+class Autoscaling:
+    """Gateway pods by connections."""
+
+    max_replicas: int = setting("At most this many pods.", rule=Number(1, 1000))
+    min_replicas: int = setting("At least this many pods.", default=1, rule=Number(1, 1000))
+    connections_per_pod: int = setting(
+        "How many connections a pod should hold; more of them mean more pods.", default=5_000, rule=Number(1, 1_000_000)
+    )
+
+
+@dataclass(frozen=True)
+class WebSocket:
+    """Limits of one WebSocket connection and of one gateway process."""
+
+    max_connections: int = setting(
+        "Connections that one process accepts; 0 means no limit.", default=10_000, rule=Number(0, 1_000_000)
+    )
+    max_connections_per_ip: int = setting(
+        "Connections that one process accepts from one client address; 0 means no limit.",
+        default=0,
+        rule=Number(0, 1_000_000),
+        name="maxConnectionsPerIP",
+    )
+    handshake_rate_per_second: int = setting(
+        "Handshakes that one process begins per second; 0 means no limit.",
+        default=0,
+        rule=Number(0, 100_000),
+        name="handshakeRate",
+    )
+    max_message_size_bytes: int = setting(
+        "The largest message that a client may send; a larger one ends its connection with 1009.",
+        default=MIB,
+        rule=Size(1, GIB),
+    )
+    ping_interval_seconds: int = setting(
+        "Seconds without traffic after which a client is pinged; 0 turns pings off.", default=20, rule=SECONDS
+    )
+    ping_timeout_seconds: int = setting(
+        "Seconds within which a client must answer a ping, or be closed; 0 means it need not.", default=30, rule=SECONDS
+    )
+    send_queue_size_bytes: int = setting(
+        "Bytes that may wait for a slow client before it is closed with 1013.", default=MIB, rule=Size(1024, GIB)
+    )
+    compression: bool = setting("Whether permessage-deflate is offered to clients.", default=False)
+    max_age_seconds: int = setting(
+        "Seconds after which a connection is closed with 1012, so that load spreads again; 0 means never.",
+        default=0,
+        rule=LONG_SECONDS,
+    )
+
+
+@dataclass(frozen=True)
+class RateLimit:
+    """A rate with a burst."""
+
+    per_second: int = setting("How many per second, over time.", rule=Number(1, 1_000_000))
+    burst: int = setting("How many at once; 0 means as many as per second.", default=0, rule=Number(0, 1_000_000))
+
+
+@dataclass(frozen=True)
+class RateLimits:
+    """Rates per user, over all pods."""
+
+    messages: RateLimit | None = setting("Messages of one user; left out, there is no limit.", default=None)
+    connections: RateLimit | None = setting("New connections of one user; left out, there is no limit.", default=None)
+
+
+@dataclass(frozen=True)
+class Security:
+    """Who may connect from where."""
+
+    allowed_origins: tuple[str, ...] = setting(
+        "Origins whose pages may open a WebSocket; none listed leaves it to the application.",
+        default=(),
+        rule=Items(64, each=ORIGIN, unique=True),
+    )
+    trusted_proxies: tuple[str, ...] = setting(
+        "Networks whose X-Forwarded-For and PROXY protocol are believed.",
+        default=(),
+        rule=Items(64, each=NETWORK, unique=True),
+    )
+    rate_limits: RateLimits | None = setting("Limits per user; left out, there are none.", default=None)
+
+
+@dataclass(frozen=True)
+class Jwt:
+    """How tokens are checked; exactly one of jwksUrl and secretRef."""
+
+    jwks_url: str | None = setting("Where the issuer publishes its keys.", default=None, rule=URL)
+    secret_ref: SecretKey | None = setting("A Secret that holds a shared key.", default=None)
+    issuer: str | None = setting("The issuer that a token must name.", default=None, rule=LINE)
+    audience: str | None = setting("The audience that a token must name.", default=None, rule=LINE)
+
+
+@dataclass(frozen=True)
+class Auth:
+    """Who a client is; acts through gateway_application."""
+
+    stack: Literal["session", "jwt", "drfToken", "simpleJwt", "query", "none"] = setting(
+        "How clients authenticate.", default="session"
+    )
+    jwt: Jwt | None = setting("For the stack jwt.", default=None)
+    revalidation_period_seconds: int = setting(
+        "Seconds between two looks at whether connected users may still be connected; 0 means never.",
+        default=300,
+        rule=SECONDS,
+    )
+
+
+@dataclass(frozen=True)
+class Tls:
+    """Encrypted connections between the gateway and Redis."""
+
+    secret_name: str = setting("The Secret with tls.crt, tls.key and ca.crt.", rule=OBJECT_NAME)
+
+
+@dataclass(frozen=True)
+class ManagedRedis:
+    """Redis shards that are run for this gateway."""
+
+    shards: int = setting("How many shards share the groups and channels.", default=1, rule=Number(1, 64))
+    replicas: int = setting(
+        "Replicas of each shard's primary; with fewer than 2, a failover leaves the shard without one.",
+        default=2,
+        rule=Number(0, 5),
+    )
+    sentinels: int = setting("Sentinels that decide on failovers: odd, at least 3.", default=3, rule=Number(3, 9))
+    image: str = setting("The image of Redis and Sentinel.", default="docker.io/library/redis:7.2", rule=IMAGE)
+    max_memory_bytes: int = setting(
+        "Memory that the data of one Redis server may take.", default=256 * MIB, rule=Size(MIB, 1024 * GIB)
+    )
+    max_memory_policy: Literal["noeviction", "volatile-ttl", "volatile-lru", "volatile-lfu", "volatile-random"] = (
+        setting("What a full server does; noeviction refuses writes and so loses nothing unsaid.", default="noeviction")
+    )
+    storage: Storage | None = setting(
+        "A volume per server and an append-only file; left out, data lives in memory only.", default=None
+    )
+    resources: Resources | None = setting("Requests and limits of a Redis container.", default=None)
+    tls: Tls | None = setting("Encryption; left out, connections are plain.", default=None)
+    pod_template: PodTemplate | None = setting("What is added to the Redis and Sentinel pods.", default=None)
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where one Sentinel listens."""
+
+    host: str = setting("Host name or address.", rule=SERVER)
+    port: int = setting("Port.", default=26_379, rule=PORT)
+
+
+@dataclass(frozen=True)
+class ExternalHost:
+    """One shard that someone else runs; exactly one of url, host and sentinels."""
+
+    name: str = setting("The shard's name, which decides what it owns; an address may change, it may not.", rule=LINE)
+    weight: int = setting("Its share of the keys, relative to the other shards.", default=1, rule=Number(1, 1000))
+    url: str | None = setting("Where it is, as a Redis URL.", default=None, rule=REDIS_URL)
+    host: str | None = setting("Where it is, as a host name or an address.", default=None, rule=SERVER)
+    port: int = setting("Its port, with host.", default=6_379, rule=PORT)
+    sentinels: tuple[Endpoint, ...] = setting("The Sentinels that know where it is.", default=(), rule=Items(16))
+    master_name: str | None = setting("What those Sentinels call it.", default=None, rule=LINE)
+    db: int = setting("The database number, with host or sentinels.", default=0, rule=Number(0, 1024))
+    username: str | None = setting("The user to log in as; left out, the default user.", default=None, rule=LINE)
+    password_secret_ref: SecretKey | None = setting("A Secret with the password.", default=None)
+
+    def connection(self) -> dict[str, Any]:
+        """Return it as one dict of ``hosts`` in the words of channels_redis, without a password of passwordSecretRef.
+
+        Name and weight are left out: the host list holds them.
+        """
+        if self.url is not None:
+            place: dict[str, Any] = {"address": self.url}
+        elif self.sentinels:
+            sentinels = [[sentinel.host, sentinel.port] for sentinel in self.sentinels]
+            place = {"sentinels": sentinels, "master_name": self.master_name, "db": self.db}
+        else:
+            place = {"host": self.host, "port": self.port, "db": self.db}
+        return place if self.username is None else {**place, "username": self.username}
+
+
+@dataclass(frozen=True)
+class ExternalRedis:
+    """Redis shards that someone else runs."""
+
+    hosts: tuple[ExternalHost, ...] = setting("The shards.", rule=Items(64, at_least=1, key="name"))
+
+
+@dataclass(frozen=True)
+class Redis:
+    """Where messages live; exactly one of managed and external."""
+
+    managed: ManagedRedis | None = setting("Shards that are run for this gateway.", default=None)
+    external: ExternalRedis | None = setting("Shards that someone else runs.", default=None)
+
+
+@dataclass(frozen=True)
+class History:
+    """What each group's stream keeps for readers that were away."""
+
+    seconds: int = setting("How long an outage may last without a message lost.", default=60, rule=Number(1, 3_600))
+    messages: int = setting("How many messages of one group are kept at most.", default=10_000, rule=MESSAGES)
+
+
+@dataclass(frozen=True)
+class ChannelCapacity:
+    """The capacity of channels whose names match."""
+
+    pattern: str = setting("A glob over channel names, such as http.response!*.", rule=LINE)
+    capacity: int = setting("How many messages may wait unread in each.", rule=MESSAGES)
+
+
+@dataclass(frozen=True)
+class ChannelLayer:
+    """Options of the channel layer, as in CONFIG of CHANNEL_LAYERS, whose values win over these."""
+
+    prefix: str = setting("What every key and channel in Redis begins with.", default="asgi", rule=LINE)
+    expiry_seconds: int = setting(
+        "How long a message may wait unread before it is dropped.", default=60, rule=Number(1, 86_400)
+    )
+    group_expiry_seconds: int = setting(
+        "How long a normal channel stays in a group without being added again.",
+        default=86_400,
+        rule=Number(1, 30 * 86_400),
+    )
+    capacity: int = setting("How many messages may wait unread in one channel.", default=100, rule=MESSAGES)
+    channel_capacity: tuple[ChannelCapacity, ...] = setting(
+        "Capacities by name; the first pattern that matches decides.", default=(), rule=Items(64)
+    )
+    history: History = section("What each group's stream keeps for readers that were away.", History)
+    serializer: Literal["msgpack", "json"] = setting("How messages are encoded.", default="msgpack")
+    encryption_keys_secret_ref: SecretKey | None = setting(
+        "A Secret with the keys that encrypt messages, one per line, the newest first; left out, they are not.",
+        default=None,
+    )
+
+
+@dataclass(frozen=True)
+class WorkerAutoscaling:
+    """Workers by the age of what waits for them."""
+
+    max_replicas: int = setting("At most this many processes.", rule=Number(1, 1000))
+    min_replicas: int = setting("At least this many processes.", default=1, rule=Number(1, 1000))
+    lag_seconds: int = setting(
+        "How old the oldest waiting message may be before workers are added.", default=5, rule=Number(1, 3_600)
+    )
+
+
+@dataclass(frozen=True)
+class Worker:
+    """Processes that consume normal channels (`manage.py runworker`)."""
+
+    name: str = setting("The worker's name.", rule=DNS_LABEL)
+    channels: tuple[str, ...] = setting(
+        "The channels that it consumes.", rule=Items(64, at_least=1, each=CHANNEL, unique=True)
+    )
+    replicas: int = setting("How many processes.", default=1, rule=COUNT)
+    autoscaling: WorkerAutoscaling | None = setting("The number of processes by lag.", default=None)
+
+
+@dataclass(frozen=True)
+class Cache:
+    """A Redis of its own for Django's cache and sessions, never a shard; its URL is in CACHE_URL."""
+
+    enabled: bool = setting("Whether it is run.", default=False)
+    max_memory_bytes: int = setting(
+        "Memory that its data may take; the least recently used is evicted.",
+        default=128 * MIB,
+        rule=Size(MIB, 64 * GIB),
+    )
+
+
+@dataclass(frozen=True)
+class Drain:
+    """How a gateway process ends without cutting everyone at once."""
+
+    accept_seconds: int = setting(
+        "Seconds for which it goes on accepting after it said that it is not ready.", default=5, rule=Number(0, 300)
+    )
+    period_seconds: int = setting(
+        "Seconds over which its connections are closed with 1012.", default=30, rule=Number(0, 3_600)
+    )
+    jitter: float = setting(
+        "How far each close moves at random, as a fraction of the time between two closes.",
+        default=0.5,
+        rule=Number(0, 1),
+    )
+
+
+@dataclass(frozen=True)
+class Telemetry:
+    """Traces, metrics and dashboards."""
+
+    otlp_endpoint: str | None = setting("Where traces are sent; left out, they are not.", default=None, rule=URL)
+    sampling_ratio: float = setting("The fraction of messages that are traced.", default=0.01, rule=Number(0, 1))
+    prometheus: Literal["none", "scrape", "serviceMonitor"] = setting(
+        "How Prometheus finds the metrics: not, by annotations, or by a ServiceMonitor.", default="scrape"
+    )
+    dashboards: bool = setting("Whether Grafana's dashboards are written as ConfigMaps.", default=False)
+
+
+def _redis_by_default() -> Redis:
+    return Redis(managed=ManagedRedis())
+
+
+@dataclass(frozen=True)
+class GatewaySpec:
+    """What should run."""
+
+    application: str = setting("The ASGI application, as module:attribute.", rule=APPLICATION)
+    settings_module: str | None = setting(
+        "DJANGO_SETTINGS_MODULE; left out, the application sets it.", default=None, rule=MODULE
+    )
+    image: str | None = setting("The image of gateway and workers; left out, the example's.", default=None, rule=IMAGE)
+    replicas: int = setting("How many gateway processes.", default=3, rule=COUNT)
+    autoscaling: Autoscaling | None = setting("The number of gateway processes by connections.", default=None)
+    websocket: WebSocket = section("Limits of connections.", WebSocket)
+    security: Security = section("Who may connect from where.", Security)
+    auth: Auth = section("Who a client is.", Auth)
+    redis: Redis = section("Where messages live; left out, one managed shard.", _redis_by_default)
+    channel_layer: ChannelLayer = section("Options of the channel layer.", ChannelLayer)
+    workers: tuple[Worker, ...] = setting(
+        "Processes that consume normal channels.", default=(), rule=Items(32, key="name")
+    )
+    cache: Cache = section("A Redis for Django's cache and sessions.", Cache)
+    drain: Drain = section("How a gateway process ends.", Drain)
+    service: Service = section("The Service in front of the gateway pods.", Service)
+    ingress: Ingress | None = setting("Exposure through an Ingress; not together with httpRoute.", default=None)
+    http_route: HttpRoute | None = setting("Exposure through the Gateway API.", default=None)
+    telemetry: Telemetry = section("Traces, metrics and dashboards.", Telemetry)
+    network_policy: NetworkPolicy = section("Who may talk to the pods.", NetworkPolicy)
+    suspend: bool = setting("Whether the operator leaves everything of this resource as it is.", default=False)
+    deletion_policy: Literal["Delete", "Retain"] = setting(
+        "What becomes of volumes when the resource is deleted.", default="Delete"
+    )
+    pod_template: PodTemplate | None = setting("What is added to the gateway and worker pods.", default=None)
+
+
+@dataclass(frozen=True)
+class RealtimeGateway:
+    """A resource, read and checked.
+
+    Attributes:
+        name: its name.
+        namespace: its namespace; "default" when it names none.
+        spec: what should run.
+        ignored_locally: paths of the fields that it sets and that mean something on Kubernetes only.
+    """
+
+    name: str
+    namespace: str
+    spec: GatewaySpec
+    ignored_locally: tuple[str, ...] = ()
