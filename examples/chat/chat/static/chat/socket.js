@@ -1,0 +1,32 @@
+"use strict";
+
+// A WebSocket that comes back. `socket.send` answers false while there is no connection.
+function openSocket(path, onMessage, onState = () => {}) {
+  const url = new URL(path, location.href);
+  url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+  let current = null;
+  let failures = 0;
+
+  function connect() {
+    onState("connecting…");
+    current = new WebSocket(url);
+    current.onopen = () => { failures = 0; onState(""); };
+    current.onmessage = (event) => onMessage(JSON.parse(event.data));
+    current.onclose = (event) => {
+      // 1012: the server is restarting and another one is there already. Anything else: wait longer each time.
+      // Always a random part of the wait, so that all the pages of a server do not come back in the same instant.
+      const longest = event.code === 1012 ? 1000 : Math.min(30000, 500 * 2 ** failures++);
+      onState("reconnecting…");
+      setTimeout(connect, Math.random() * longest);
+    };
+  }
+
+  connect();
+  return {
+    send(content) {
+      if (current.readyState !== WebSocket.OPEN) return false;
+      current.send(JSON.stringify(content));
+      return true;
+    },
+  };
+}
