@@ -4,6 +4,8 @@ The contract between whoever runs processes (`up`, the operator) and the process
 ``errors``; nothing here reads the environment or starts anything.
 """
 
+from realtime_gateway.resource.parsing import parse_resource
+from realtime_gateway.resource.reading import load_resource
 from realtime_gateway.resource.spec import GatewaySpec, RealtimeGateway
 
-__all__ = ["GatewaySpec", "RealtimeGateway"]
+__all__ = ["GatewaySpec", "RealtimeGateway", "load_resource", "parse_resource"]

@@ -52,11 +52,13 @@ class Text:
         meaning: what the text must be, as the end of the sentence "expected …".
         pattern: a regular expression that Python and RE2 read alike, for the whole text.
         max_length: in characters; Kubernetes needs it to bound the cost of its checks.
+        secret: whether it may hold a password: then neither a message nor a repr shows it.
     """
 
     meaning: str = "a line of text"
     pattern: str = r"^[^\r\n]+$"
     max_length: int = 253
+    secret: bool = False
 
 
 @dataclass(frozen=True)
@@ -115,9 +117,10 @@ def setting(description: str, *, default: Any = _REQUIRED, rule: Rule | None = N
         name: its name in a resource, where camelCase of the attribute is not it.
     """
     metadata = {"description": description, "rule": rule, "name": name}
+    shown = not (isinstance(rule, Text) and rule.secret)
     if default is _REQUIRED:
-        return dataclasses.field(metadata=metadata)
-    return dataclasses.field(default=default, metadata=metadata)
+        return dataclasses.field(metadata=metadata, repr=shown)
+    return dataclasses.field(default=default, metadata=metadata, repr=shown)
 
 
 def section(description: str, make: Callable[[], Any]) -> Any:

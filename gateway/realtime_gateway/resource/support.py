@@ -1,0 +1,53 @@
+"""What works so far, and where: the one table to shrink as parts get built.
+
+A path names a field below ``spec``, without the indices of lists. A field that is set to its default is never refused
+or listed, since the API server writes the defaults into every object.
+"""
+
+from __future__ import annotations
+
+# Refused by name when a resource sets them.
+NOT_BUILT = frozenset(
+    {
+        "autoscaling",
+        "websocket.maxConnections",
+        "websocket.maxConnectionsPerIP",
+        "websocket.handshakeRate",
+        "websocket.sendQueueSize",
+        "websocket.compression",
+        "websocket.maxAgeSeconds",
+        "security.trustedProxies",
+        "security.rateLimits",
+        "auth.jwt",
+        "auth.revalidationPeriodSeconds",
+        "redis.managed.tls",
+        "redis.external.hosts.passwordSecretRef",
+        "channelLayer.encryptionKeysSecretRef",
+        "workers.autoscaling",
+        "telemetry.otlpEndpoint",
+        "telemetry.samplingRatio",
+    }
+)
+
+# Of a field that is built for some of its values, the others.
+VALUES_NOT_BUILT = {"auth.stack": frozenset({"jwt", "drfToken", "simpleJwt", "query"})}
+
+# Accepted, and ignored by whoever runs the resource as local processes.
+KUBERNETES_ONLY = frozenset(
+    {
+        "image",
+        "redis.managed.image",
+        "redis.managed.storage",
+        "redis.managed.resources",
+        "redis.managed.podTemplate",
+        "service",
+        "ingress",
+        "httpRoute",
+        "telemetry.prometheus",
+        "telemetry.dashboards",
+        "networkPolicy",
+        "suspend",
+        "deletionPolicy",
+        "podTemplate",
+    }
+)
