@@ -81,3 +81,5 @@ layer_dropped = counter("layer_dropped", "Messages dropped by the layer, by why.
 layer_duplicates = counter("layer_duplicates", "Deliveries recognised as seen before, and not repeated.")
 layer_reconnects = counter("layer_reconnects", "Connections to shards that had to be made again.")
 layer_epoch = gauge("layer_epoch", "Epoch of the host list in use.")
+database_hops = counter("database_hops", "Dispatches that went to a thread to look after its database connections.")
+denials = counter("denials", "WebSocket handshakes that security or auth refused, by why.", "reason")
