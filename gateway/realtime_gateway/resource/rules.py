@@ -1,6 +1,7 @@
 """Rules that hold between fields: each in Python for the parser and in CEL for the Kubernetes API server, side by side.
 
-A rule that compares with the object before a change exists in CEL only.
+A rule that compares with the object before a change exists in CEL only. The API server also holds a section's default
+``{}`` against its rules before it fills in what is inside, so a rule must allow for fields that are not there.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ RULES = (
     Rule(
         ManagedRedis,
         "sentinels must be an odd number",
-        "self.sentinels % 2 == 1",
+        "!has(self.sentinels) || self.sentinels % 2 == 1",
         lambda managed: managed.sentinels % 2 == 1,
     ),
     Rule(
@@ -104,7 +105,7 @@ RULES = (
     Rule(
         Auth,
         "set jwt together with stack: jwt, and only then",
-        "(self.stack == 'jwt') == has(self.jwt)",
+        "(has(self.stack) && self.stack == 'jwt') == has(self.jwt)",
         lambda auth: (auth.stack == "jwt") == (auth.jwt is not None),
     ),
     Rule(
