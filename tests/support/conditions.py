@@ -1,0 +1,27 @@
+"""Waiting for a condition with a deadline, in place of sleeping and hoping."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+POLL_SECONDS = 0.02
+
+
+async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+    """Wait until ``condition()`` is true; fail when it is not within ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while True:
+        if condition():
+            return
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        await asyncio.sleep(POLL_SECONDS)
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+    """The same, for code that is not asynchronous."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(POLL_SECONDS)
