@@ -1,0 +1,216 @@
+"""`realtime-gateway serve APPLICATION`: Daphne's options, and ours."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import logging
+import signal
+import sys
+import traceback
+from collections.abc import Iterator
+from typing import IO, Any
+
+from realtime_gateway.environment import Environment, read_environment
+from realtime_gateway.errors import ConfigurationError, StartError
+from realtime_gateway.server.options import ServerOptions
+from realtime_gateway.server.reactor import LOOPS, install_reactor
+
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 8000
+# Daphne's own defaults, in seconds and bytes, where no resource says otherwise.
+DAPHNE_DEFAULTS = {
+    "websocket_timeout": 86400,
+    "websocket_connect_timeout": 5,
+    "ping_interval": 20,
+    "ping_timeout": 30,
+    "websocket_max_message_size": 1024 * 1024,
+    "websocket_max_frame_size": 1024 * 1024,
+    "application_close_timeout": 10,
+}
+LOG_LEVELS = {0: logging.WARNING, 1: logging.INFO, 2: logging.DEBUG, 3: logging.DEBUG}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command line. An option that is not given is None, so that a resource's value can stand."""
+    parser.add_argument("application", help="the ASGI application, as path.to.module:instance.path")
+    _add_listening(parser.add_argument_group("where it listens"))
+    _add_daphne(parser.add_argument_group("time-outs, limits and headers, as in Daphne"))
+    _add_running(parser.add_argument_group("how it runs"))
+
+
+def _add_listening(group: Any) -> None:
+    group.add_argument("-b", "--bind", dest="host", help=f"address to bind to (default {DEFAULT_HOST})")
+    group.add_argument("-p", "--port", type=int, help=f"TCP port (default {DEFAULT_PORT}); 0 takes a free one")
+    group.add_argument("-u", "--unix-socket", help="path of a Unix socket, instead of a port")
+    group.add_argument("--fd", type=int, dest="file_descriptor", help="an inherited socket, instead of a port")
+    group.add_argument("-e", "--endpoint", dest="endpoints", action="append", default=[], help="a Twisted endpoint")
+    group.add_argument("--reuse-port", action="store_true", help="share the port with other processes (SO_REUSEPORT)")
+    group.add_argument("--admin-port", type=int, help="port of /healthz, /readyz and /metrics; 0 is off (default)")
+    group.add_argument("--admin-bind", help="address of the admin port (default 127.0.0.1)")
+
+
+def _add_daphne(group: Any) -> None:
+    group.add_argument("-t", "--http-timeout", type=int, help="seconds for an HTTP response; none by default")
+    group.add_argument("--ping-interval", type=int, help="seconds between keep-alive pings; 0 is off (default 20)")
+    group.add_argument("--ping-timeout", type=int, help="seconds to wait for a pong; 0 is for ever (default 30)")
+    group.add_argument(
+        "--websocket-timeout", "--websocket_timeout", type=int, help="longest life in seconds; -1 has no end"
+    )
+    group.add_argument(
+        "--websocket-connect-timeout",
+        "--websocket_connect_timeout",
+        type=int,
+        help="seconds for the application to accept; -1 has no end (default 5)",
+    )
+    group.add_argument("--websocket-max-message-size", type=int, help="bytes; 0 has no limit (default 1 MiB)")
+    group.add_argument("--websocket-max-frame-size", type=int, help="bytes; 0 has no limit (default 1 MiB)")
+    group.add_argument("--application-close-timeout", type=int, help="seconds after the client has left (default 10)")
+    group.add_argument("--root-path", default="", help="the scope's root_path")
+    group.add_argument("--proxy-headers", action="store_true", help="believe X-Forwarded-For, -Port and -Proto")
+    group.add_argument("--proxy-headers-host", help="the header to believe instead of X-Forwarded-For")
+    group.add_argument("--proxy-headers-port", help="the header to believe instead of X-Forwarded-Port")
+    group.add_argument("-s", "--server-name", default="daphne", help="the Server header (default daphne)")
+    group.add_argument("--no-server-name", dest="server_name", action="store_const", const="", help="no Server header")
+
+
+def _add_running(group: Any) -> None:
+    group.add_argument("--drain-accept-seconds", type=float, help="how long it still accepts once told to stop")
+    group.add_argument("--drain-seconds", type=float, help="how long closing WebSockets is spread over")
+    group.add_argument("--loop", choices=LOOPS, default="auto", help="the event loop (default uvloop, if installed)")
+    group.add_argument("-v", "--verbosity", type=int, choices=LOG_LEVELS, default=1, help="0 to 3 (default 1)")
+    group.add_argument("--access-log", help="file to append the access log to; - is stdout (default at verbosity 1)")
+    group.add_argument("--log-fmt", default="%(asctime)-15s %(levelname)-8s %(message)s", help="format of the log")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until told to stop."""
+    logging.basicConfig(level=LOG_LEVELS[arguments.verbosity], format=arguments.log_fmt)
+    with _stoppable_start():
+        install_reactor(arguments.loop)
+        from realtime_gateway.server.gateway_server import GatewayServer
+
+        environment = read_environment()
+        application = load_application(arguments.application)
+    with _access_log(arguments) as action_logger:
+        server: Any = GatewayServer(
+            application,
+            endpoints=endpoints(arguments),
+            options=server_options(arguments, environment),
+            process_name=environment.process_name,
+            action_logger=action_logger,
+            ready_callable=lambda: _say_ready(server, arguments.application),
+            **daphne_arguments(arguments, environment),
+        )
+        server.run()
+    return 0
+
+
+def load_application(path: str) -> Any:
+    """Import ``module:attribute``, with the current directory on the path.
+
+    Raises:
+        StartError: it cannot be imported; the traceback has been shown.
+    """
+    from asgiref.compatibility import guarantee_single_callable
+
+    module_name, _, attributes = path.partition(":")
+    if not module_name or not attributes:
+        raise ConfigurationError(
+            f"{path!r} is not an application.", "Write it as module:name, like chat.asgi:application."
+        )
+    sys.path.insert(0, ".")
+    try:
+        target: Any = importlib.import_module(module_name)
+    except Exception as error:
+        traceback.print_exc()
+        raise StartError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+    for name in attributes.split("."):
+        if not hasattr(target, name):
+            raise StartError(f"{path} cannot be imported: {module_name} has no {name!r}.")
+        target = getattr(target, name)
+    return guarantee_single_callable(target)  # type: ignore[no-untyped-call]  # asgiref annotates half of it
+
+
+def endpoints(arguments: argparse.Namespace) -> list[str]:
+    """Return where to listen, as Twisted's descriptions; with nothing given, port 8000 of 127.0.0.1."""
+    chosen = sorted(arguments.endpoints)
+    host, port = arguments.host, arguments.port
+    if arguments.unix_socket:
+        chosen.append(f"unix:{arguments.unix_socket}")
+    if arguments.file_descriptor is not None:
+        chosen.append(f"fd:fileno={arguments.file_descriptor}")
+    if host is not None or port is not None or not chosen:
+        interface = (host or DEFAULT_HOST).strip("[]").replace(":", "\\:")
+        chosen.append(f"tcp:port={DEFAULT_PORT if port is None else port}:interface={interface}")
+    return chosen
+
+
+def server_options(arguments: argparse.Namespace, environment: Environment) -> ServerOptions:
+    """Put together what is ours: the command line over the resource over the defaults."""
+    options = ServerOptions()
+    return options.with_overrides(
+        reuse_port=arguments.reuse_port,
+        admin_port=arguments.admin_port,
+        admin_bind=arguments.admin_bind,
+        drain_accept_seconds=arguments.drain_accept_seconds,
+        drain_period_seconds=arguments.drain_seconds,
+    )
+
+
+def daphne_arguments(arguments: argparse.Namespace, environment: Environment) -> dict[str, Any]:
+    """Put together the arguments of Daphne's constructor."""
+    chosen = {
+        name: default if getattr(arguments, name) is None else getattr(arguments, name)
+        for name, default in DAPHNE_DEFAULTS.items()
+    }
+    if (arguments.proxy_headers_host or arguments.proxy_headers_port) and not arguments.proxy_headers:
+        raise ConfigurationError("--proxy-headers-host and --proxy-headers-port need --proxy-headers.", "Add it.")
+    if arguments.proxy_headers:
+        chosen["proxy_forwarded_address_header"] = arguments.proxy_headers_host or "X-Forwarded-For"
+        chosen["proxy_forwarded_port_header"] = arguments.proxy_headers_port or "X-Forwarded-Port"
+        chosen["proxy_forwarded_proto_header"] = "X-Forwarded-Proto"
+    return {
+        **chosen,
+        "http_timeout": arguments.http_timeout,
+        "root_path": arguments.root_path,
+        "server_name": arguments.server_name,
+        "verbosity": arguments.verbosity,
+    }
+
+
+@contextlib.contextmanager
+def _stoppable_start() -> Iterator[None]:
+    """Exit with 0 when told to stop while the application is imported; the server has its own way once it runs."""
+
+    def leave(number: int, frame: object) -> None:
+        raise SystemExit(0)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _access_log(arguments: argparse.Namespace) -> Iterator[Any]:
+    """Yield Daphne's access logger, or None, on the stream that was asked for."""
+    from daphne.access import AccessLogGenerator
+
+    target = arguments.access_log
+    if target is None and arguments.verbosity < 1:
+        yield None
+        return
+    if target is None or target == "-":
+        yield AccessLogGenerator(sys.stdout)
+        return
+    stream: IO[str]
+    with open(target, "a", buffering=1) as stream:
+        yield AccessLogGenerator(stream)
+
+
+def _say_ready(server: Any, application: str) -> None:
+    where = ", ".join(f"http://{host}:{port}" for host, port in server.listening_addresses) or "its socket"
+    logging.getLogger("realtime_gateway.server").info("Serving %s on %s", application, where)

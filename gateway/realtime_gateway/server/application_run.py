@@ -1,0 +1,149 @@
+"""One call of the ASGI application, for one WebSocket or one HTTP request: its task, its input, its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from realtime_gateway.server.inbox import Inbox
+
+logger = logging.getLogger("realtime_gateway.server")
+
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[dict[str, Any], Receive, Send], Awaitable[None]]
+
+
+class Peer(Protocol):
+    """What an application talks to: a WebSocket or an HTTP request."""
+
+    def handle_exception(self, exception: BaseException) -> None:
+        """Tell the client that the application failed; called once, while the client is there."""
+
+    def application_returned(self) -> None:
+        """Tell the client that the application has ended by itself; called once, while the client is there."""
+
+
+class InputQueue:
+    """What ``receive`` reads: an Inbox that can be awaited by one reader, and cancelled anywhere without a loss.
+
+    Args:
+        loop: the server's.
+        inbox: the messages.
+        pause: stop reading from the client.
+        resume: go on.
+    """
+
+    __slots__ = ("_inbox", "_loop", "_pause", "_resume", "_waiter")
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        inbox: Inbox,
+        pause: Callable[[], None],
+        resume: Callable[[], None],
+    ) -> None:
+        self._loop = loop
+        self._inbox = inbox
+        self._pause = pause
+        self._resume = resume
+        self._waiter: asyncio.Future[None] | None = None
+
+    @property
+    def paused(self) -> bool:
+        """Whether reading from the client has been stopped."""
+        return self._inbox.paused
+
+    def put_nowait(self, message: Message, size_bytes: int = 0) -> None:
+        """Add a message and wake the reader; the name is the one that Daphne's protocols call."""
+        if self._inbox.put(message, size_bytes):
+            self._pause()
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def get(self) -> Message:
+        """Wait for the next message."""
+        while not self._inbox:
+            self._waiter = self._loop.create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        message, resume = self._inbox.take()
+        if resume:
+            self._resume()
+        return message
+
+
+class ApplicationRun:
+    """The application's task for one peer, from its start to its end.
+
+    Args:
+        peer: who is told when the application ends before the client.
+        close_timeout_seconds: how long the application may go on after the client has left.
+        ended: called once, with this run, when the task is over.
+    """
+
+    __slots__ = ("_close_timeout_seconds", "_ended", "_killer", "_loop", "peer", "peer_left", "task")
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        peer: Peer,
+        close_timeout_seconds: float,
+        ended: Callable[[ApplicationRun], None],
+    ) -> None:
+        self._loop = loop
+        self.peer = peer
+        self.peer_left = False
+        self._close_timeout_seconds = close_timeout_seconds
+        self._ended = ended
+        self._killer: asyncio.TimerHandle | None = None
+        self.task: asyncio.Task[None] | None = None
+
+    def start(self, application: Application, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        """Call the application in a task of its own."""
+        self.task = self._loop.create_task(_call(application, scope, receive, send))
+        self.task.add_done_callback(self._task_done)
+
+    def left(self) -> None:
+        """The client is gone: the application has a while to notice."""
+        if self.peer_left:
+            return
+        self.peer_left = True
+        if self.task is not None and not self.task.done():
+            self._killer = self._loop.call_later(self._close_timeout_seconds, self._kill)
+
+    def cancel(self) -> None:
+        """End the application now."""
+        if self.task is not None:
+            self.task.cancel()
+
+    def _kill(self) -> None:
+        logger.warning(
+            "The application did not end within %g s of its client's leaving (%r); cancelling it.",
+            self._close_timeout_seconds,
+            self.peer,
+        )
+        self.cancel()
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        if self._killer is not None:
+            self._killer.cancel()
+        exception = None if task.cancelled() else task.exception()
+        if exception is not None:
+            logger.error("Exception inside application: %s", exception, exc_info=exception)
+        if not self.peer_left:
+            if exception is not None or task.cancelled():
+                self.peer.handle_exception(exception or asyncio.CancelledError())
+            else:
+                self.peer.application_returned()
+        self._ended(self)
+
+
+async def _call(application: Application, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    # The call itself is inside the task, so that a callable that raises is handled as one that fails later.
+    await application(scope, receive, send)

@@ -1,0 +1,166 @@
+"""Pure. The life of one WebSocket as the ASGI specification orders it: what an application's message means now.
+
+    CONNECTING ──accept──▶ OPEN ──close──▶ CLOSED
+        │                                    ▲
+        ├──close (403)───────────────────────┤
+        └──http.response.start──▶ DENYING ──last http.response.body
+
+A client that leaves ends any state in CLOSED, where everything an application still sends is dropped in silence: it
+cannot know yet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from realtime_gateway import endings
+
+
+class State(Enum):
+    """Where a connection is; see the drawing above."""
+
+    CONNECTING = "connecting"
+    DENYING = "denying"
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+class OutOfOrder(ValueError):
+    """An application's message that the specification does not allow at this point."""
+
+
+@dataclass(frozen=True)
+class Accept:
+    """Finish the handshake."""
+
+    subprotocol: str | None
+    headers: tuple[tuple[bytes, bytes], ...]
+
+
+@dataclass(frozen=True)
+class Deny:
+    """Answer the handshake with a status and nothing else."""
+
+    ending: endings.Ending
+
+
+@dataclass(frozen=True)
+class DenyStart:
+    """Begin an HTTP response in place of the handshake."""
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+
+
+@dataclass(frozen=True)
+class DenyBody:
+    """More of that response."""
+
+    body: bytes
+    last: bool
+
+
+@dataclass(frozen=True)
+class Send:
+    """One message to the client."""
+
+    payload: bytes
+    is_binary: bool
+
+
+@dataclass(frozen=True)
+class Close:
+    """Start the closing handshake."""
+
+    code: int
+    reason: str
+
+
+Action = Accept | Deny | DenyStart | DenyBody | Send | Close
+
+
+class Connection:
+    """One connection's state. Feed it the application's messages; perform the action it answers, if any."""
+
+    __slots__ = ("state",)
+
+    def __init__(self) -> None:
+        self.state = State.CONNECTING
+
+    def client_left(self) -> None:
+        """The transport is gone, or the closing handshake has begun."""
+        self.state = State.CLOSED
+
+    def application_sent(self, message: dict[str, Any]) -> Action | None:
+        """Say what to do about one message from the application.
+
+        Raises:
+            OutOfOrder: the message is malformed, or not allowed now.
+        """
+        if "type" not in message:
+            raise OutOfOrder("a message to the server needs a type")
+        if self.state is State.CLOSED:
+            return None
+        kind = message["type"]
+        if self.state is State.OPEN:
+            return self._while_open(kind, message)
+        if self.state is State.CONNECTING:
+            return self._while_connecting(kind, message)
+        if kind == "websocket.http.response.body":
+            last = not message.get("more_body", False)
+            if last:
+                self.state = State.CLOSED
+            return DenyBody(message.get("body", b""), last)
+        raise OutOfOrder(f"{kind} after websocket.http.response.start; only websocket.http.response.body may follow")
+
+    def _while_open(self, kind: str, message: dict[str, Any]) -> Action:
+        if kind == "websocket.send":
+            return outgoing(message)
+        if kind == "websocket.close":
+            self.state = State.CLOSED
+            return _close(message)
+        raise OutOfOrder(f"{kind} on a WebSocket that is open; websocket.send or websocket.close is allowed")
+
+    def _while_connecting(self, kind: str, message: dict[str, Any]) -> Action:
+        if kind == "websocket.accept":
+            self.state = State.OPEN
+            return Accept(message.get("subprotocol") or None, _headers(message))
+        if kind == "websocket.close":
+            self.state = State.CLOSED
+            return Deny(endings.NORMAL)
+        if kind == "websocket.http.response.start":
+            self.state = State.DENYING
+            return DenyStart(int(message["status"]), _headers(message))
+        if kind == "websocket.send":
+            raise OutOfOrder("Socket has not been accepted, so cannot send over it")
+        raise OutOfOrder(f"{kind} during the handshake; websocket.accept or websocket.close is allowed")
+
+
+def outgoing(message: dict[str, Any]) -> Send:
+    """Read a websocket.send: ``text`` or ``bytes``, which may be empty; the other is missing, None or empty."""
+    text, data = message.get("text"), message.get("bytes")
+    if (text is None and data is None) or (text and data):
+        raise OutOfOrder("websocket.send needs text or bytes, and only one of them")
+    if data or text is None:
+        return Send(bytes(data or b""), True)
+    if not isinstance(text, str):
+        raise OutOfOrder(f"websocket.send: text is {type(text).__name__}, not str")
+    return Send(text.encode(), False)
+
+
+def _close(message: dict[str, Any]) -> Close:
+    code = message.get("code")
+    code = endings.NORMAL.code if code is None else int(code)
+    if not endings.sendable(code):
+        raise OutOfOrder(f"close code {code} cannot be sent; use 1000, 1001, 1008, 1011 or one from 3000 to 4999")
+    return Close(code, message.get("reason") or "")
+
+
+def _headers(message: dict[str, Any]) -> tuple[tuple[bytes, bytes], ...]:
+    headers = tuple((bytes(name), bytes(value)) for name, value in message.get("headers") or ())
+    for name, value in headers:
+        if any(mark in name + value for mark in (b"\r", b"\n", b"\0")):
+            raise OutOfOrder(f"header {name!r} contains a line break")
+    return headers

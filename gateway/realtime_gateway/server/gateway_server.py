@@ -1,0 +1,314 @@
+"""The server: what Daphne's ``Server`` is, with its run, its ends and its bookkeeping replaced.
+
+It builds the factories, opens the sockets, starts applications, and owns the drain; see the package's docstring for how
+to run it from a program.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from realtime_gateway.server import installed_reactor  # noqa: F401  (before daphne: it decides the reactor)
+
+# isort: split
+from daphne import server as daphne_server
+from twisted.internet import reactor as _reactor
+from twisted.internet.endpoints import serverFromString
+from twisted.logger import (
+    FilteringLogObserver,
+    LogLevel,
+    LogLevelFilterPredicate,
+    STDLibLogObserver,
+    globalLogBeginner,
+)
+
+from realtime_gateway import endings
+from realtime_gateway.errors import GatewayError, StartError
+from realtime_gateway.server.admin import admin_site
+from realtime_gateway.server.application_run import Application, ApplicationRun, Receive, Send
+from realtime_gateway.server.drain import Pace, Phase, closing_times
+from realtime_gateway.server.http import GatewayHTTPFactory, GatewayRequest
+from realtime_gateway.server.lifespan import Lifespan
+from realtime_gateway.server.listening import accept_waiting, open_socket, start_accepting
+from realtime_gateway.server.options import ServerOptions, TcpAddress, UnixAddress, parse_address
+from realtime_gateway.server.reactor import installed_loop
+from realtime_gateway.server.websocket import GatewayWebSocket, websocket_factory
+
+logger = logging.getLogger("realtime_gateway.server")
+
+# Twisted's module attribute is typed as a module; it is the reactor that installed_reactor put there.
+reactor: Any = _reactor
+
+# daphne.server makes a loop that it never runs once ours is installed; its selector would stay open.
+if daphne_server.twisted_loop is not installed_loop():
+    daphne_server.twisted_loop.close()
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class GatewayServer(daphne_server.Server):
+    """Daphne's constructor and methods, and a life that ends well.
+
+    Args:
+        application: an ASGI 3 application.
+        endpoints: where to listen, as Twisted's endpoint descriptions.
+        options: what Daphne does not have.
+        process_name: what to call this process on the admin port.
+        daphne_arguments: any other argument of ``daphne.server.Server``.
+    """
+
+    def __init__(
+        self,
+        application: Application,
+        endpoints: list[str] | None = None,
+        *,
+        options: ServerOptions | None = None,
+        process_name: str | None = None,
+        **daphne_arguments: Any,
+    ) -> None:
+        super().__init__(application, endpoints=endpoints, **daphne_arguments)
+        self.options = options or ServerOptions()
+        self.process_name = process_name
+        self.phase = Phase.STARTING
+        self.accepting = False
+        self.loop = installed_loop()
+        self.http_factory = GatewayHTTPFactory(self)
+        self.ws_factory = websocket_factory(self)
+        self.admin_address: tuple[str, int] | None = None
+        self._lifespan = Lifespan(application)
+        self._ports: list[Any] = []
+        self._admin_port: Any = None
+        self._unix_paths: list[str] = []
+        self._requests: set[GatewayRequest] = set()
+        self._websockets: dict[GatewayWebSocket, float] = {}  # in order of arrival: value is the loop's time then
+        self._runs: set[ApplicationRun] = set()
+        self._start: asyncio.Task[None] | None = None
+        self._end: asyncio.Task[None] | None = None
+        self._hurry = asyncio.Event()
+        self._failure: BaseException | None = None
+
+    # The way from start to end.
+
+    def run(self) -> None:
+        """Serve until ``drain``, ``stop`` or a signal; once per process.
+
+        Raises:
+            StartError: a socket could not be opened, or the application's start-up failed.
+        """
+        _quieten_twisted(self.verbosity)
+        asyncio.set_event_loop(self.loop)
+        if self.verbosity >= 3:
+            self.loop.set_debug(True)
+        reactor.callWhenRunning(self._begin)
+        reactor.run(installSignalHandlers=False)
+        if self._failure is not None:
+            raise self._failure
+
+    def drain(self) -> None:
+        """End in order: the first call starts a drain, a second one hurries it. From any thread."""
+        self.loop.call_soon_threadsafe(self._asked_to_stop)
+
+    def stop(self) -> None:
+        """End at once: cut every connection, but let applications see it. From any thread."""
+        self.loop.call_soon_threadsafe(self._asked_to_stop)
+        self.loop.call_soon_threadsafe(self._hurry.set)
+
+    def _begin(self) -> None:
+        if self.signal_handlers:
+            for number in STOP_SIGNALS:
+                self.loop.add_signal_handler(number, self._asked_to_stop)
+        self._start = self.loop.create_task(self._start_up())
+
+    async def _start_up(self) -> None:
+        try:
+            await self._lifespan.startup()
+            await self._listen()
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            self._failure = (
+                error if isinstance(error, GatewayError) else StartError(f"The server cannot start: {error}")
+            )
+            self._failure.__cause__ = error if self._failure is not error else error.__cause__
+            self._asked_to_stop()
+            self._hurry.set()
+            return
+        self.phase = Phase.SERVING
+        self.accepting = True
+        if self.websocket_timeout >= 0:
+            self.loop.call_later(1, self._end_old_websockets)
+        if self.ready_callable:
+            self.ready_callable()
+
+    async def _listen(self) -> None:
+        options = self.options
+        if options.admin_port:
+            self._admin_port = self._open_admin()
+        for description in self.endpoints:
+            address = parse_address(str(description))
+            listener = open_socket(address, options.listen_backlog, reuse_port=options.reuse_port)
+            if listener is None:
+                port = await self._listen_by_twisted(str(description))
+            else:
+                port = start_accepting(reactor, listener, self.http_factory)
+            if isinstance(address, UnixAddress):
+                self._unix_paths.append(address.path)
+            self._ports.append(port)
+            self.listen_success(port)
+
+    def _open_admin(self) -> Any:
+        listener = open_socket(TcpAddress(self.options.admin_bind, self.options.admin_port), 128)
+        assert listener is not None, "a TCP address is opened by us"
+        self.admin_address = listener.getsockname()[:2]
+        return start_accepting(reactor, listener, admin_site(self.process_name, lambda: self.phase))
+
+    async def _listen_by_twisted(self, description: str) -> Any:
+        try:
+            endpoint = serverFromString(reactor, description)
+            return await endpoint.listen(self.http_factory).asFuture(self.loop)
+        except Exception as error:
+            raise StartError(f"Cannot listen on {description}: {error}") from error
+
+    # The drain.
+
+    def _asked_to_stop(self) -> None:
+        if self._end is None:
+            if self.phase is Phase.SERVING:
+                logger.info("Draining: %d WebSockets, %d requests", len(self._websockets), len(self._requests))
+            self.phase = Phase.NOT_READY
+            self._end = self.loop.create_task(self._wind_down())
+        else:
+            self._hurry.set()
+
+    async def _wind_down(self) -> None:
+        try:
+            if self._start is not None and not self._start.done():
+                self._start.cancel()
+                await asyncio.gather(self._start, return_exceptions=True)
+            await self._wait(self.options.drain_accept_seconds if self.accepting else 0)
+            await self._stop_accepting()
+            self.phase = Phase.CLOSING
+            deadline = self.loop.time() + self.options.drain_period_seconds
+            await self._close_websockets()
+            await self._until_quiet(deadline)
+            await self._cut_the_rest()
+            await self._lifespan.shutdown()
+        except Exception:
+            logger.exception("The drain failed; stopping at once")
+        finally:
+            self.phase = Phase.STOPPED
+            await self._cancel_stray_tasks()
+            reactor.stop()
+
+    async def _wait(self, seconds: float) -> None:
+        """Wait, or less when somebody hurries."""
+        if seconds > 0 and not self._hurry.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), seconds)
+
+    async def _stop_accepting(self) -> None:
+        for port in self._ports:
+            accept_waiting(port)
+        self.accepting = False
+        for port in self._ports:
+            stopped = port.stopListening()
+            if stopped is not None:
+                await stopped.asFuture(self.loop)
+        self.http_factory.end_idle_channels()
+
+    async def _close_websockets(self) -> None:
+        options = self.options
+        pace = Pace(options.drain_period_seconds, options.drain_jitter, options.drain_slowest_per_second)
+        websockets = list(self._websockets)
+        began = self.loop.time()
+        for websocket, at in zip(websockets, closing_times(len(websockets), pace, Random()), strict=True):
+            await self._wait(began + at - self.loop.time())
+            websocket.end(endings.RESTARTING)
+
+    async def _until_quiet(self, deadline: float) -> None:
+        """Wait for the applications to end and for what is written to leave, until the deadline or a second signal."""
+        # Each closing handshake has its own time-out, so the last one started may need that much beyond the window.
+        deadline = max(deadline, self.loop.time() + self.options.close_timeout_seconds)
+        while (self._runs or reactor.getWriters()) and self.loop.time() < deadline and not self._hurry.is_set():
+            await self._wait(0.02)
+
+    async def _cut_the_rest(self) -> None:
+        if not self._runs:
+            return
+        logger.warning("Cutting off %d connections that have not ended in time", len(self._runs))
+        for websocket in list(self._websockets):
+            websocket.end(endings.RESTARTING)
+        await asyncio.sleep(0)  # one turn for the close frames to leave
+        peers: list[GatewayWebSocket | GatewayRequest] = [*self._websockets, *self._requests]
+        for peer in peers:
+            peer.cut()
+        # Their applications see the disconnect, and end as they would for any client that leaves.
+        tasks = [run.task for run in self._runs if run.task is not None]
+        _, pending = await asyncio.wait(tasks, timeout=1)
+        for task in pending:
+            task.cancel()
+        if pending:
+            await asyncio.wait(pending, timeout=1)
+
+    async def _cancel_stray_tasks(self) -> None:
+        """Cancel what is left on the loop: the tasks that applications have started and forgotten."""
+        stray = asyncio.all_tasks(self.loop) - {asyncio.current_task()}
+        for task in stray:
+            task.cancel()
+        if stray:
+            await asyncio.wait(stray, timeout=1)
+
+    # What the protocols call.
+
+    def start_application(self, peer: Any, scope: dict[str, Any], receive: Receive, send: Send) -> ApplicationRun:
+        """Start the application for one connection or request."""
+        run = ApplicationRun(self.loop, peer, self.application_close_timeout, self._runs.discard)
+        self._runs.add(run)
+        run.start(self.application, scope, receive, send)
+        return run
+
+    def scope_state(self) -> dict[str, Any]:
+        """Return the scope's ``state``, when the application's lifespan has made one."""
+        return {} if self._lifespan.state is None else {"state": dict(self._lifespan.state)}
+
+    def websocket_arrived(self, websocket: GatewayWebSocket) -> None:
+        """A handshake has begun."""
+        self._websockets[websocket] = self.loop.time()
+
+    def websocket_gone(self, websocket: GatewayWebSocket) -> None:
+        """A WebSocket's transport is lost."""
+        self._websockets.pop(websocket, None)
+
+    def protocol_connected(self, protocol: GatewayRequest) -> None:
+        """A request has begun; Daphne's request class calls this."""
+        self._requests.add(protocol)
+
+    def protocol_disconnected(self, protocol: GatewayRequest) -> None:
+        """A request is over, in whichever way; Daphne's request class calls this, sometimes twice."""
+        if protocol in self._requests:
+            self._requests.discard(protocol)
+            protocol.gone()
+
+    def _end_old_websockets(self) -> None:
+        """End WebSockets that have reached ``websocket_timeout``; the oldest are first, so this looks at few."""
+        limit = self.loop.time() - self.websocket_timeout
+        for websocket, since in list(self._websockets.items()):
+            if since > limit:
+                break
+            websocket.end(endings.TOO_OLD)
+        if not self.phase.draining:
+            self.loop.call_later(1, self._end_old_websockets)
+
+
+def _quieten_twisted(verbosity: int) -> None:
+    """Send Twisted's log to ours: errors always, the rest from verbosity 2."""
+    observer: Callable[..., None] = STDLibLogObserver("realtime_gateway.twisted")
+    if verbosity <= 1:
+        observer = FilteringLogObserver(observer, [LogLevelFilterPredicate(LogLevel.error)])
+    globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False, discardBuffer=True)

@@ -1,0 +1,132 @@
+"""Pure. The opening handshake (RFC 6455 section 4.2): may this request become a WebSocket, and what is answered.
+
+The request has been parsed once already, by Twisted; nothing here parses it again.
+"""
+
+from __future__ import annotations
+
+import binascii
+from base64 import b64decode
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+
+# RFC 6455, and the last draft before it, which has the same frames.
+VERSIONS = (13, 8)
+_VERSIONS_HEADER = (b"sec-websocket-version", b", ".join(str(version).encode() for version in VERSIONS))
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+
+@dataclass(frozen=True)
+class Upgrade:
+    """A request that may become a WebSocket.
+
+    Attributes:
+        key: Sec-WebSocket-Key as sent.
+        version: one of VERSIONS.
+        subprotocols: offered by the client, in its order.
+        extensions: Sec-WebSocket-Extensions, joined; "" when none is offered.
+    """
+
+    key: str
+    version: int
+    subprotocols: tuple[str, ...]
+    extensions: str
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A request that cannot become a WebSocket."""
+
+    status: int
+    reason: str
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+def examine(method: bytes, http_version: str, headers: Headers) -> Upgrade | Refusal:
+    """Check a request whose Upgrade header names websocket; header names are in lower case."""
+    if method != b"GET":
+        return Refusal(405, "A WebSocket handshake is a GET request.", ((b"allow", b"GET"),))
+    if http_version != "1.1":
+        return Refusal(505, "A WebSocket handshake needs HTTP/1.1.")
+    return _with_handshake_headers(headers)
+
+
+def _with_handshake_headers(headers: Headers) -> Upgrade | Refusal:
+    if len(values(headers, b"host")) != 1:
+        return Refusal(400, "The request needs one Host header.")
+    if b"upgrade" not in tokens(headers, b"connection"):
+        return Refusal(400, "The Connection header does not say Upgrade.")
+    if values(headers, b"sec-websocket-version") not in ([b"13"], [b"8"]):
+        return Refusal(426, "This WebSocket version is not spoken here.", (_VERSIONS_HEADER,))
+    keys = values(headers, b"sec-websocket-key")
+    if len(keys) != 1 or not is_key(keys[0]):
+        return Refusal(400, "The request needs one Sec-WebSocket-Key of 16 bytes in base64.")
+    return _with_offers(keys[0], headers)
+
+
+def _with_offers(key: bytes, headers: Headers) -> Upgrade | Refusal:
+    try:
+        offered = [value.decode("ascii") for value in values(headers, b"sec-websocket-protocol")]
+        extensions = ", ".join(value.decode("ascii") for value in values(headers, b"sec-websocket-extensions"))
+    except UnicodeDecodeError:
+        return Refusal(400, "A Sec-WebSocket header is not ASCII.")
+    subprotocols = [name.strip() for value in offered for name in value.split(",") if name.strip()]
+    if len(set(subprotocols)) != len(subprotocols):
+        return Refusal(400, "A subprotocol is offered twice.")
+    version = int(values(headers, b"sec-websocket-version")[0])
+    return Upgrade(key.decode("ascii"), version, tuple(subprotocols), extensions)
+
+
+def wants_websocket(upgrade_values: Iterable[bytes] | None) -> bool:
+    """Say whether an Upgrade header, as a list of its values, names websocket."""
+    return any(name.strip().lower() == b"websocket" for value in upgrade_values or () for name in value.split(b","))
+
+
+def values(headers: Headers, name: bytes) -> list[bytes]:
+    """Return every value of a header."""
+    return [value.strip() for header, value in headers if header == name]
+
+
+def tokens(headers: Headers, name: bytes) -> set[bytes]:
+    """Return the comma-separated words of a header, in lower case."""
+    return {word.strip().lower() for value in values(headers, name) for word in value.split(b",")}
+
+
+def is_key(key: bytes) -> bool:
+    """Say whether this is 16 bytes in base64."""
+    try:
+        return len(b64decode(key, validate=True)) == 16
+    except binascii.Error:
+        return False
+
+
+def status_line(status: int) -> bytes:
+    """Return the first line of an HTTP/1.1 response."""
+    try:
+        phrase = HTTPStatus(status).phrase
+    except ValueError:
+        phrase = "Unknown"
+    return f"HTTP/1.1 {status} {phrase}\r\n".encode("ascii")
+
+
+def response_head(status: int, headers: Headers, server_name: str) -> bytes:
+    """Return the head of a response that ends the connection."""
+    lines = [status_line(status)]
+    if server_name and not values(lower(headers), b"server"):
+        lines.append(b"server: " + server_name.encode() + b"\r\n")
+    lines += [name + b": " + value + b"\r\n" for name, value in headers if name.lower() != b"connection"]
+    return b"".join([*lines, b"connection: close\r\n\r\n"])
+
+
+def lower(headers: Headers) -> list[tuple[bytes, bytes]]:
+    """Return the headers with names in lower case."""
+    return [(name.lower(), value) for name, value in headers]
+
+
+def short_response(status: int, text: str, server_name: str, headers: Headers = ()) -> bytes:
+    """Return a whole response with one line of text."""
+    body = f"{text}\n".encode() if text else b""
+    described = [*headers, (b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body))]
+    return response_head(status, described, server_name) + body

@@ -1,0 +1,124 @@
+"""Sockets: bound by us, so that a port in use is an error with a name and several processes can share one."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import select
+import socket
+import stat
+from typing import Any
+
+from realtime_gateway.errors import StartError
+from realtime_gateway.server.options import Address, InheritedSocket, TcpAddress, UnixAddress
+
+
+def open_socket(address: Address, backlog: int, *, reuse_port: bool = False) -> socket.socket | None:
+    """Return a listening, non-blocking socket for the address, or None when Twisted has to open it.
+
+    Raises:
+        StartError: the address cannot be had; the message names it.
+    """
+    try:
+        if isinstance(address, TcpAddress):
+            return bind_tcp(address, backlog, reuse_port=reuse_port)
+        if isinstance(address, UnixAddress):
+            return _bind_unix(address, backlog)
+        if isinstance(address, InheritedSocket):
+            return _adopt(address, backlog)
+    except OSError as error:
+        raise _explain(address, error) from error
+    return None
+
+
+def bind_tcp(address: TcpAddress, backlog: int, *, reuse_port: bool) -> socket.socket:
+    """Bind a TCP socket; with a backlog of 0 it holds the port without listening."""
+    family, kind, protocol, _, where = socket.getaddrinfo(
+        address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        # Accepted sockets inherit it on Linux; without it small frames wait for the client's delayed ACK.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        listener.bind(where)
+        if backlog:
+            listener.listen(backlog)
+        listener.setblocking(False)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def _bind_unix(address: UnixAddress, backlog: int) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        _remove_dead_socket(address.path)
+        listener.bind(address.path)
+        os.chmod(address.path, 0o666)  # as Twisted and Daphne make it: the directory is what protects it
+        listener.listen(backlog)
+        listener.setblocking(False)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def _remove_dead_socket(path: str) -> None:
+    """Remove a socket file that nobody listens on, left by a process that was killed."""
+    try:
+        if not stat.S_ISSOCK(os.stat(path).st_mode):
+            return
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+
+
+def _adopt(address: InheritedSocket, backlog: int) -> socket.socket:
+    # The duplicate is ours to close; the inherited descriptor stays whoever's it is.
+    listener = socket.socket(fileno=os.dup(address.fd))
+    try:
+        if listener.family != socket.AF_UNIX:
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            listener.listen(backlog)
+        listener.setblocking(False)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def _explain(address: Address, error: OSError) -> StartError:
+    where = f"port {address.port} of {address.host}" if isinstance(address, TcpAddress) else str(address)
+    if error.errno == errno.EADDRINUSE:
+        return StartError(f"{where} is in use by another process.", "Stop that process, or listen somewhere else.")
+    if error.errno == errno.EACCES:
+        return StartError(f"{where} may not be opened by this user.", "Choose a port above 1023, or another path.")
+    return StartError(f"Cannot listen on {where}: {error.strerror or error}.")
+
+
+def start_accepting(reactor: Any, listener: socket.socket, factory: Any) -> Any:
+    """Hand a listening socket to Twisted, which duplicates it; return Twisted's port."""
+    with listener:
+        return reactor.adoptStreamPort(listener.fileno(), listener.family, factory)
+
+
+def accept_waiting(port: Any) -> None:
+    """Accept what the kernel has queued on a port that is about to close; closing would reset those clients."""
+    for _ in range(1000):
+        with contextlib.suppress(OSError, ValueError):
+            if select.select([port.fileno()], [], [], 0)[0]:
+                port.doRead()
+                continue
+        return

@@ -1,0 +1,117 @@
+"""Pure. What the server can be told beside Daphne's own constructor arguments, and where it listens."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from realtime_gateway.errors import ConfigurationError
+
+_PLAIN_TCP = re.compile(r"tcp:(?:port=)?(?P<port>\d+)(?::interface=(?P<host>(?:\\:|[^:])*))?$")
+_PLAIN_FD = re.compile(r"fd:fileno=(?P<fd>\d+)$")
+_PLAIN_UNIX = re.compile(r"unix:(?:address=)?(?P<path>[^:=]+)$")
+
+
+@dataclass(frozen=True)
+class TcpAddress:
+    """A TCP port of one interface; port 0 is any free one."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class UnixAddress:
+    """A Unix socket's path."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}"
+
+
+@dataclass(frozen=True)
+class InheritedSocket:
+    """A socket that somebody else has bound, by its file descriptor."""
+
+    fd: int
+
+    def __str__(self) -> str:
+        return f"fd:{self.fd}"
+
+
+@dataclass(frozen=True)
+class TwistedEndpoint:
+    """Anything else that Twisted understands: ``ssl:…``, ``systemd:…``."""
+
+    description: str
+
+    def __str__(self) -> str:
+        return self.description
+
+
+Address = TcpAddress | UnixAddress | InheritedSocket | TwistedEndpoint
+
+
+def parse_address(description: str) -> Address:
+    """Read one of Daphne's endpoint descriptions; plain TCP, Unix and inherited sockets are opened by us."""
+    if match := _PLAIN_TCP.match(description):
+        return TcpAddress((match["host"] or "0.0.0.0").replace("\\:", ":"), int(match["port"]))
+    if match := _PLAIN_FD.match(description):
+        return InheritedSocket(int(match["fd"]))
+    if match := _PLAIN_UNIX.match(description):
+        return UnixAddress(match["path"])
+    return TwistedEndpoint(description)
+
+
+@dataclass(frozen=True)
+class ServerOptions:
+    """Settings of this server that Daphne does not have.
+
+    Attributes:
+        reuse_port: set SO_REUSEPORT, so that several processes share one TCP port.
+        listen_backlog: connections that the kernel keeps waiting to be accepted, per socket.
+        admin_port: port of ``/healthz``, ``/readyz`` and ``/metrics``; 0 is off.
+        admin_bind: the interface of the admin port.
+        drain_accept_seconds: how long new connections are still accepted after the signal, while ``/readyz``
+            already says no, so that a load balancer has time to notice; 0 is none.
+        drain_period_seconds: how long the closing of WebSockets is spread over, and how long HTTP requests in
+            flight may take; what is left then is cut. 0 closes everything at once.
+        drain_jitter: the share of the gap between two closes by which each may move, 0 to 1.
+        drain_slowest_per_second: WebSockets are closed at least this fast, so that few do not take the whole period.
+        close_timeout_seconds: how long a client may take to answer a close frame.
+        inbox_high_bytes: reading from a client stops while this much waits for its consumer, and
+        inbox_low_bytes: goes on when the consumer has taken all but this much.
+        compression: offer permessage-deflate to clients that ask for it.
+    """
+
+    reuse_port: bool = False
+    listen_backlog: int = 1024
+    admin_port: int = 0
+    admin_bind: str = "127.0.0.1"
+    drain_accept_seconds: float = 0
+    drain_period_seconds: float = 30
+    drain_jitter: float = 0.5
+    drain_slowest_per_second: float = 20
+    close_timeout_seconds: float = 5
+    inbox_high_bytes: int = 256 * 1024
+    inbox_low_bytes: int = 64 * 1024
+    compression: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("drain_accept_seconds", "drain_period_seconds", "admin_port", "close_timeout_seconds"):
+            if getattr(self, name) < 0:
+                raise ConfigurationError(f"{name} is {getattr(self, name)}.", "It cannot be negative.")
+        if not 0 <= self.drain_jitter <= 1:
+            raise ConfigurationError(f"drain_jitter is {self.drain_jitter}.", "It is a share, from 0 to 1.")
+        if not 0 <= self.inbox_low_bytes < self.inbox_high_bytes:
+            raise ConfigurationError("inbox_low_bytes must be below inbox_high_bytes, and neither negative.")
+
+    def with_overrides(self, **given: object) -> ServerOptions:
+        """Return a copy in which every given value that is not None replaces ours."""
+        # Values come from a parser that has typed them; dataclasses.replace checks the names.
+        chosen = {name: value for name, value in given.items() if value is not None}
+        return replace(self, **chosen)  # type: ignore[arg-type]

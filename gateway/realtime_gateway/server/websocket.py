@@ -1,0 +1,433 @@
+"""Frames ⇄ ASGI messages of one WebSocket: Daphne's protocol class over autobahn's, with what they do wrong replaced.
+
+The request arrives parsed (``http``), so autobahn's own opening handshake is not used; its frame parser, its closing
+handshake, its pings and its batched timers are. Its per-connection state stands on the class where it is the same for
+every connection, and nothing is formatted for debug lines that nobody reads.
+
+Upstream methods replaced here are pinned by ``tests/unit/gateway/server/test_upstream_pins.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from realtime_gateway.server import installed_reactor  # noqa: F401  (before daphne: it decides the reactor)
+
+# isort: split
+from autobahn.util import encode_truncate
+from autobahn.websocket.compress import PerMessageDeflateOffer, PerMessageDeflateOfferAccept
+from autobahn.websocket.protocol import TrafficStats
+from autobahn.websocket.utf8validator import Utf8Validator
+from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
+
+from realtime_gateway import endings
+from realtime_gateway.server import handshake
+from realtime_gateway.server.application_run import ApplicationRun, InputQueue
+from realtime_gateway.server.connection import (
+    Accept,
+    Action,
+    Close,
+    Connection,
+    Deny,
+    DenyBody,
+    DenyStart,
+    OutOfOrder,
+    Send,
+    State,
+    outgoing,
+)
+from realtime_gateway.server.inbox import Inbox
+from realtime_gateway.telemetry import recorder
+
+if TYPE_CHECKING:
+    from realtime_gateway.server.gateway_server import GatewayServer
+    from realtime_gateway.server.http import RequestFacts
+
+# Frames that a client sends before it is accepted wait here; more than this and reading stops until then.
+EARLY_DATA_BYTES = 64 * 1024
+CLOSE_REASON_BYTES = 123  # RFC 6455 section 5.5: a control frame holds 125 bytes, two are the code
+TEXT, BINARY = 1, 2
+
+
+class _NobodyWaits:
+    """Stands where autobahn keeps a Deferred per connection that nothing here waits for."""
+
+    def callback(self, result: object) -> None:
+        """Take the result and forget it."""
+
+
+class GatewayWebSocket(WebSocketProtocol):
+    """One WebSocket, from the moment its request is parsed until its transport is lost."""
+
+    # autobahn's state that starts the same for everybody; the parser and the closing handshake set it per instance.
+    is_open = is_closed = _NobodyWaits()
+    peer = ""
+    trafficStats = TrafficStats()
+    trackedTimings = None
+    send_queue = ()  # only for chopped and synchronous writes, which are never used
+    triggered = False
+    send_state = WebSocketProtocol.SEND_STATE_GROUND
+    state: int = WebSocketProtocol.STATE_CONNECTING
+    data = b""
+    inside_message = False
+    current_frame = None
+    _perMessageCompress: Any = None
+    wasMaxFramePayloadSizeExceeded = wasMaxMessagePayloadSizeExceeded = False
+    closedByMe: bool = False
+    failedByMe = droppedByMe = wasClean = False
+    wasNotCleanReason: str | None = None
+    wasServerConnectionDropTimeout = wasOpenHandshakeTimeout = wasCloseHandshakeTimeout = False
+    wasServingFlashSocketPolicyFile = False
+    localCloseCode: int | None = None
+    localCloseReason: bytes | None = None
+    remoteCloseCode = remoteCloseReason = None
+    openHandshakeTimeoutCall: Any = None
+    closeHandshakeTimeoutCall: Any = None
+    message_data: Any = None
+    autoPingTimeoutCall = autoPingPending = autoPingPendingCall = autoPingPendingSent = None
+    autoPingPendingSeq = 0
+
+    # Ours.
+    server: GatewayServer
+    run: ApplicationRun
+    application_queue: InputQueue
+    client_addr: list[Any] | None = None
+    path = ""
+    _lost_as = endings.LOST
+    _disconnect_told = False
+    _drained: asyncio.Future[None] | None = None
+
+    def __init__(self) -> None:
+        # Upstream's __init__ makes two Deferreds and a table of listeners per connection.
+        self.connection = Connection()
+
+    @cached_property
+    def utf8validator(self) -> Any:
+        """Made for the first text message."""
+        return Utf8Validator()
+
+    # Opening.
+
+    def connectionMade(self) -> None:
+        """Take over a transport; called by ``makeConnection``."""
+        self.factory.countConnections += 1
+        self.transport.registerProducer(self, True)
+
+    def begin(self, facts: RequestFacts, upgrade: handshake.Upgrade) -> None:
+        """Ask the application whether this request may become a WebSocket."""
+        self.server = server = self.factory.server_class
+        self.client_addr = facts.client
+        self.path = facts.raw_path.decode("ascii")
+        self.websocket_version = upgrade.version
+        self.websocket_protocols = upgrade.subprotocols
+        self._wskey = upgrade.key
+        self.websocket_extensions = self._offered_extensions(upgrade.extensions)
+        recorder.connections.add(1, "websocket")
+        if server.websocket_connect_timeout >= 0:
+            self.openHandshakeTimeoutCall = self.factory._batched_timer.call_later(
+                server.websocket_connect_timeout, self._application_is_late
+            )
+        inbox = Inbox(server.options.inbox_high_bytes, server.options.inbox_low_bytes)
+        self.application_queue = InputQueue(server.loop, inbox, self._pause_reading, self._resume_reading)
+        self.application_queue.put_nowait({"type": "websocket.connect"})
+        self._log_action("connecting")
+        server.websocket_arrived(self)
+        self.run = server.start_application(
+            self, self._scope(facts, upgrade), self.application_queue.get, self.application_sent
+        )
+
+    def _scope(self, facts: RequestFacts, upgrade: handshake.Upgrade) -> dict[str, Any]:
+        return {
+            "type": "websocket",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": "1.1",
+            "scheme": "wss" if facts.scheme == "https" else "ws",
+            "path": unquote(self.path),
+            "raw_path": facts.raw_path,
+            "root_path": facts.root_path,
+            "query_string": facts.query_string,
+            "headers": facts.headers,
+            "client": facts.client,
+            "server": facts.server,
+            "subprotocols": list(upgrade.subprotocols),
+            "extensions": {"websocket.http.response": {}},
+            **self.server.scope_state(),
+        }
+
+    def _offered_extensions(self, header: str) -> Any:
+        if not header or not self.server.options.compression:
+            return ()
+        return self._parseExtensionsHeader(header)
+
+    def processHandshake(self) -> None:
+        """Keep frames that arrive before the application has answered; autobahn calls this for them."""
+        if len(self.data) > EARLY_DATA_BYTES:
+            self._pause_reading()
+
+    def _application_is_late(self) -> None:
+        self.openHandshakeTimeoutCall = None
+        if self.connection.state is State.CONNECTING:
+            recorder.handshakes.add(1, "timeout")
+            self._deny(endings.HANDSHAKE_TIMEOUT)
+
+    # From the application.
+
+    async def application_sent(self, message: dict[str, Any]) -> None:
+        """Do what the application's message says, and wait while the client does not take what was sent."""
+        if self.connection.state is State.OPEN and message.get("type") == "websocket.send":
+            self._write(outgoing(message))
+        else:
+            action = self.connection.application_sent(message)
+            if action is not None:
+                self._perform(action)
+        if self._drained is not None:
+            await asyncio.shield(self._drained)
+
+    def _perform(self, action: Action) -> None:
+        match action:
+            case Accept():
+                self._accept(action)
+            case Close():
+                self.close_with(action.code, action.reason)
+            case Deny():
+                recorder.handshakes.add(1, "rejected")
+                self._deny(action.ending)
+            case DenyStart():
+                recorder.handshakes.add(1, "rejected")
+                self._stop_waiting_for_the_application()
+                self.transport.write(handshake.response_head(action.status, action.headers, self.server.server_name))
+            case DenyBody():
+                self.transport.write(action.body)
+                if action.last:
+                    self._end_denied()
+            case Send():
+                self._write(action)
+
+    def _accept(self, action: Accept) -> None:
+        if action.subprotocol is not None and action.subprotocol not in self.websocket_protocols:
+            self.connection.state = State.CONNECTING
+            raise OutOfOrder(f"the client has not offered the subprotocol {action.subprotocol!r}")
+        headers: dict[str, list[str]] = {}
+        for name, value in action.headers:
+            headers.setdefault(name.decode("latin1"), []).append(value.decode("latin1"))
+        recorder.handshakes.add(1, "accepted")
+        self.succeedHandshake((action.subprotocol, headers))
+        self._resume_reading()
+
+    def _write(self, message: Send) -> None:
+        recorder.messages_sent.add()
+        if self.state != self.STATE_OPEN:
+            return
+        if self._perMessageCompress is not None:
+            self.sendMessage(message.payload, message.is_binary)
+        else:
+            self.transport.write(encode_frame(BINARY if message.is_binary else TEXT, message.payload))
+
+    def _deny(self, ending: endings.Ending, retry_after_seconds: int | None = None) -> None:
+        if self.state != self.STATE_CONNECTING:
+            return
+        headers = [] if retry_after_seconds is None else [(b"retry-after", b"%d" % retry_after_seconds)]
+        text = ending.reason or handshake.status_line(ending.status).split(None, 2)[2].decode().strip()
+        self.transport.write(handshake.short_response(ending.status, text, self.server.server_name, headers))
+        self._log_action("rejected")
+        self._end_denied()
+
+    def _end_denied(self) -> None:
+        self._stop_waiting_for_the_application()
+        self.state = self.STATE_CLOSED
+        self.connection.client_left()
+        self.transport.unregisterProducer()
+        self.transport.loseConnection()
+        self._tell_disconnect(endings.LOST.code, "")
+
+    def _stop_waiting_for_the_application(self) -> None:
+        if self.openHandshakeTimeoutCall is not None:
+            self.openHandshakeTimeoutCall.cancel()
+            self.openHandshakeTimeoutCall = None
+
+    def close_with(self, code: int, reason: str) -> None:
+        """Start the closing handshake with any code; autobahn's ``sendClose`` refuses most of the registered ones."""
+        self.connection.client_left()
+        if self.state == self.STATE_OPEN:
+            self.sendCloseFrame(code=code, reasonUtf8=encode_truncate(reason, CLOSE_REASON_BYTES) if reason else None)
+
+    def end(self, ending: endings.Ending) -> None:
+        """Close or refuse this connection because the server wants to."""
+        if self.state == self.STATE_CONNECTING:
+            recorder.handshakes.add(1, ending.label)
+            self._deny(ending, retry_after_seconds=1)
+        elif self.state == self.STATE_OPEN:
+            self.close_with(ending.code, ending.reason)
+
+    def cut(self) -> None:
+        """Drop the transport at once."""
+        if self.transport is not None:
+            self.transport.abortConnection()
+
+    def handle_exception(self, exception: BaseException) -> None:
+        """The application failed: 500 or 1011."""
+        if self.state == self.STATE_CONNECTING:
+            recorder.handshakes.add(1, "failed")
+            self._deny(endings.APPLICATION_ERROR)
+        else:
+            self.end(endings.APPLICATION_ERROR)
+
+    def application_returned(self) -> None:
+        """The application is over while the client is there."""
+        if self.state == self.STATE_CONNECTING:
+            recorder.handshakes.add(1, "failed")
+            self._deny(endings.APPLICATION_ERROR)
+        else:
+            self.end(endings.NORMAL)
+
+    # From the client.
+
+    def dataReceived(self, data: bytes) -> None:
+        """Parse what the client sent."""
+        self._dataReceived(data)
+
+    def onOpen(self) -> None:
+        """Upstream logs each opening twice; once is the access log's."""
+        self._log_action("connected")
+
+    def _onOpen(self) -> None:
+        self.onOpen()
+
+    def onMessageEnd(self) -> None:
+        """Hand a whole message on; upstream also fires an event that makes two Deferreds."""
+        if not self.failedByMe:
+            payload = b"".join(self.message_data)
+            recorder.messages_received.add()
+            if self.message_is_binary:
+                message: dict[str, Any] = {"type": "websocket.receive", "bytes": payload}
+            else:
+                message = {"type": "websocket.receive", "text": payload.decode("utf8")}
+            self.application_queue.put_nowait(message, len(payload))
+        self.message_data = None
+
+    def onAutoPingTimeout(self) -> None:
+        """End a client that does not answer; while we do not read, its answer may be waiting unread."""
+        if self.application_queue.paused:
+            self.autoPingTimeoutCall = self.factory._batched_timer.call_later(
+                self.autoPingTimeout, self.onAutoPingTimeout
+            )
+            return
+        self._lost_as = endings.PING_TIMEOUT
+        super().onAutoPingTimeout()
+
+    def connectionLost(self, reason: Any = None) -> None:
+        """The transport is gone; upstream only adds debug lines here."""
+        self._connectionLost(reason)
+
+    def _connectionLost(self, reason: Any) -> None:
+        super()._connectionLost(reason)
+        self.stopProducing()
+        recorder.connections.add(-1, "websocket")
+        self.server.websocket_gone(self)
+
+    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
+        """The connection is over: tell the application why."""
+        self._stop_waiting_for_the_application()
+        was_connecting = self.connection.state is State.CONNECTING
+        self.connection.client_left()
+        if self._disconnect_told:
+            return
+        if was_connecting:
+            recorder.handshakes.add(1, "abandoned")
+        if self.closedByMe and self.localCloseCode is not None:
+            ended_by, why = self.localCloseCode, (self.localCloseReason or b"").decode("utf8", "replace")
+        elif wasClean:
+            ended_by, why = code or endings.NO_CODE.code, reason or ""
+        else:
+            ended_by, why = self._lost_as.code, self._lost_as.reason
+        if not was_connecting:
+            ending = self._lost_as if ended_by == self._lost_as.code else endings.by_code(ended_by)
+            recorder.closed.add(1, ending.label)
+        self._tell_disconnect(ended_by, why)
+        self._log_action("disconnected")
+
+    def _tell_disconnect(self, code: int, reason: str) -> None:
+        if not self._disconnect_told:
+            self._disconnect_told = True
+            self.application_queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+            self.run.left()
+
+    # Backpressure.
+
+    def _pause_reading(self) -> None:
+        if self.transport is not None:
+            self.transport.pauseProducing()
+
+    def _resume_reading(self) -> None:
+        if self.transport is not None and not self.application_queue.paused and self.state != self.STATE_CLOSED:
+            self.transport.resumeProducing()
+
+    def pauseProducing(self) -> None:
+        """The transport holds more than it wants to: ``send`` waits from now on."""
+        if self._drained is None:
+            self._drained = self.server.loop.create_future()
+
+    def resumeProducing(self) -> None:
+        """The client has taken everything."""
+        drained, self._drained = self._drained, None
+        if drained is not None and not drained.done():
+            drained.set_result(None)
+
+    def stopProducing(self) -> None:
+        """The transport is gone: nobody waits for it."""
+        self.resumeProducing()
+
+    # The rest.
+
+    def _log_action(self, action: str) -> None:
+        if self.server.action_logger:
+            client = "{}:{}".format(*self.client_addr) if self.client_addr else None
+            self.server.log_action("websocket", action, {"path": self.path, "client": client})
+
+    def check_timeouts(self) -> None:
+        """Nothing: upstream scans every connection every two seconds; timers do it here."""
+
+    def __repr__(self) -> str:
+        return f"<WebSocket {self.path} of {self.client_addr}>"
+
+
+def encode_frame(opcode: int, payload: bytes) -> bytes:
+    """Return one whole unmasked frame (RFC 6455 section 5.2)."""
+    size = len(payload)
+    if size < 126:
+        return bytes((0x80 | opcode, size)) + payload
+    if size < 65536:
+        return struct.pack("!BBH", 0x80 | opcode, 126, size) + payload
+    return struct.pack("!BBQ", 0x80 | opcode, 127, size) + payload
+
+
+def accept_deflate(offers: list[Any]) -> Any:
+    """Accept the first permessage-deflate offer (RFC 7692)."""
+    for offer in offers:
+        if isinstance(offer, PerMessageDeflateOffer):
+            return PerMessageDeflateOfferAccept(offer)
+    return None
+
+
+def websocket_factory(server: GatewayServer) -> WebSocketFactory:
+    """Build the factory whose protocol class carries the server's settings, once for all connections."""
+    factory = WebSocketFactory(server, server=server.server_name)
+    factory.setProtocolOptions(
+        allowNullOrigin=True,
+        failByDrop=False,  # an oversize message ends in 1009, not in a dropped connection
+        maxMessagePayloadSize=server.websocket_max_message_size,
+        maxFramePayloadSize=server.websocket_max_frame_size,
+        autoPingInterval=max(server.ping_interval, 0),
+        autoPingTimeout=max(server.ping_timeout, 0),
+        closeHandshakeTimeout=server.options.close_timeout_seconds,
+        perMessageCompressionAccept=accept_deflate if server.options.compression else None,
+    )
+    settings = {name: getattr(factory, name) for name in GatewayWebSocket.CONFIG_ATTRS}
+    # A plain function on a class would become a method.
+    settings["perMessageCompressionAccept"] = staticmethod(settings["perMessageCompressionAccept"])
+    factory.protocol = type("GatewayWebSocket", (GatewayWebSocket,), settings)
+    return factory
