@@ -1,6 +1,7 @@
 """What Django starts: the application config of ``realtime_gateway`` in INSTALLED_APPS."""
 
 from django.apps import AppConfig
+from django.core import checks as django_checks
 
 
 class RealtimeGatewayConfig(AppConfig):
@@ -8,3 +9,14 @@ class RealtimeGatewayConfig(AppConfig):
 
     name = "realtime_gateway"
     verbose_name = "Realtime gateway"
+
+    def ready(self) -> None:
+        """Register the system checks, and make Channels' dispatch cheaper unless the settings say otherwise."""
+        from realtime_gateway import checks
+        from realtime_gateway.consumers import database_hop
+        from realtime_gateway.settings import gateway_settings
+
+        for check, tag in checks.CHECKS.items():
+            django_checks.register(check, tag)
+        if gateway_settings().skip_database_hop:
+            database_hop.apply()

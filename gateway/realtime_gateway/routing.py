@@ -1,0 +1,75 @@
+"""``gateway_application``: the ASGI application that Channels' documentation has people write by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+from channels.routing import ChannelNameRouter, ProtocolTypeRouter, URLRouter
+from django.core.asgi import get_asgi_application
+from django.urls import URLPattern
+from django.utils.module_loading import import_string
+
+from realtime_gateway.auth.stack import Middleware, stack_named
+from realtime_gateway.environment import read_environment
+from realtime_gateway.resource import load_resource
+from realtime_gateway.resource.spec import Auth, Security
+from realtime_gateway.security.denial import Application
+from realtime_gateway.security.origins import OriginValidation, allowed_hosts_origin_validation
+from realtime_gateway.settings import gateway_settings
+
+
+def gateway_application(
+    websocket_urlpatterns: Sequence[URLPattern] | str,
+    *,
+    http: Application | None = None,
+    auth: str | Middleware | None = None,
+    origins: Sequence[str] | None = None,
+    channels: Mapping[str, Application] | None = None,
+) -> Application:
+    """Route HTTP to Django, and WebSockets through origin validation and the auth stack to consumers.
+
+    In ``asgi.py``, after DJANGO_SETTINGS_MODULE is set::
+
+        application = gateway_application("mysite.routing.websocket_urlpatterns")
+
+    Args:
+        websocket_urlpatterns: what ``URLRouter`` takes, or its dotted path, which is imported once Django is set up, so
+            that its module may import models.
+        http: the application for HTTP; Django's by default.
+        auth: the name of a stack ("session", "none"), or a middleware of your own. By default
+            ``REALTIME_GATEWAY["AUTH_STACK"]``, else the ``auth.stack`` of the resource that the process belongs to.
+        origins: whose pages may connect, as Channels' ``OriginValidator`` takes them; ``["*"]`` is everyone. By
+            default ``REALTIME_GATEWAY["ALLOWED_ORIGINS"]``, else the resource's ``security.allowedOrigins``, else
+            ALLOWED_HOSTS.
+        channels: channel name → consumer, for ``manage.py runworker``.
+
+    Raises:
+        ConfigurationError: there is no such stack, or the resource is invalid.
+    """
+    django_application = http or cast(Application, get_asgi_application())
+    if isinstance(websocket_urlpatterns, str):
+        websocket_urlpatterns = cast(Sequence[URLPattern], import_string(websocket_urlpatterns))
+    auth_wanted, security = _from_resource()
+    stack = auth if callable(auth) else stack_named(auth or gateway_settings().auth_stack or auth_wanted.stack)
+    websocket = stack(URLRouter(list(websocket_urlpatterns)))
+    routes = {"http": django_application, "websocket": _validated(websocket, origins, security)}
+    if channels is not None:
+        routes["channel"] = ChannelNameRouter(dict(channels))
+    return cast(Application, ProtocolTypeRouter(routes))
+
+
+def _validated(application: Application, origins: Sequence[str] | None, security: Security) -> OriginValidation:
+    for allowed in (origins, gateway_settings().allowed_origins, security.allowed_origins or None):
+        if allowed is not None:
+            return OriginValidation(application, list(allowed))
+    return allowed_hosts_origin_validation(application)
+
+
+def _from_resource() -> tuple[Auth, Security]:
+    """Return what the resource that this process belongs to says, or the resource's defaults."""
+    file = read_environment().resource_file
+    if file is None:
+        return Auth(), Security()
+    spec = load_resource(file).spec
+    return spec.auth, spec.security

@@ -1,0 +1,78 @@
+"""The ``REALTIME_GATEWAY`` dict of Django's settings, checked once and frozen.
+
+    REALTIME_GATEWAY = {
+        "AUTH_STACK": "session",
+        "ALLOWED_ORIGINS": ["https://chat.example.com"],
+        "SKIP_DATABASE_HOP": True,
+    }
+
+Every key may be left out. ``AUTH_STACK`` and ``ALLOWED_ORIGINS`` win over the resource that a process belongs to.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+NAME = "REALTIME_GATEWAY"
+
+
+@dataclass(frozen=True)
+class GatewaySettings:
+    """What a project has set.
+
+    Attributes:
+        auth_stack: how ``gateway_application`` finds out who a client is; None leaves it to the resource.
+        allowed_origins: whose pages may open a WebSocket through ``gateway_application``, as Channels'
+            ``OriginValidator`` takes them; None leaves it to the resource, and that to ALLOWED_HOSTS.
+        skip_database_hop: apply the patch of ``consumers.database_hop``; on, since it is exact and saves some 60 µs
+            of CPU per message.
+    """
+
+    auth_stack: str | None = None
+    allowed_origins: tuple[str, ...] | None = None
+    skip_database_hop: bool = True
+
+
+def gateway_settings() -> GatewaySettings:
+    """Read the dict.
+
+    Raises:
+        ImproperlyConfigured: it is no dict, or a key or a value in it is not what it should be.
+    """
+    given = getattr(settings, NAME, {})
+    if not isinstance(given, Mapping):
+        raise ImproperlyConfigured(f"{NAME} must be a dict, not {type(given).__name__}.")
+    known = {field.name.upper(): field.name for field in fields(GatewaySettings)}
+    for key in given:
+        if key not in known:
+            raise ImproperlyConfigured(f"{NAME} has the unknown key {key!r}. {_advice(str(key), list(known))}")
+    return GatewaySettings(**{known[key]: _checked(key, value) for key, value in given.items()})
+
+
+def _advice(key: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(key.upper(), known, n=1)
+    return f"Did you mean {near[0]!r}?" if near else f"It may have {', '.join(known)}."
+
+
+def _checked(key: str, value: Any) -> Any:
+    match key:
+        case "SKIP_DATABASE_HOP" if isinstance(value, bool):
+            return value
+        case "AUTH_STACK" if value is None or isinstance(value, str):
+            return value
+        case "ALLOWED_ORIGINS" if value is None:
+            return value
+        case "ALLOWED_ORIGINS" if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
+            return tuple(value)
+    wanted = {
+        "SKIP_DATABASE_HOP": "True or False",
+        "AUTH_STACK": "the name of a stack",
+        "ALLOWED_ORIGINS": "a list of origins",
+    }
+    raise ImproperlyConfigured(f"{NAME}[{key!r}] must be {wanted[key]}, not {value!r}.")
