@@ -16,6 +16,7 @@ from realtime_gateway.resource.values import Path, Wrong
 # Far above any resource; aliases can make a small file stand for a huge document.
 MOST_VALUES = 50_000
 
+_KINDS = frozenset({"null", "bool", "int", "float", "timestamp", "str"})
 _TRUE = frozenset({"true", "yes", "on"})
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
 _DECIMAL = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][-+]?[0-9]{1,3})?")
@@ -117,13 +118,14 @@ class Document:
         text = node.value
         if not isinstance(node, yaml.ScalarNode) or node.style is not None or node.tag == "!":
             return text
-        if not node.tag.startswith(_STANDARD_TAG):
-            return self._refuse(path, f"the tag {node.tag} is not supported")
-        if node.tag == f"{_STANDARD_TAG}null":
+        kind = node.tag.removeprefix(_STANDARD_TAG)
+        if kind not in _KINDS:
+            return self._refuse(path, f"the tag {kind} is not supported")
+        if kind == "null":
             return None
-        if node.tag == f"{_STANDARD_TAG}bool":
+        if kind == "bool":
             return text.lower() in _TRUE
-        return _number_or_text(text)
+        return _number_or_text(text) if kind in ("int", "float") else text
 
     def _refuse(self, path: Path, message: str) -> None:
         self.wrong.append(Wrong(path, message))
