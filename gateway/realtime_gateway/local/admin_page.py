@@ -1,0 +1,54 @@
+"""Reading a gateway's admin port: readiness and metrics."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from realtime_gateway.local.plan import LOOPBACK
+
+ANSWER_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class GatewayNumbers:
+    """What the table shows of a gateway's metrics.
+
+    Attributes:
+        connections: open WebSocket connections.
+        epoch: of the host list in use; None before the channel layer was used.
+    """
+
+    connections: int
+    epoch: int | None
+
+
+async def get(port: int, path: str) -> tuple[int | None, str]:
+    """Return status and body of a page of an admin port; no status while it does not answer."""
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            reader, writer = await asyncio.open_connection(LOOPBACK, port)
+            try:
+                writer.write(f"GET {path} HTTP/1.0\r\nHost: {LOOPBACK}\r\n\r\n".encode())
+                answer = (await reader.read()).decode(errors="replace")
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        return None, ""
+    head, _, body = answer.partition("\r\n\r\n")
+    status = head.split(" ")[1:2]
+    return (int(status[0]) if status and status[0].isdecimal() else None), body
+
+
+async def gateway_numbers(port: int) -> GatewayNumbers | None:
+    """Read the numbers of one gateway; None while it does not answer."""
+    status, page = await get(port, "/metrics")
+    return numbers_from(page) if status == 200 else None
+
+
+def numbers_from(page: str) -> GatewayNumbers:
+    """Pick the numbers out of a page in Prometheus' text format."""
+    samples = dict(line.rsplit(" ", 1) for line in page.splitlines() if line and not line.startswith("#"))
+    connections = float(samples.get('realtime_gateway_connections{protocol="websocket"}', 0))
+    epoch = samples.get("realtime_gateway_layer_epoch")
+    return GatewayNumbers(int(connections), None if epoch is None else int(float(epoch)))

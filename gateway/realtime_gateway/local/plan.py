@@ -1,0 +1,313 @@
+"""What should run for a resource: every process with its command line, and what starts and stops between two plans.
+
+Pure: ports, programs and directories are chosen elsewhere and passed in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from enum import Enum, IntEnum
+from pathlib import Path
+
+from realtime_gateway.hosts import HostList
+from realtime_gateway.resource.spec import GatewaySpec, RealtimeGateway
+
+LOOPBACK = "127.0.0.1"
+
+
+class Kind(Enum):
+    """What a process is."""
+
+    REDIS = "redis"
+    SENTINEL = "sentinel"
+    CACHE = "cache"
+    GATEWAY = "gateway"
+    WORKER = "worker"
+
+
+class Stage(IntEnum):
+    """Processes start in this order: a stage when the one before is ready."""
+
+    DATA = 1
+    REPLICAS = 2
+    SENTINELS = 3
+    APPLICATION = 4
+
+
+# Clients are sent away before anything that serves them ends; servers of data end together, since a Redis primary that
+# ends waits for its replicas.
+STOP_ORDER: tuple[frozenset[Kind], ...] = (
+    frozenset({Kind.GATEWAY}),
+    frozenset({Kind.WORKER}),
+    frozenset({Kind.SENTINEL}),
+    frozenset({Kind.REDIS, Kind.CACHE}),
+)
+
+
+@dataclass(frozen=True)
+class RedisAnswers:
+    """Ready: PING is answered; a replica has its data from a primary.
+
+    Attributes:
+        port: where it listens.
+        shard: the master name that its Sentinels use; empty where there are none (no replicas, or a cache).
+        primary_port: of which server it starts as a replica; None for a primary.
+    """
+
+    port: int
+    shard: str = ""
+    primary_port: int | None = None
+
+
+@dataclass(frozen=True)
+class SentinelAgrees:
+    """Ready: for each shard it sees the primary and its replicas, and enough other Sentinels for a failover."""
+
+    port: int
+    shards: tuple[str, ...]
+    replicas: int
+
+
+@dataclass(frozen=True)
+class GatewayAnswers:
+    """Ready: /readyz of the admin port answers 200."""
+
+    admin_port: int
+
+
+@dataclass(frozen=True)
+class WorkerReports:
+    """Ready: the worker's channel layer has written a heartbeat to a shard.
+
+    Attributes:
+        process: the name that it reports.
+        prefix: of the layer's keys.
+    """
+
+    process: str
+    prefix: str
+
+
+Readiness = RedisAnswers | SentinelAgrees | GatewayAnswers | WorkerReports
+
+
+@dataclass(frozen=True)
+class ProcessPlan:
+    """One process that should run.
+
+    Attributes:
+        name: unique in the plan; the process's REALTIME_GATEWAY_PROCESS.
+        kind: what it is.
+        stage: when it starts.
+        argv: the command line; of a Redis server without the role, which is decided at each start.
+        working_directory: where it runs.
+        environment: variables set beside those of `up`.
+        readiness: what makes it ready.
+        address: where it can be reached, for people; empty for a worker.
+        stop_seconds: how long it may take to end after SIGTERM.
+        files: written before its first start, by path.
+        revision: what it has read from the resource; another one means that it must start again.
+    """
+
+    name: str
+    kind: Kind
+    stage: Stage
+    argv: tuple[str, ...]
+    working_directory: Path
+    readiness: Readiness
+    address: str = ""
+    stop_seconds: float = 5.0
+    environment: tuple[tuple[str, str], ...] = ()
+    files: tuple[tuple[Path, str], ...] = ()
+    revision: str = ""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a plan runs.
+
+    Attributes:
+        directory: of this run alone: the host list, the resource, logs, data.
+        project: the directory in which the application is imported.
+        host: address of the public port.
+        port: the public port.
+        python: the interpreter.
+        redis_server: the program; None when the resource needs none.
+        listening_fd: one listening socket that all gateways inherit, where the system does not spread connections
+            over several sockets on one port; else None.
+        resource_suffix: of the resource's file, which says how to read it.
+        identity: tells this run's Sentinels from those of any other.
+    """
+
+    directory: Path
+    project: Path
+    host: str
+    port: int
+    python: str
+    redis_server: str | None
+    listening_fd: int | None = None
+    resource_suffix: str = ".yaml"
+    identity: str = ""
+
+    @property
+    def hosts_file(self) -> Path:
+        """The host-list document that every process of the run reads."""
+        return self.directory / "hosts.json"
+
+    @property
+    def resource_file(self) -> Path:
+        """The run's own copy of the resource: the last one that was valid."""
+        return self.directory / f"resource{self.resource_suffix}"
+
+    @property
+    def url(self) -> str:
+        """What to open in a browser."""
+        shown = {"0.0.0.0": LOOPBACK, "::": "[::1]"}.get(self.host, f"[{self.host}]" if ":" in self.host else self.host)
+        return f"http://{shown}:{self.port}/"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that should run.
+
+    Attributes:
+        hosts: the host list that names the shards.
+        processes: in the order in which people are shown them.
+    """
+
+    hosts: HostList
+    processes: tuple[ProcessPlan, ...]
+
+    @property
+    def sentinel_ports(self) -> tuple[int, ...]:
+        """Where the Sentinels of this run listen."""
+        asked = (process.readiness for process in self.processes)
+        return tuple(readiness.port for readiness in asked if isinstance(readiness, SentinelAgrees))
+
+    @property
+    def shard_urls(self) -> tuple[str, ...]:
+        """Where the heartbeats of channel layers can be read: this run's servers, or plain external shards."""
+        own = [p.address for p in self.processes if p.kind is Kind.REDIS]
+        if own:
+            return tuple(f"redis://{address}" for address in own)
+        return tuple(str(shard.connection["address"]) for shard in self.hosts.shards if "address" in shard.connection)
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What to do to get from one plan to another; a changed process is in ``restart`` as it should become."""
+
+    start: tuple[ProcessPlan, ...]
+    stop: tuple[ProcessPlan, ...]
+    restart: tuple[ProcessPlan, ...]
+    keep: tuple[ProcessPlan, ...]
+
+
+def changes(present: Plan, wanted: Plan) -> Changes:
+    """Compare two plans process by process."""
+    before = {process.name: process for process in present.processes}
+    after = {process.name: process for process in wanted.processes}
+    both = [(before[name], process) for name, process in after.items() if name in before]
+    return Changes(
+        start=tuple(process for name, process in after.items() if name not in before),
+        stop=tuple(process for name, process in before.items() if name not in after),
+        restart=tuple(new for old, new in both if old != new),
+        keep=tuple(new for old, new in both if old == new),
+    )
+
+
+def without_what_cannot_change(present: GatewaySpec, wanted: GatewaySpec) -> tuple[GatewaySpec, tuple[str, ...]]:
+    """Return what of an edited spec can be reconciled, and a sentence for each part that cannot.
+
+    Redis servers and the host list stay as they are until the layer can move groups between shards.
+    """
+    fixed = {"redis": "spec.redis", "cache": "spec.cache"}
+    kept = {name: getattr(present, name) for name in fixed if getattr(present, name) != getattr(wanted, name)}
+    sentences = tuple(
+        f"{path} cannot change while it runs: stop it and start it again. The rest of the file is followed."
+        for name, path in fixed.items()
+        if name in kept
+    )
+    return replace(wanted, **kept), sentences
+
+
+def gateway_processes(resource: RealtimeGateway, place: Place, ports: Mapping[str, int]) -> tuple[ProcessPlan, ...]:
+    """Return the `serve` processes, which share the public port."""
+    spec = resource.spec
+    share = ("--reuse-port",) if place.listening_fd is None else ("--fd", str(place.listening_fd))
+    where = ("--bind", place.host, "--port", str(place.port)) if place.listening_fd is None else ()
+    return tuple(
+        ProcessPlan(
+            name=name,
+            kind=Kind.GATEWAY,
+            stage=Stage.APPLICATION,
+            argv=(
+                *(place.python, "-m", "realtime_gateway.cli.main", "serve", *where, *share),
+                # No load balancer has to notice first that a process of this machine is ending.
+                *("--admin-port", str(ports[name]), "--drain-accept-seconds", "0", spec.application),
+            ),
+            working_directory=place.project,
+            readiness=GatewayAnswers(ports[name]),
+            address=f"{place.host}:{place.port}",
+            stop_seconds=spec.drain.period_seconds + 10.0,
+            environment=_environment(resource, place, ports, name),
+            revision=_revision(spec),
+        )
+        for name in gateway_names(resource)
+    )
+
+
+def worker_processes(resource: RealtimeGateway, place: Place, ports: Mapping[str, int]) -> tuple[ProcessPlan, ...]:
+    """Return the `runworker` processes."""
+    spec = resource.spec
+    return tuple(
+        ProcessPlan(
+            name=(name := f"{resource.name}-worker-{worker.name}-{index}"),
+            kind=Kind.WORKER,
+            stage=Stage.APPLICATION,
+            argv=(place.python, "-m", "django", "runworker", *worker.channels),
+            working_directory=place.project,
+            readiness=WorkerReports(name, spec.channel_layer.prefix),
+            environment=_environment(resource, place, ports, name),
+            revision=_revision(spec),
+        )
+        for worker in spec.workers
+        for index in range(worker.replicas)
+    )
+
+
+def gateway_names(resource: RealtimeGateway) -> tuple[str, ...]:
+    """Return the names of the `serve` processes."""
+    return tuple(f"{resource.name}-gateway-{index}" for index in range(resource.spec.replicas))
+
+
+def cache_name(resource: RealtimeGateway) -> str:
+    """Return the name of the Redis for Django's cache."""
+    return f"{resource.name}-cache"
+
+
+def _environment(
+    resource: RealtimeGateway, place: Place, ports: Mapping[str, int], name: str
+) -> tuple[tuple[str, str], ...]:
+    spec = resource.spec
+    values = {
+        "REALTIME_GATEWAY_CONFIG": str(place.hosts_file),
+        "REALTIME_GATEWAY_RESOURCE": str(place.resource_file),
+        "REALTIME_GATEWAY_PROCESS": name,
+        # A worker's and an application's own prints reach the log when they are made.
+        "PYTHONUNBUFFERED": "1",
+    }
+    if spec.settings_module:
+        values["DJANGO_SETTINGS_MODULE"] = spec.settings_module
+    if spec.cache.enabled:
+        values["CACHE_URL"] = f"redis://{LOOPBACK}:{ports[cache_name(resource)]}/0"
+    return tuple(sorted(values.items()))
+
+
+def _revision(spec: GatewaySpec) -> str:
+    """Digest what a gateway or worker reads from the resource, but not how many of them there are."""
+    counted = {"replicas", "workers", "autoscaling", "redis", "cache"}
+    read = [(field.name, getattr(spec, field.name)) for field in fields(spec) if field.name not in counted]
+    return hashlib.sha256(repr(read).encode()).hexdigest()[:12]

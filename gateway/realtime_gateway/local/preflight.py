@@ -1,0 +1,121 @@
+"""What is found, checked and taken before anything starts, so that trouble is one message and nothing to undo."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import sys
+from dataclasses import dataclass
+
+from realtime_gateway.errors import ConfigurationError, StartError
+from realtime_gateway.local.options import UpOptions
+from realtime_gateway.local.plan import LOOPBACK, Place
+from realtime_gateway.local.ports import find_ports, reserve_public_port, shares_ports
+from realtime_gateway.local.redis_plan import names_with_a_port
+from realtime_gateway.local.redis_program import find_redis_server
+from realtime_gateway.local.redis_questions import ping_refusal, primary_of
+from realtime_gateway.local.state_directory import StateDirectory
+from realtime_gateway.resource import RealtimeGateway
+from realtime_gateway.resource.spec import ExternalHost
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What this run holds: give it back with ``release``."""
+
+    place: Place
+    ports: dict[str, int]
+    directory: StateDirectory
+    public_socket: socket.socket
+
+    def release(self) -> None:
+        """Remove the directory and free the public port."""
+        self.public_socket.close()
+        self.directory.remove()
+
+
+async def take(resource: RealtimeGateway, options: UpOptions) -> Taken:
+    """Check what the resource needs, and take port and directory.
+
+    Raises:
+        ConfigurationError: the resource cannot run here as it is.
+        StartError: a program, a port, a directory or an external Redis is missing.
+    """
+    check_project(resource, options)
+    spec = resource.spec
+    needs_redis = spec.redis.external is None or spec.cache.enabled
+    redis_server = find_redis_server() if needs_redis else None
+    for host in spec.redis.external.hosts if spec.redis.external else ():
+        await check_external(host)
+    public = reserve_public_port(options.host, options.port)
+    try:
+        directory = StateDirectory.take(options.state_directory(resource.name))
+        try:
+            ports = find_ports(names_with_a_port(resource), {}, directory.path)
+        except StartError:
+            directory.remove()
+            raise
+    except StartError:
+        public.close()
+        raise
+    place = Place(
+        directory=directory.path,
+        project=options.project_directory,
+        host=options.host,
+        port=options.port,
+        python=sys.executable,
+        redis_server=redis_server,
+        listening_fd=None if shares_ports() else public.fileno(),
+        resource_suffix=options.file.suffix,
+        identity=secrets.token_hex(8),
+    )
+    return Taken(place, ports, directory, public)
+
+
+def check_project(resource: RealtimeGateway, options: UpOptions) -> None:
+    """Refuse what is known to fail before it is tried."""
+    if not options.project_directory.is_dir():
+        raise ConfigurationError(f"{options.project_directory} is not a directory.", "Name another one with --chdir.")
+    needs_settings = any(worker.replicas for worker in resource.spec.workers)
+    if needs_settings and not resource.spec.settings_module and "DJANGO_SETTINGS_MODULE" not in os.environ:
+        raise ConfigurationError(
+            f"{options.file}: spec.workers needs Django's settings, and spec.settingsModule is not set.",
+            "Set it to the project's settings, such as chat.settings.",
+        )
+
+
+async def check_external(host: ExternalHost) -> None:
+    """Raise a StartError unless an external shard answers."""
+    url = await external_url(host)
+    refusal = "none of its Sentinels knows it" if url is None else await ping_refusal(url)
+    if refusal is None:
+        return
+    if "NOAUTH" in refusal or "Authentication required" in refusal:
+        raise StartError(
+            f"The external Redis of shard {host.name} wants a password (NOAUTH).",
+            "Put it into the shard's url: redis://:PASSWORD@HOST:PORT; `up` cannot read Secrets.",
+        )
+    raise StartError(
+        f"The external Redis of shard {host.name} does not answer: {refusal}.",
+        "Start it, or correct spec.redis.external.hosts.",
+    )
+
+
+async def external_url(host: ExternalHost) -> str | None:
+    """Return where an external shard's primary is now; None when no Sentinel of it knows."""
+    if host.url is not None:
+        return host.url
+    user = f"{host.username}@" if host.username else ""
+    if not host.sentinels:
+        return f"redis://{user}{_bracketed(host.host or LOOPBACK)}:{host.port}/{host.db}"
+    for sentinel in host.sentinels:
+        found = await primary_of(f"redis://{_bracketed(sentinel.host)}:{sentinel.port}", host.master_name or "")
+        if found is not None:
+            address, port = found
+            return f"redis://{user}{_bracketed(address)}:{port}/{host.db}"
+    return None
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

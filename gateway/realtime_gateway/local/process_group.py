@@ -1,0 +1,162 @@
+"""All children of a run: started by stages, changed to another plan, stopped in order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from realtime_gateway.errors import StartError
+from realtime_gateway.local.child import Child, State, in_parallel
+from realtime_gateway.local.console import Console
+from realtime_gateway.local.plan import LOOPBACK, STOP_ORDER, Changes, Plan, ProcessPlan, RedisAnswers, Stage
+from realtime_gateway.local.preflight import Taken
+from realtime_gateway.local.readiness import lacking
+from realtime_gateway.local.redis_role import Siblings, primary_to_follow
+from realtime_gateway.local.watchdog_process import Watchdog
+
+
+class ProcessGroup:
+    """The children of a run, and what each of them needs of it.
+
+    Args:
+        taken: directory, ports and sockets; given back by ``release``.
+        plan: what should run.
+        console: told of everything that happens.
+
+    Attributes:
+        plan: what should run now.
+        children: by name, in the order of the plan.
+        is_ready: whether everything of the first plan has become ready.
+    """
+
+    def __init__(self, taken: Taken, plan: Plan, console: Console) -> None:
+        self.taken = taken
+        self.plan = plan
+        self.is_ready = False
+        self.children: dict[str, Child] = {}
+        self._console = console
+        self._watchdog = Watchdog(taken.directory.path, taken.directory.lock)
+        self._logs = taken.place.directory / "logs"
+        self._logs.mkdir(mode=0o700)
+
+    async def start(self) -> None:
+        """Start every process of the plan; raises StartError when one does not get ready."""
+        for process in self.plan.processes:
+            self._add(process)
+        for stage in Stage:
+            children = [child for child in self.children.values() if child.plan.stage is stage]
+            if children:
+                self.say(f"starting {_counted(children)}")
+            await in_parallel(child.start() for child in children)
+        self.is_ready = True
+
+    async def stop(self) -> None:
+        """End everything, gateways first; may be cancelled and called again."""
+        for kinds in STOP_ORDER:
+            children = [child for child in self.children.values() if child.plan.kind in kinds]
+            await in_parallel(child.stop() for child in children)
+
+    def hurry(self) -> None:
+        """Let what is being stopped end at once."""
+        for child in self.children.values():
+            if child.state is State.STOPPING:
+                child.hurry()
+
+    def kill(self) -> None:
+        """Kill everything, without waiting."""
+        for child in self.children.values():
+            child.kill()
+
+    def release(self) -> None:
+        """Give back what the run holds; every child has been stopped."""
+        self._watchdog.dismiss()
+        self.taken.release()
+
+    async def change(self, plan: Plan, steps: Changes) -> None:
+        """Become another plan: changed processes one after the other, then new ones, then those that must go.
+
+        Raises:
+            StartError: a changed process did not get ready; all of them run as before again.
+        """
+        before = {name: child.plan for name, child in self.children.items()}
+        for number, process in enumerate(steps.restart):
+            self.say(f"restarting {process.name}: its part of the resource has changed")
+            try:
+                await self.children[process.name].restart(process)
+            except StartError:
+                for changed in steps.restart[: number + 1]:
+                    await self.children[changed.name].restart(before[changed.name])
+                raise
+        self.plan = plan
+        for process in steps.start:
+            self._add(process)
+        await in_parallel(self._start_new(self.children[process.name]) for process in steps.start)
+        await in_parallel(self._remove(self.children[process.name]) for process in steps.stop)
+
+    # What a child needs (child.Surroundings).
+
+    def say(self, line: str) -> None:
+        """Tell the person who watches."""
+        self._console.say(line)
+
+    def started(self, pid: int) -> None:
+        """Note a process group that must not outlive the run."""
+        self._watchdog.started(pid)
+
+    def ended(self, pid: int) -> None:
+        """Forget it."""
+        self._watchdog.ended(pid)
+
+    async def command_line(self, plan: ProcessPlan, first_start: bool) -> tuple[str, ...]:
+        """Return what to execute now; a Redis server that comes back waits until its role is known."""
+        if not isinstance(plan.readiness, RedisAnswers):
+            return plan.argv
+        asked = plan.readiness
+        primary_port = asked.primary_port
+        if not first_start and asked.shard:
+            primary_port = await primary_to_follow(plan.name, asked, self._siblings(asked), self.say)
+        return plan.argv if primary_port is None else (*plan.argv, "--replicaof", f"{LOOPBACK} {primary_port}")
+
+    async def not_ready(self, plan: ProcessPlan, running_seconds: float) -> str | None:
+        """Return what a running process still lacks; None when it is ready."""
+        return await lacking(plan.readiness, running_seconds, self.plan.shard_urls)
+
+    def _siblings(self, asked: RedisAnswers) -> Siblings:
+        servers = [
+            process.readiness.port
+            for process in self.plan.processes
+            if isinstance(process.readiness, RedisAnswers) and process.readiness.shard == asked.shard
+        ]
+        return Siblings(self.plan.sentinel_ports, tuple(port for port in servers if port != asked.port))
+
+    def _add(self, process: ProcessPlan) -> None:
+        if process.working_directory.is_relative_to(self.taken.place.directory):
+            process.working_directory.mkdir(mode=0o700, exist_ok=True)
+        for path, text in process.files:
+            self.taken.directory.write(path, text)
+        descriptor = self.taken.place.listening_fd
+        self.children[process.name] = Child(process, self._logs, self, () if descriptor is None else (descriptor,))
+
+    async def _start_new(self, child: Child) -> None:
+        self.say(f"starting {child.plan.name}")
+        try:
+            await child.start()
+        except StartError as error:
+            self.say(f"{error} It is left out until the resource is edited again.")
+            await self._remove(child)
+        else:
+            self.say(f"{child.plan.name} is ready (process {child.pid})")
+
+    async def _remove(self, child: Child) -> None:
+        was_running = child.pid is not None
+        if was_running:
+            self.say(f"stopping {child.plan.name}")
+        await child.stop()
+        del self.children[child.plan.name]
+        if was_running:
+            self.say(f"{child.plan.name} has ended")
+
+
+def _counted(children: Iterable[Child]) -> str:
+    kinds = Counter(child.plan.kind.value for child in children)
+    return ", ".join(f"{count} {kind}" for kind, count in kinds.items())

@@ -1,0 +1,83 @@
+"""Following the file: an edit is read, compared with what runs, and carried out; a broken one changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+from realtime_gateway.errors import GatewayError
+from realtime_gateway.local.plan import changes, without_what_cannot_change
+from realtime_gateway.local.ports import find_ports
+from realtime_gateway.local.process_group import ProcessGroup
+from realtime_gateway.local.redis_plan import make_plan, names_with_a_port
+from realtime_gateway.resource import RealtimeGateway, load_resource
+
+LOOK_SECONDS = 0.5
+
+
+class Follower:
+    """Compares the file with what runs, again and again.
+
+    Args:
+        file: the resource.
+        resource: as it was read when the run started.
+        group: what runs.
+
+    Attributes:
+        text: the file as it is carried out now.
+    """
+
+    def __init__(self, file: Path, resource: RealtimeGateway, group: ProcessGroup) -> None:
+        self._file = file
+        self._group = group
+        self._resource = resource
+        self._ports = dict(group.taken.ports)
+        self.text = file.read_bytes()
+        self._seen = self.text
+
+    async def follow(self) -> None:
+        """Carry out every edit, one after the other, until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            text = self._read()
+            if text is None or text == self._seen:
+                continue
+            self._seen = text
+            try:
+                await self._carry_out(text)
+            except GatewayError as error:
+                self._group.say(f"the edit is not followed, and what runs stays as it was:\n{error}")
+
+    def _read(self) -> bytes | None:
+        # Editors replace a file or write it in two steps; what cannot be read now is read at the next look.
+        try:
+            return self._file.read_bytes()
+        except OSError:
+            return None
+
+    async def _carry_out(self, text: bytes) -> None:
+        wanted = load_resource(self._file)
+        if wanted.name != self._resource.name:
+            raise GatewayError(
+                f"{self._file}: metadata.name was {self._resource.name} and is now {wanted.name}.",
+                "That is another gateway: stop this one and start that one.",
+            )
+        spec, fixed = without_what_cannot_change(self._resource.spec, wanted.spec)
+        for sentence in fixed:
+            self._group.say(sentence)
+        wanted = replace(wanted, spec=spec)
+        place = self._group.taken.place
+        ports = find_ports(names_with_a_port(wanted), self._ports, place.directory)
+        plan = make_plan(wanted, place, ports)
+        steps = changes(self._group.plan, plan)
+        directory = self._group.taken.directory
+        directory.write(place.resource_file, text)
+        try:
+            await self._group.change(plan, steps)
+        except GatewayError:
+            directory.write(place.resource_file, self.text)
+            raise
+        self._resource, self._ports, self.text = wanted, ports, text
+        if steps.start or steps.stop or steps.restart:
+            self._group.say("the edit has been carried out")

@@ -1,0 +1,154 @@
+"""Questions to the Redis servers and Sentinels of a run; no answer is a value, not an exception."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from realtime_gateway.local.plan import LOOPBACK
+
+ANSWER_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Role:
+    """What ROLE answers.
+
+    Attributes:
+        is_primary: master, in Redis' word.
+        primary_port: of a replica's primary.
+        linked: whether a replica has its data and follows.
+        replicas: how many follow a primary.
+    """
+
+    is_primary: bool
+    primary_port: int | None = None
+    linked: bool = False
+    replicas: int = 0
+
+
+async def role(port: int) -> Role | None:
+    """Ask a server for its role; None while it does not answer."""
+    answer = await _ask(port, "ROLE")
+    if not isinstance(answer, list):
+        return None
+    kind = _text(answer[0])
+    if kind == "master":
+        return Role(is_primary=True, replicas=len(answer[2]))
+    return Role(is_primary=False, primary_port=int(answer[2]), linked=_text(answer[3]) == "connected")
+
+
+async def primary_ports(sentinel_ports: Sequence[int], shard: str) -> list[int | None]:
+    """Ask each Sentinel in parallel for the port of a shard's primary; None for one that does not know."""
+    answers = await asyncio.gather(*(primary_of(f"redis://{LOOPBACK}:{port}", shard) for port in sentinel_ports))
+    return [answer[1] if answer else None for answer in answers]
+
+
+async def primary_of(sentinel_url: str, shard: str) -> tuple[str, int] | None:
+    """Ask one Sentinel for the address of a shard's primary; None when it does not answer or does not know."""
+    answer = await _ask_url(sentinel_url, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", shard)
+    return (_text(answer[0]), int(answer[1])) if isinstance(answer, list) else None
+
+
+async def known_primaries(sentinel_port: int) -> dict[str, int]:
+    """Ask one Sentinel for the ports of all primaries that it knows; empty while it does not answer."""
+    answer = await _ask(sentinel_port, "SENTINEL", "MASTERS")
+    tables = [_table(entry) for entry in answer] if isinstance(answer, list) else []
+    return {table["name"]: int(table["port"]) for table in tables}
+
+
+async def sentinel_complaint(sentinel_port: int, shard: str, replicas: int) -> str | None:
+    """Return what a Sentinel lacks to fail over a shard; None when it is ready to."""
+    answer = await _ask(sentinel_port, "SENTINEL", "MASTER", shard)
+    if not isinstance(answer, list):
+        return "does not answer"
+    table = _table(answer)
+    if table["flags"] != "master":
+        return f"sees {shard} as {table['flags']}"
+    if int(table["num-slaves"]) < replicas:
+        return f"sees {table['num-slaves']} of {replicas} replicas of {shard}"
+    quorum = await _ask(sentinel_port, "SENTINEL", "CKQUORUM", shard)
+    return None if isinstance(quorum, bytes) and quorum.startswith(b"OK") else f"has no quorum for {shard}"
+
+
+async def order_failover(sentinel_port: int, shard: str) -> None:
+    """Ask a Sentinel to fail over now; it refuses while it already does, or has no replica to promote."""
+    await _ask(sentinel_port, "SENTINEL", "FAILOVER", shard)
+
+
+async def reporting_processes(url: str, prefix: str) -> set[str]:
+    """Return the names of the processes whose channel layers have written a heartbeat to the server at ``url``."""
+    # The layer's package imports Django, for which a run without workers need not wait.
+    from realtime_gateway.layer.names import Names
+
+    names = Names(prefix)
+    ids = await _ask_url(url, "ZRANGE", names.processes, "0", "-1")
+    if not isinstance(ids, list) or not ids:
+        return set()
+    reports = await _ask_url(url, "MGET", *(names.process(_text(process)) for process in ids))
+    return {_process_name(report) for report in reports or () if report is not None}
+
+
+async def ping_refusal(url: str) -> str | None:
+    """Return the error of a PING to the server at ``url``, without anything of the URL; None when it answers."""
+    async with _client(url) as client:
+        try:
+            await client.execute_command("PING")
+        except (RedisError, OSError) as error:
+            return str(error) or type(error).__name__
+    return None
+
+
+async def _ask(port: int, *words: str) -> Any:
+    return await _ask_url(f"redis://{LOOPBACK}:{port}", *words)
+
+
+async def _ask_url(url: str, *words: str) -> Any:
+    async with _client(url) as client:
+        try:
+            return await client.execute_command(*words)
+        except (RedisError, OSError):
+            return None
+
+
+@asynccontextmanager
+async def _client(url: str) -> AsyncIterator[Any]:
+    client: Any = Redis.from_url(
+        url,
+        socket_timeout=ANSWER_SECONDS,
+        socket_connect_timeout=ANSWER_SECONDS,
+        single_connection_client=True,
+        retry=Retry(NoBackoff(), 0),
+        protocol=2,
+    )
+    # Its callbacks reshape the answers of SENTINEL and ROLE differently from version to version.
+    client.response_callbacks.clear()
+    try:
+        yield client
+    finally:
+        await client.aclose()
+
+
+def _process_name(report: bytes) -> str:
+    try:
+        return str(json.loads(report).get("name", ""))
+    except (ValueError, AttributeError):
+        return ""  # written by something else than a layer that we know
+
+
+def _table(flat: Sequence[Any]) -> dict[str, str]:
+    texts = [_text(word) for word in flat]
+    return dict(zip(texts[::2], texts[1::2], strict=True))
+
+
+def _text(value: Any) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

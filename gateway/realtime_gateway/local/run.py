@@ -1,0 +1,118 @@
+"""A run of `up`: everything is checked, started by stages, kept as the file says, and stopped in order."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from realtime_gateway.local.console import Console, make_console
+from realtime_gateway.local.options import UpOptions
+from realtime_gateway.local.preflight import Taken, take
+from realtime_gateway.local.process_group import ProcessGroup
+from realtime_gateway.local.reconciling import Follower
+from realtime_gateway.local.redis_plan import make_plan
+from realtime_gateway.local.watching import Watcher
+from realtime_gateway.resource import RealtimeGateway, load_resource
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# What a second signal still leaves to a process before it is killed.
+HURRY_SECONDS = 2.0
+
+
+async def run(options: UpOptions) -> int:
+    """Run the resource until a signal asks to stop.
+
+    Raises:
+        GatewayError: it could not start; everything that was started has been ended.
+    """
+    resource = load_resource(options.file)
+    with _stop_signals() as signals:
+        taken = await take(resource, options)
+        console = make_console(plain=options.plain)
+        try:
+            await _Run(resource, options, taken, console).until(signals)
+        finally:
+            console.close()
+    return 0
+
+
+class _Run:
+    def __init__(self, resource: RealtimeGateway, options: UpOptions, taken: Taken, console: Console) -> None:
+        self._resource = resource
+        self._options = options
+        self._taken = taken
+        self._console = console
+        plan = make_plan(resource, taken.place, taken.ports)
+        self._group = ProcessGroup(taken, plan, console)
+        self._watcher = Watcher(resource.name, self._group, console)
+
+    async def until(self, signals: asyncio.Queue[str]) -> None:
+        """Run until a signal comes, or something fails; then end everything and give everything back."""
+        watching = asyncio.create_task(self._watcher.watch(), name="watch")
+        working = asyncio.create_task(self._work(), name="work")
+        signalled = asyncio.create_task(signals.get(), name="signal")
+        try:
+            await asyncio.wait([watching, working, signalled], return_when=asyncio.FIRST_COMPLETED)
+            if signalled.done():
+                self._console.say(f"{signalled.result()}: draining, then stopping; once more to hurry")
+            await _ended(working, signalled)
+            await self._stop(signals)
+        finally:
+            await _ended(watching)
+            self._group.release()
+        for task in (working, watching):
+            if not task.cancelled():
+                task.result()
+
+    async def _work(self) -> None:
+        self._say_what_is_ignored()
+        place, directory = self._taken.place, self._taken.directory
+        follower = Follower(self._options.file, self._resource, self._group)
+        directory.write(place.hosts_file, self._group.plan.hosts.to_json())
+        directory.write(place.resource_file, follower.text)
+        await self._group.start()
+        self._watcher.show_output()
+        self._console.say(f"ready: {place.url}")
+        await follower.follow()
+
+    async def _stop(self, signals: asyncio.Queue[str]) -> None:
+        """End everything; a further signal hurries it, and one more kills what is left."""
+        stopping = asyncio.create_task(self._group.stop(), name="stop")
+        further = asyncio.create_task(signals.get(), name="further signal")
+        await asyncio.wait([stopping, further], return_when=asyncio.FIRST_COMPLETED)
+        if not stopping.done():
+            self._group.hurry()
+            await asyncio.wait([stopping], timeout=HURRY_SECONDS)
+        if not stopping.done():
+            self._group.kill()
+        await stopping
+        await _ended(further)
+        self._watcher.show_output()
+        self._console.say("everything has ended")
+
+    def _say_what_is_ignored(self) -> None:
+        ignored = self._resource.ignored_locally
+        if ignored:
+            self._console.say(f"ignored here, since only Kubernetes uses it: {', '.join(ignored)}")
+
+
+@contextmanager
+def _stop_signals() -> Iterator[asyncio.Queue[str]]:
+    """Collect the names of the signals that ask to stop."""
+    names: asyncio.Queue[str] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, names.put_nowait, number.name)
+    try:
+        yield names
+    finally:
+        for number in STOP_SIGNALS:
+            loop.remove_signal_handler(number)
+
+
+async def _ended(*tasks: asyncio.Task[object]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
