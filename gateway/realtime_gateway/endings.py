@@ -40,7 +40,7 @@ POLICY = Ending(1008, 403, "", False, "policy")
 TOO_BIG = Ending(1009, 413, "", False, "too_big")
 APPLICATION_ERROR = Ending(1011, 500, "", True, "application_error")
 RESTARTING = Ending(1012, 503, "server restarting; reconnect", True, "restarting")
-OVERLOADED = Ending(1013, 503, "", True, "overloaded")
+OVERLOADED = Ending(1013, 503, "too many connections; try again later", True, "overloaded")
 APPLICATION = Ending(3000, 403, "", False, "application")
 # Endings that share a code with another and differ in what happened.
 PING_TIMEOUT = Ending(1006, 400, "no answer to a ping", True, "ping_timeout")

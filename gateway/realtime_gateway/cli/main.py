@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from realtime_gateway import __version__
@@ -29,14 +29,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         if name in words[:1]:
             import_module(f"realtime_gateway.cli.{name}").add_arguments(subparser)
     arguments = parser.parse_args(words)
+    return exit_code(
+        arguments.command, lambda: import_module(f"realtime_gateway.cli.{arguments.command}").run(arguments)
+    )
+
+
+def exit_code(command: str, run: Callable[[], int]) -> int:
+    """Run a command; one of our errors becomes its message and its remedy on stderr, and exit code 1."""
     try:
-        code: int = import_module(f"realtime_gateway.cli.{arguments.command}").run(arguments)
+        return run()
     except GatewayError as error:
-        print(f"realtime-gateway {arguments.command}: {error.message}", file=sys.stderr)
+        print(f"realtime-gateway {command}: {error.message}", file=sys.stderr)
         if error.remedy:
             print(error.remedy, file=sys.stderr)
         return 1
-    return code
 
 
 if __name__ == "__main__":

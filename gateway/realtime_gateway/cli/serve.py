@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import importlib
+import json
 import logging
+import os
 import signal
 import sys
 import traceback
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import Any
 
+from realtime_gateway.cli.main import exit_code
 from realtime_gateway.environment import Environment, read_environment
 from realtime_gateway.errors import ConfigurationError, StartError
-from realtime_gateway.server.options import ServerOptions
+from realtime_gateway.resource import GatewaySpec, load_resource
+from realtime_gateway.resource.spec import WebSocket
+from realtime_gateway.server.options import ServerOptions, TcpAddress, parse_address
+from realtime_gateway.server.processes import ParentLine, Processes, SharedSockets, share
 from realtime_gateway.server.reactor import LOOPS, install_reactor
+
+logger = logging.getLogger("realtime_gateway.server")
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8000
-# Daphne's own defaults, in seconds and bytes, where no resource says otherwise.
-DAPHNE_DEFAULTS = {
-    "websocket_timeout": 86400,
-    "websocket_connect_timeout": 5,
-    "ping_interval": 20,
-    "ping_timeout": 30,
-    "websocket_max_message_size": 1024 * 1024,
-    "websocket_max_frame_size": 1024 * 1024,
-    "application_close_timeout": 10,
-}
+# Daphne's own, in seconds, for what a resource does not say.
+DAPHNE_DEFAULTS = {"websocket_timeout": 86400, "websocket_connect_timeout": 5, "application_close_timeout": 10}
 LOG_LEVELS = {0: logging.WARNING, 1: logging.INFO, 2: logging.DEBUG, 3: logging.DEBUG}
 
 
@@ -76,6 +77,8 @@ def _add_daphne(group: Any) -> None:
 
 
 def _add_running(group: Any) -> None:
+    group.add_argument("--processes", type=int, default=1, help="how many processes share the port (default 1)")
+    group.add_argument("--parent-fd", type=int, help=argparse.SUPPRESS)
     group.add_argument("--drain-accept-seconds", type=float, help="how long it still accepts once told to stop")
     group.add_argument("--drain-seconds", type=float, help="how long closing WebSockets is spread over")
     group.add_argument("--loop", choices=LOOPS, default="auto", help="the event loop (default uvloop, if installed)")
@@ -87,24 +90,92 @@ def _add_running(group: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Serve until told to stop."""
     logging.basicConfig(level=LOG_LEVELS[arguments.verbosity], format=arguments.log_fmt)
+    if arguments.processes > 1:
+        return _run_parent(arguments)
     with _stoppable_start():
         install_reactor(arguments.loop)
         from realtime_gateway.server.gateway_server import GatewayServer
 
         environment = read_environment()
+        spec = resource_spec(environment)
         application = load_application(arguments.application)
-    with _access_log(arguments) as action_logger:
-        server: Any = GatewayServer(
+    from realtime_gateway.server.access_log import access_log
+
+    with access_log(arguments.access_log, by_default=arguments.verbosity >= 1) as action_logger:
+        server = GatewayServer(
             application,
             endpoints=endpoints(arguments),
-            options=server_options(arguments, environment),
+            options=server_options(arguments, spec),
             process_name=environment.process_name,
             action_logger=action_logger,
-            ready_callable=lambda: _say_ready(server, arguments.application),
-            **daphne_arguments(arguments, environment),
+            **daphne_arguments(arguments, spec),
         )
+        parent = None
+        if arguments.parent_fd is not None:
+            parent = ParentLine(arguments.parent_fd, server.loop, server.drain)
+        server.ready_callable = lambda: _say_ready(arguments.application, server.listening_addresses, parent)
         server.run()
     return 0
+
+
+def _run_parent(arguments: argparse.Namespace) -> int:
+    """Run this command line in several processes."""
+    options = server_options(arguments, resource_spec(read_environment()))
+    addresses = [parse_address(description) for description in endpoints(arguments)]
+    shared = share(addresses, options.listen_backlog, reuse_port=arguments.reuse_port)
+
+    def command(index: int, parent_fd: int) -> tuple[list[str], dict[str, str]]:
+        given = {
+            **{name: value for name, value in vars(arguments).items() if value not in (None, False, "", [])},
+            **child_addresses(shared),
+            "processes": 1,
+            "parent_fd": parent_fd,
+            "admin_port": options.admin_port + index if options.admin_port else 0,
+        }
+        environment = dict(os.environ)
+        if environment.get("REALTIME_GATEWAY_PROCESS"):
+            environment["REALTIME_GATEWAY_PROCESS"] += f"-{index + 1}"
+        return [sys.executable, "-m", "realtime_gateway.cli.serve", json.dumps(given)], environment
+
+    def ready() -> None:
+        where = ", ".join(f"http://{address}" for address in shared.addresses if isinstance(address, TcpAddress))
+        logger.info(
+            "Serving %s on %s in %d processes", arguments.application, where or "its socket", arguments.processes
+        )
+
+    async def keep_running() -> int:
+        return await Processes(arguments.processes, command, shared.fds).run(ready)
+
+    try:
+        return asyncio.run(keep_running())
+    finally:
+        shared.close()
+
+
+def child_addresses(shared: SharedSockets) -> dict[str, Any]:
+    """Return the arguments that tell a child where to listen."""
+    described = [
+        f"tcp:port={address.port}:interface={_escaped(address.host)}"
+        if isinstance(address, TcpAddress)
+        else str(address).replace("fd:", "fd:fileno=")
+        for address in shared.addresses
+    ]
+    return {
+        "host": None,
+        "port": None,
+        "unix_socket": None,
+        "file_descriptor": None,
+        "endpoints": described,
+        "reuse_port": shared.reuse_port,
+    }
+
+
+def _run_child(given: str) -> int:
+    """Run as one of several processes: the arguments come from the parent, as JSON."""
+    arguments = json.loads(given)
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return run(argparse.Namespace(**{**vars(parser.parse_args([arguments["application"]])), **arguments}))
 
 
 def load_application(path: str) -> Any:
@@ -142,14 +213,31 @@ def endpoints(arguments: argparse.Namespace) -> list[str]:
     if arguments.file_descriptor is not None:
         chosen.append(f"fd:fileno={arguments.file_descriptor}")
     if host is not None or port is not None or not chosen:
-        interface = (host or DEFAULT_HOST).strip("[]").replace(":", "\\:")
+        interface = _escaped((host or DEFAULT_HOST).strip("[]"))
         chosen.append(f"tcp:port={DEFAULT_PORT if port is None else port}:interface={interface}")
     return chosen
 
 
-def server_options(arguments: argparse.Namespace, environment: Environment) -> ServerOptions:
+def _escaped(host: str) -> str:
+    """Escape an IPv6 address for Twisted's endpoint descriptions."""
+    return host.replace(":", "\\:")
+
+
+def resource_spec(environment: Environment) -> GatewaySpec | None:
+    """Return the spec of the resource that this process belongs to, or None."""
+    return None if environment.resource_file is None else load_resource(environment.resource_file).spec
+
+
+def server_options(arguments: argparse.Namespace, spec: GatewaySpec | None) -> ServerOptions:
     """Put together what is ours: the command line over the resource over the defaults."""
     options = ServerOptions()
+    if spec is not None:
+        options = options.with_overrides(
+            drain_accept_seconds=spec.drain.accept_seconds,
+            drain_period_seconds=spec.drain.period_seconds,
+            drain_jitter=spec.drain.jitter,
+            max_connections=spec.websocket.max_connections,
+        )
     return options.with_overrides(
         reuse_port=arguments.reuse_port,
         admin_port=arguments.admin_port,
@@ -159,12 +247,18 @@ def server_options(arguments: argparse.Namespace, environment: Environment) -> S
     )
 
 
-def daphne_arguments(arguments: argparse.Namespace, environment: Environment) -> dict[str, Any]:
-    """Put together the arguments of Daphne's constructor."""
-    chosen = {
-        name: default if getattr(arguments, name) is None else getattr(arguments, name)
-        for name, default in DAPHNE_DEFAULTS.items()
+def daphne_arguments(arguments: argparse.Namespace, spec: GatewaySpec | None) -> dict[str, Any]:
+    """Put together the arguments of Daphne's constructor: the command line over the resource over the defaults."""
+    websocket = WebSocket() if spec is None else spec.websocket
+    limits = {
+        **DAPHNE_DEFAULTS,
+        "ping_interval": websocket.ping_interval_seconds,
+        "ping_timeout": websocket.ping_timeout_seconds,
+        "websocket_max_message_size": websocket.max_message_size_bytes,
+        "websocket_max_frame_size": websocket.max_message_size_bytes,
     }
+    given = {name: getattr(arguments, name) for name in limits}
+    chosen: dict[str, Any] = {**limits, **{name: value for name, value in given.items() if value is not None}}
     if (arguments.proxy_headers_host or arguments.proxy_headers_port) and not arguments.proxy_headers:
         raise ConfigurationError("--proxy-headers-host and --proxy-headers-port need --proxy-headers.", "Add it.")
     if arguments.proxy_headers:
@@ -194,23 +288,13 @@ def _stoppable_start() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-@contextlib.contextmanager
-def _access_log(arguments: argparse.Namespace) -> Iterator[Any]:
-    """Yield Daphne's access logger, or None, on the stream that was asked for."""
-    from daphne.access import AccessLogGenerator
-
-    target = arguments.access_log
-    if target is None and arguments.verbosity < 1:
-        yield None
+def _say_ready(application: str, addresses: list[tuple[str, int]], parent: ParentLine | None) -> None:
+    if parent is not None:
+        parent.say_ready()
         return
-    if target is None or target == "-":
-        yield AccessLogGenerator(sys.stdout)
-        return
-    stream: IO[str]
-    with open(target, "a", buffering=1) as stream:
-        yield AccessLogGenerator(stream)
+    where = ", ".join(f"http://{TcpAddress(host, port)}" for host, port in addresses) or "its socket"
+    logger.info("Serving %s on %s", application, where)
 
 
-def _say_ready(server: Any, application: str) -> None:
-    where = ", ".join(f"http://{host}:{port}" for host, port in server.listening_addresses) or "its socket"
-    logging.getLogger("realtime_gateway.server").info("Serving %s on %s", application, where)
+if __name__ == "__main__":
+    sys.exit(exit_code("serve", lambda: _run_child(sys.argv[1])))

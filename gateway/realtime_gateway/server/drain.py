@@ -7,9 +7,9 @@ moved a little at random: the servers that stay see a steady trickle instead of 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from random import Random
 
 
 class Phase(Enum):
@@ -42,14 +42,14 @@ class Pace:
     slowest_per_second: float
 
 
-def closing_times(count: int, pace: Pace, rng: Random) -> list[float]:
+def closing_times(count: int, pace: Pace, random: Callable[[], float]) -> list[float]:
     """Return how many seconds from now each of ``count`` connections is closed, in rising order.
 
-    The first leaves at once, none later than ``period_seconds``.
+    None is closed later than ``period_seconds``; ``random`` answers numbers from 0 to 1.
     """
     if count <= 0:
         return []
     window = min(pace.period_seconds, count / pace.slowest_per_second)
     gap = window / count
-    moved = sorted(gap * (index + pace.jitter * (rng.random() - 0.5)) for index in range(count))
+    moved = sorted(gap * (index + pace.jitter * (random() - 0.5)) for index in range(count))
     return [min(max(time, 0.0), pace.period_seconds) for time in moved]

@@ -11,7 +11,7 @@ import contextlib
 import logging
 import signal
 from collections.abc import Callable
-from random import Random
+from random import random
 from typing import Any
 
 from realtime_gateway.server import installed_reactor  # noqa: F401  (before daphne: it decides the reactor)
@@ -34,11 +34,12 @@ from realtime_gateway.server.admin import admin_site
 from realtime_gateway.server.application_run import Application, ApplicationRun, Receive, Send
 from realtime_gateway.server.drain import Pace, Phase, closing_times
 from realtime_gateway.server.http import GatewayHTTPFactory, GatewayRequest
+from realtime_gateway.server.lean_protocol import lean_factory
 from realtime_gateway.server.lifespan import Lifespan
 from realtime_gateway.server.listening import accept_waiting, open_socket, start_accepting
 from realtime_gateway.server.options import ServerOptions, TcpAddress, UnixAddress, parse_address
 from realtime_gateway.server.reactor import installed_loop
-from realtime_gateway.server.websocket import GatewayWebSocket, websocket_factory
+from realtime_gateway.server.websocket import GatewayWebSocket
 
 logger = logging.getLogger("realtime_gateway.server")
 
@@ -79,7 +80,7 @@ class GatewayServer(daphne_server.Server):
         self.accepting = False
         self.loop = installed_loop()
         self.http_factory = GatewayHTTPFactory(self)
-        self.ws_factory = websocket_factory(self)
+        self.ws_factory = lean_factory(self, GatewayWebSocket)
         self.admin_address: tuple[str, int] | None = None
         self._lifespan = Lifespan(application)
         self._ports: list[Any] = []
@@ -227,7 +228,7 @@ class GatewayServer(daphne_server.Server):
         pace = Pace(options.drain_period_seconds, options.drain_jitter, options.drain_slowest_per_second)
         websockets = list(self._websockets)
         began = self.loop.time()
-        for websocket, at in zip(websockets, closing_times(len(websockets), pace, Random()), strict=True):
+        for websocket, at in zip(websockets, closing_times(len(websockets), pace, random), strict=True):
             await self._wait(began + at - self.loop.time())
             websocket.end(endings.RESTARTING)
 
@@ -276,6 +277,14 @@ class GatewayServer(daphne_server.Server):
     def scope_state(self) -> dict[str, Any]:
         """Return the scope's ``state``, when the application's lifespan has made one."""
         return {} if self._lifespan.state is None else {"state": dict(self._lifespan.state)}
+
+    def no_room(self) -> endings.Ending | None:
+        """Say why no further WebSocket may come in now, or None."""
+        if self.phase.draining and not self.accepting:
+            return endings.RESTARTING
+        if 0 < self.options.max_connections <= len(self._websockets):
+            return endings.OVERLOADED
+        return None
 
     def websocket_arrived(self, websocket: GatewayWebSocket) -> None:
         """A handshake has begun."""

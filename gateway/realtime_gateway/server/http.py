@@ -15,7 +15,6 @@ from daphne.utils import HEADER_NAME_RE, INVALID_HEADER_VALUE_BYTES, parse_x_for
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.web import http
 
-from realtime_gateway import endings
 from realtime_gateway.server import handshake
 from realtime_gateway.server.application_run import ApplicationRun
 from realtime_gateway.telemetry import recorder
@@ -147,10 +146,10 @@ class GatewayRequest(WebRequest):
         if isinstance(verdict, handshake.Refusal):
             recorder.handshakes.add(1, "malformed")
             self._answer(verdict.status, verdict.reason, list(verdict.headers))
-        elif self.server.phase.draining and not self.server.accepting:
-            recorder.handshakes.add(1, endings.RESTARTING.label)
+        elif ending := self.server.no_room():
+            recorder.handshakes.add(1, ending.label)
             self.channel.persistent = False
-            self._answer(503, endings.RESTARTING.reason, [(b"retry-after", b"1"), (b"connection", b"close")])
+            self._answer(ending.status, ending.reason, [(b"retry-after", b"1"), (b"connection", b"close")])
         else:
             self._become_websocket(verdict)
 

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, replace
 
 from realtime_gateway.errors import ConfigurationError
+from realtime_gateway.resource.spec import Drain
 
 _PLAIN_TCP = re.compile(r"tcp:(?:port=)?(?P<port>\d+)(?::interface=(?P<host>(?:\\:|[^:])*))?$")
 _PLAIN_FD = re.compile(r"fd:fileno=(?P<fd>\d+)$")
@@ -85,6 +86,7 @@ class ServerOptions:
         close_timeout_seconds: how long a client may take to answer a close frame.
         inbox_high_bytes: reading from a client stops while this much waits for its consumer, and
         inbox_low_bytes: goes on when the consumer has taken all but this much.
+        max_connections: WebSockets in this process; more are refused with 503; 0 has no limit.
         compression: offer permessage-deflate to clients that ask for it.
     """
 
@@ -93,12 +95,13 @@ class ServerOptions:
     admin_port: int = 0
     admin_bind: str = "127.0.0.1"
     drain_accept_seconds: float = 0
-    drain_period_seconds: float = 30
-    drain_jitter: float = 0.5
+    drain_period_seconds: float = Drain().period_seconds
+    drain_jitter: float = Drain().jitter
     drain_slowest_per_second: float = 20
     close_timeout_seconds: float = 5
     inbox_high_bytes: int = 256 * 1024
     inbox_low_bytes: int = 64 * 1024
+    max_connections: int = 0
     compression: bool = False
 
     def __post_init__(self) -> None:

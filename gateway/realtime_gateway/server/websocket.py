@@ -1,28 +1,16 @@
-"""Frames ⇄ ASGI messages of one WebSocket: Daphne's protocol class over autobahn's, with what they do wrong replaced.
+"""One WebSocket: what its client and its application say to each other, and how it ends.
 
 The request arrives parsed (``http``), so autobahn's own opening handshake is not used; its frame parser, its closing
-handshake, its pings and its batched timers are. Its per-connection state stands on the class where it is the same for
-every connection, and nothing is formatted for debug lines that nobody reads.
-
-Upstream methods replaced here are pinned by ``tests/unit/gateway/server/test_upstream_pins.py``.
+handshake, its pings and its batched timers are. ``connection`` decides what an application's message means now.
 """
 
 from __future__ import annotations
 
 import asyncio
-import struct
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from realtime_gateway.server import installed_reactor  # noqa: F401  (before daphne: it decides the reactor)
-
-# isort: split
 from autobahn.util import encode_truncate
-from autobahn.websocket.compress import PerMessageDeflateOffer, PerMessageDeflateOfferAccept
-from autobahn.websocket.protocol import TrafficStats
-from autobahn.websocket.utf8validator import Utf8Validator
-from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 
 from realtime_gateway import endings
 from realtime_gateway.server import handshake
@@ -40,7 +28,9 @@ from realtime_gateway.server.connection import (
     State,
     outgoing,
 )
+from realtime_gateway.server.frames import BINARY, TEXT, encode_frame
 from realtime_gateway.server.inbox import Inbox
+from realtime_gateway.server.lean_protocol import LeanWebSocket
 from realtime_gateway.telemetry import recorder
 
 if TYPE_CHECKING:
@@ -50,48 +40,11 @@ if TYPE_CHECKING:
 # Frames that a client sends before it is accepted wait here; more than this and reading stops until then.
 EARLY_DATA_BYTES = 64 * 1024
 CLOSE_REASON_BYTES = 123  # RFC 6455 section 5.5: a control frame holds 125 bytes, two are the code
-TEXT, BINARY = 1, 2
 
 
-class _NobodyWaits:
-    """Stands where autobahn keeps a Deferred per connection that nothing here waits for."""
-
-    def callback(self, result: object) -> None:
-        """Take the result and forget it."""
-
-
-class GatewayWebSocket(WebSocketProtocol):
+class GatewayWebSocket(LeanWebSocket):
     """One WebSocket, from the moment its request is parsed until its transport is lost."""
 
-    # autobahn's state that starts the same for everybody; the parser and the closing handshake set it per instance.
-    is_open = is_closed = _NobodyWaits()
-    peer = ""
-    trafficStats = TrafficStats()
-    trackedTimings = None
-    send_queue = ()  # only for chopped and synchronous writes, which are never used
-    triggered = False
-    send_state = WebSocketProtocol.SEND_STATE_GROUND
-    state: int = WebSocketProtocol.STATE_CONNECTING
-    data = b""
-    inside_message = False
-    current_frame = None
-    _perMessageCompress: Any = None
-    wasMaxFramePayloadSizeExceeded = wasMaxMessagePayloadSizeExceeded = False
-    closedByMe: bool = False
-    failedByMe = droppedByMe = wasClean = False
-    wasNotCleanReason: str | None = None
-    wasServerConnectionDropTimeout = wasOpenHandshakeTimeout = wasCloseHandshakeTimeout = False
-    wasServingFlashSocketPolicyFile = False
-    localCloseCode: int | None = None
-    localCloseReason: bytes | None = None
-    remoteCloseCode = remoteCloseReason = None
-    openHandshakeTimeoutCall: Any = None
-    closeHandshakeTimeoutCall: Any = None
-    message_data: Any = None
-    autoPingTimeoutCall = autoPingPending = autoPingPendingCall = autoPingPendingSent = None
-    autoPingPendingSeq = 0
-
-    # Ours.
     server: GatewayServer
     run: ApplicationRun
     application_queue: InputQueue
@@ -102,19 +55,14 @@ class GatewayWebSocket(WebSocketProtocol):
     _drained: asyncio.Future[None] | None = None
 
     def __init__(self) -> None:
-        # Upstream's __init__ makes two Deferreds and a table of listeners per connection.
+        super().__init__()
         self.connection = Connection()
-
-    @cached_property
-    def utf8validator(self) -> Any:
-        """Made for the first text message."""
-        return Utf8Validator()
 
     # Opening.
 
     def connectionMade(self) -> None:
         """Take over a transport; called by ``makeConnection``."""
-        self.factory.countConnections += 1
+        super().connectionMade()
         self.transport.registerProducer(self, True)
 
     def begin(self, facts: RequestFacts, upgrade: handshake.Upgrade) -> None:
@@ -286,28 +234,18 @@ class GatewayWebSocket(WebSocketProtocol):
 
     # From the client.
 
-    def dataReceived(self, data: bytes) -> None:
-        """Parse what the client sent."""
-        self._dataReceived(data)
-
     def onOpen(self) -> None:
         """Upstream logs each opening twice; once is the access log's."""
         self._log_action("connected")
 
-    def _onOpen(self) -> None:
-        self.onOpen()
-
-    def onMessageEnd(self) -> None:
-        """Hand a whole message on; upstream also fires an event that makes two Deferreds."""
-        if not self.failedByMe:
-            payload = b"".join(self.message_data)
-            recorder.messages_received.add()
-            if self.message_is_binary:
-                message: dict[str, Any] = {"type": "websocket.receive", "bytes": payload}
-            else:
-                message = {"type": "websocket.receive", "text": payload.decode("utf8")}
-            self.application_queue.put_nowait(message, len(payload))
-        self.message_data = None
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        """A whole message has arrived."""
+        recorder.messages_received.add()
+        if isBinary:
+            message: dict[str, Any] = {"type": "websocket.receive", "bytes": payload}
+        else:
+            message = {"type": "websocket.receive", "text": payload.decode("utf8")}
+        self.application_queue.put_nowait(message, len(payload))
 
     def onAutoPingTimeout(self) -> None:
         """End a client that does not answer; while we do not read, its answer may be waiting unread."""
@@ -318,10 +256,6 @@ class GatewayWebSocket(WebSocketProtocol):
             return
         self._lost_as = endings.PING_TIMEOUT
         super().onAutoPingTimeout()
-
-    def connectionLost(self, reason: Any = None) -> None:
-        """The transport is gone; upstream only adds debug lines here."""
-        self._connectionLost(reason)
 
     def _connectionLost(self, reason: Any) -> None:
         super()._connectionLost(reason)
@@ -388,46 +322,5 @@ class GatewayWebSocket(WebSocketProtocol):
             client = "{}:{}".format(*self.client_addr) if self.client_addr else None
             self.server.log_action("websocket", action, {"path": self.path, "client": client})
 
-    def check_timeouts(self) -> None:
-        """Nothing: upstream scans every connection every two seconds; timers do it here."""
-
     def __repr__(self) -> str:
         return f"<WebSocket {self.path} of {self.client_addr}>"
-
-
-def encode_frame(opcode: int, payload: bytes) -> bytes:
-    """Return one whole unmasked frame (RFC 6455 section 5.2)."""
-    size = len(payload)
-    if size < 126:
-        return bytes((0x80 | opcode, size)) + payload
-    if size < 65536:
-        return struct.pack("!BBH", 0x80 | opcode, 126, size) + payload
-    return struct.pack("!BBQ", 0x80 | opcode, 127, size) + payload
-
-
-def accept_deflate(offers: list[Any]) -> Any:
-    """Accept the first permessage-deflate offer (RFC 7692)."""
-    for offer in offers:
-        if isinstance(offer, PerMessageDeflateOffer):
-            return PerMessageDeflateOfferAccept(offer)
-    return None
-
-
-def websocket_factory(server: GatewayServer) -> WebSocketFactory:
-    """Build the factory whose protocol class carries the server's settings, once for all connections."""
-    factory = WebSocketFactory(server, server=server.server_name)
-    factory.setProtocolOptions(
-        allowNullOrigin=True,
-        failByDrop=False,  # an oversize message ends in 1009, not in a dropped connection
-        maxMessagePayloadSize=server.websocket_max_message_size,
-        maxFramePayloadSize=server.websocket_max_frame_size,
-        autoPingInterval=max(server.ping_interval, 0),
-        autoPingTimeout=max(server.ping_timeout, 0),
-        closeHandshakeTimeout=server.options.close_timeout_seconds,
-        perMessageCompressionAccept=accept_deflate if server.options.compression else None,
-    )
-    settings = {name: getattr(factory, name) for name in GatewayWebSocket.CONFIG_ATTRS}
-    # A plain function on a class would become a method.
-    settings["perMessageCompressionAccept"] = staticmethod(settings["perMessageCompressionAccept"])
-    factory.protocol = type("GatewayWebSocket", (GatewayWebSocket,), settings)
-    return factory

@@ -1,0 +1,17 @@
+"""Pure. Frames as the server writes them (RFC 6455 section 5.2): whole, unmasked."""
+
+from __future__ import annotations
+
+import struct
+
+TEXT, BINARY = 1, 2
+
+
+def encode_frame(opcode: int, payload: bytes) -> bytes:
+    """Return one whole unmasked frame (RFC 6455 section 5.2)."""
+    size = len(payload)
+    if size < 126:
+        return bytes((0x80 | opcode, size)) + payload
+    if size < 65536:
+        return struct.pack("!BBH", 0x80 | opcode, 126, size) + payload
+    return struct.pack("!BBQ", 0x80 | opcode, 127, size) + payload
