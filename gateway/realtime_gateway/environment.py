@@ -4,6 +4,8 @@
     REALTIME_GATEWAY_RESOURCE   path of the RealtimeGateway this process belongs to, as JSON or YAML
     REALTIME_GATEWAY_PROCESS    what to call this process in status, logs and `{prefix}:processes`; a pod's name
     REDIS_URL                   Redis URLs separated by commas; each is a shard
+    REALTIME_GATEWAY_REDIS_USERNAME       who to log in as on shards and Sentinels of the host list that name nobody
+    REALTIME_GATEWAY_REDIS_PASSWORD_FILE  path of a file with that user's password; no host list holds a password
     DJANGO_SETTINGS_MODULE      read by Django itself
 
 The operator mounts both files, `realtime-gateway up` writes them, and a process that has neither runs on its settings.
@@ -27,17 +29,22 @@ class Environment:
         process_name: None when nothing names the process.
         redis_urls: in the order given; empty when REDIS_URL is unset or blank. Left out of
             ``repr``: they may hold passwords.
+        redis_username: for shards and Sentinels of the host list; None leaves it to the list.
+        redis_password_file: where that user's password is; read at each connection, since it may be exchanged.
     """
 
     hosts_file: Path | None
     resource_file: Path | None
     process_name: str | None
     redis_urls: tuple[str, ...]
+    redis_username: str | None = None
+    redis_password_file: Path | None = None
 
     def __repr__(self) -> str:
         return (
             f"Environment(hosts_file={self.hosts_file!r}, resource_file={self.resource_file!r}, "
-            f"process_name={self.process_name!r}, redis_urls=<{len(self.redis_urls)} given>)"
+            f"process_name={self.process_name!r}, redis_urls=<{len(self.redis_urls)} given>, "
+            f"redis_username={self.redis_username!r}, redis_password_file={self.redis_password_file!r})"
         )
 
 
@@ -49,6 +56,8 @@ def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
         resource_file=_path(values.get("REALTIME_GATEWAY_RESOURCE")),
         process_name=values.get("REALTIME_GATEWAY_PROCESS") or None,
         redis_urls=tuple(url.strip() for url in values.get("REDIS_URL", "").split(",") if url.strip()),
+        redis_username=values.get("REALTIME_GATEWAY_REDIS_USERNAME") or None,
+        redis_password_file=_path(values.get("REALTIME_GATEWAY_REDIS_PASSWORD_FILE")),
     )
 
 
