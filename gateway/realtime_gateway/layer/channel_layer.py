@@ -1,0 +1,193 @@
+"""RedisChannelLayer: what Django Channels and its users call. Checks arguments, and hands the work on."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import weakref
+from typing import Any
+
+from channels.exceptions import ChannelFull
+from channels.layers import BaseChannelLayer
+
+from realtime_gateway.environment import read_environment
+from realtime_gateway.errors import (
+    MembershipRefused,
+    MessageTooLarge,
+    ShardRefused,
+    ShardUnavailable,
+)
+from realtime_gateway.layer import names, requests
+from realtime_gateway.layer.binding import Binding
+from realtime_gateway.layer.machine.actions import Settle, Verdict
+from realtime_gateway.layer.options import describe
+from realtime_gateway.layer.process_state import ProcessState
+from realtime_gateway.layer.sources import choose_hosts, choose_options
+
+
+class RedisChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # channels has no types
+    """A channel layer over Redis shards that keeps every acknowledged message.
+
+    Takes the options of both layers of channels_redis, and its own: see ``layer.options.LayerOptions``.
+
+    Raises:
+        ConfigurationError: an option is unknown or cannot be used.
+    """
+
+    extensions = ["groups", "flush"]
+
+    def __init__(self, hosts: Any = None, **given: Any) -> None:
+        environment = read_environment()
+        self.options = choose_options({"hosts": hosts, **given}, environment)
+        super().__init__(expiry=self.options.expiry, capacity=self.options.capacity)
+        self.channel_capacity = self.options.capacities()
+        self.group_expiry = self.options.group_expiry
+        self.prefix = self.options.prefix
+        self.hosts = choose_hosts(self.options, environment)
+        self._process_name = environment.process_name
+        self._binding = Binding(self._new_state)
+        _LAYERS.add(self)
+
+    def __str__(self) -> str:
+        return f"{type(self).__name__}(hosts={[describe(shard) for shard in self.hosts.shards]})"
+
+    __repr__ = __str__
+
+    @property
+    def client_prefix(self) -> str:
+        """The part of its channels' names that says that they belong to this process."""
+        return self._binding.state.client_prefix
+
+    # Channels
+
+    async def new_channel(self, prefix: str = "specific") -> str:
+        """Return a new channel of this process; whatever is sent to it from now on can be received here."""
+        channel = f"{prefix}.{self.client_prefix}!{secrets.token_hex(12)}"
+        await self._binding.run(lambda driver: requests.open_channel(driver, channel), receives=True)
+        return channel
+
+    async def send(self, channel: str, message: dict[str, Any]) -> None:
+        """Send a message to one channel, and return when it is stored.
+
+        Raises:
+            ChannelFull: too many messages wait in it.
+            ShardUnavailable: its shard could not be reached in time.
+            ShardRefused: its shard answered with an error.
+            MessageTooLarge: nothing was sent.
+        """
+        assert isinstance(message, dict), "message is not a dict"
+        self.require_valid_channel_name(channel)
+        assert "__asgi_channel__" not in message
+        body = self._encode(message, channel)
+        settled = await self._binding.run(lambda driver: requests.send(driver, channel, body))
+        if settled.verdict is Verdict.FULL:
+            raise ChannelFull(channel)
+        self._raise_unless_done(settled)
+
+    async def receive(self, channel: str) -> dict[str, Any]:
+        """Return the oldest message of a channel, waiting for one; may be cancelled without losing any."""
+        self.require_valid_channel_name(channel)
+        if names.process_of(channel) is None:
+            return await self._binding.run(
+                lambda driver: requests.receive_queued(driver, channel), receives=True, waits=True
+            )
+        assert self._binding.state.owns(channel), "Wrong client prefix"
+        return await self._binding.run(lambda driver: requests.receive(driver, channel), receives=True, waits=True)
+
+    async def forget(self, channel: str) -> None:
+        """Drop a channel of this process for good: its messages, and its memberships."""
+        self.require_valid_channel_name(channel)
+        await self._binding.run(lambda driver: requests.forget(driver, channel))
+
+    # Groups
+
+    async def group_add(self, group: str, channel: str) -> None:
+        """Add a channel to a group; nothing sent to the group after this returns is missed.
+
+        Raises:
+            MembershipRefused: the channel's process is gone or does not answer.
+            ShardUnavailable: the group's shard could not be reached in time.
+        """
+        self.require_valid_group_name(group)
+        self.require_valid_channel_name(channel)
+        own = self._binding.state.owns(channel)
+        settled = await self._binding.run(lambda driver: requests.join(driver, group, channel), receives=own)
+        if settled.verdict is Verdict.OWNER_GONE:
+            raise MembershipRefused(channel, f"{channel} was not added to the group {group}: {settled.detail}.")
+        self._raise_unless_done(settled)
+
+    async def group_discard(self, group: str, channel: str) -> None:
+        """Take a channel out of a group; does nothing when it is not in it."""
+        self.require_valid_group_name(group)
+        self.require_valid_channel_name(channel)
+        settled = await self._binding.run(lambda driver: requests.leave(driver, group, channel))
+        if settled.verdict is Verdict.OWNER_GONE:
+            raise MembershipRefused(channel, f"{channel} was not taken out of the group {group}: {settled.detail}.")
+        self._raise_unless_done(settled)
+
+    async def group_send(self, group: str, message: dict[str, Any]) -> None:
+        """Send a message to everybody in a group; one write, however many there are.
+
+        Raises:
+            ShardUnavailable: the group's shard could not be reached in time.
+            ShardRefused: the group's shard answered with an error.
+            MessageTooLarge: nothing was sent.
+        """
+        assert isinstance(message, dict), "message is not a dict"
+        self.require_valid_group_name(group)
+        body = self._encode(message, group)
+        self._raise_unless_done(await self._binding.run(lambda driver: requests.group_send(driver, group, body)))
+
+    # Everything
+
+    async def flush(self) -> None:
+        """Clear all messages and members of this prefix, on all shards and in all processes."""
+        await self._binding.run(requests.flush)
+
+    async def close(self) -> None:
+        """End all connections; the layer opens new ones when it is used again."""
+        await self._binding.close()
+
+    async def close_pools(self) -> None:
+        """End all connections, under the name that channels_redis gives it."""
+        await self.close()
+
+    # Inside
+
+    def _new_state(self) -> ProcessState:
+        return ProcessState(self.options, self.hosts, self._process_name)
+
+    def _encode(self, message: dict[str, Any], where: str) -> bytes:
+        body = self._binding.state.serializer.encode(message)
+        if len(body) > self.options.max_message_size_bytes:
+            raise MessageTooLarge(
+                f"A message of {len(body)} bytes to {where} is longer than the channel layer's bound of "
+                f"{self.options.max_message_size_bytes} bytes.",
+                "Send a reference to the data, or raise max_message_size_bytes.",
+            )
+        return body
+
+    def _raise_unless_done(self, settled: Settle) -> None:
+        if settled.verdict is Verdict.UNAVAILABLE:
+            raise ShardUnavailable(
+                settled.shard,
+                f"The Redis shard {settled.shard!r} could not be reached within {self.options.send_timeout:g} s"
+                + (f" ({settled.detail})." if settled.detail else "."),
+            )
+        if settled.verdict is Verdict.REFUSED:
+            raise ShardRefused(settled.shard, f"The Redis shard {settled.shard!r} refused: {settled.detail}")
+
+    def _after_fork_in_child(self) -> None:
+        self._binding.after_fork_in_child()
+
+
+_LAYERS: weakref.WeakSet[RedisChannelLayer] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for layer in list(_LAYERS):
+        layer._after_fork_in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,364 @@
+"""Between the machine and the sockets: event → machine → actions, on one event loop, owning every task of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from contextvars import Context
+from typing import Any
+
+from realtime_gateway.errors import ShardRefused, ShardUnavailable
+from realtime_gateway.hosts import HostList
+from realtime_gateway.layer import names
+from realtime_gateway.layer.envelope import Kind
+from realtime_gateway.layer.machine import actions, events
+from realtime_gateway.layer.options import label
+from realtime_gateway.layer.process_state import ProcessState, Ready, Taken
+from realtime_gateway.layer.shard_links import ShardLinks
+from realtime_gateway.layer.shards.link import Callbacks, ErrorAnswer, Link
+from realtime_gateway.telemetry import recorder
+
+log = logging.getLogger("realtime_gateway.layer")
+
+_TICK_SECONDS = 0.25
+_QUIET_SECONDS = 1.0
+_PING_LIMIT_SECONDS = 4.0
+_FULL_LOGGED_EVERY_SECONDS = 10.0
+_KINDS = {Kind.GROUP: "group", Kind.CHANNEL: "channel", Kind.QUEUED: "queue"}
+
+
+class Driver:
+    """Runs a process's state on the current event loop."""
+
+    def __init__(self, state: ProcessState) -> None:
+        self.state = state
+        self.loop = asyncio.get_running_loop()
+        self._machine = state.machine
+        self._tickets: dict[int, asyncio.Future[actions.Settle] | Callable[[actions.Settle], None]] = {}
+        self._next_ticket = 0
+        self._turn_open = False
+        self._stopped = False
+        self._topics: dict[str, dict[bytes, str]] = {}
+        self._tick_task: asyncio.Task[None] | None = None
+        self.links = ShardLinks(self._callbacks_for, self._on_up, self._on_down)
+        self._performers: dict[type, Callable[[Any], None]] = {
+            actions.Call: self._call,
+            actions.Deliver: self._deliver,
+            actions.Settle: self._settle,
+            actions.Subscribe: self._subscribe,
+            actions.Unsubscribe: self._unsubscribe,
+            actions.HandOver: self._hand_over,
+            actions.UseShards: lambda a: self._use(a.hosts),
+            actions.Redial: self._redial,
+            actions.Dropped: lambda a: recorder.layer_dropped.add(a.count, a.reason),
+            actions.Repeated: lambda a: recorder.layer_duplicates.add(a.count),
+            actions.Acknowledged: lambda a: recorder.layer_published.add(a.count),
+            actions.Lost: self._lost,
+            actions.Disconnected: self._disconnected,
+            actions.Reconnected: self._reconnected,
+            actions.AnsweredRequest: self._requested,
+            actions.Adopted: self._adopted,
+        }
+
+    @property
+    def alive(self) -> bool:
+        """Whether its loop still runs it."""
+        return not self._stopped and not self.loop.is_closed() and self.loop.is_running()
+
+    def start(self) -> None:
+        """Open links and let time pass."""
+        self._use(self.state.machine.epochs.shards_in_use())
+        self._tick_task = self.loop.create_task(self._tick(), context=Context())
+
+    async def stop(self) -> None:
+        """Cut every link; what is in flight stays in the machine as unacknowledged."""
+        self._stopped = True
+        if self._tick_task is not None:
+            self._tick_task.cancel()
+            await asyncio.gather(self._tick_task, return_exceptions=True)
+        await self.links.stop()
+
+    def sever(self) -> None:
+        """Let go of the sockets without the loop, which is closed, stopped, or was left behind in the parent.
+
+        The descriptors are pointed elsewhere rather than closed: whatever still holds the numbers, such as a transport
+        that is collected later, then closes nothing that belongs to somebody else.
+        """
+        self._stopped = True
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        try:
+            for number in self.links.file_numbers():
+                if number >= 0:
+                    os.dup2(nowhere, number, inheritable=False)
+        finally:
+            os.close(nowhere)
+        for shard in list(self.links.open):
+            self._machine.handle(events.LinkDown(shard, "the event loop ended"), self.loop.time())
+        self.links.open.clear()
+
+    def submit(self, event: Any) -> None:
+        """Tell the machine, and do what it wants done."""
+        performers = self._performers
+        for action in self._machine.handle(event, self.loop.time()):
+            performers[type(action)](action)
+
+    async def ask(self, make_event: Callable[[int], Any]) -> actions.Settle:
+        """Submit a request under a new ticket and wait for its end."""
+        future: asyncio.Future[actions.Settle] = self.loop.create_future()
+        ticket = self.new_ticket(future)
+        try:
+            self.submit(make_event(ticket))
+            self.end_turn_soon()
+            return await future
+        finally:
+            self._tickets.pop(ticket, None)
+
+    def new_ticket(self, owner: asyncio.Future[actions.Settle] | Callable[[actions.Settle], None]) -> int:
+        """Return a ticket that is settled through ``owner``."""
+        self._next_ticket += 1
+        self._tickets[self._next_ticket] = owner
+        return self._next_ticket
+
+    def end_turn_soon(self) -> None:
+        """Let what is sent in this turn of the loop go out together."""
+        if not self._turn_open:
+            self._turn_open = True
+            self.loop.call_soon(self._end_turn, context=Context())
+
+    def _end_turn(self) -> None:
+        self._turn_open = False
+        if not self._stopped:
+            self.submit(events.TurnEnded())
+
+    async def _tick(self) -> None:
+        look_for_idle_at = 0.0
+        while True:
+            await asyncio.sleep(_TICK_SECONDS)
+            now = self.loop.time()
+            try:
+                self.links.look_after(now, _QUIET_SECONDS, _PING_LIMIT_SECONDS)
+                self.submit(events.Tick())
+                if now >= look_for_idle_at:
+                    look_for_idle_at = now + 1
+                    self._once_a_second(now)
+            except Exception:
+                # Nothing that goes wrong here may end the ticking, on which every timeout depends.
+                log.exception("an unexpected error in the channel layer")
+
+    def _once_a_second(self, now: float) -> None:
+        state = self.state
+        for channel in state.mailboxes.idle(now):
+            recorder.layer_dropped.add(state.mailboxes.drop(channel), "idle")
+            self.submit(events.Gone(channel))
+        for channel in list(state.full_channels):
+            box = state.mailboxes.get(channel)
+            if box is not None and box.full:
+                self.submit(events.Full(channel, True))
+            else:
+                state.full_channels.discard(channel)
+        self.submit(events.Described(state.description()))
+
+    # Links
+
+    def _use(self, hosts: HostList) -> None:
+        self.state.identity.labels.update({shard.name: label(shard) for shard in hosts.shards})
+        self.links.use(hosts)
+
+    def _callbacks_for(self, shard: str, on_lost: Callable[[str], None]) -> Callbacks:
+        # Resolving a topic is on the path of every message, so each is decoded once.
+        known = self._topics[shard] = {}
+        start = len(self.state.identity.topic(shard, "").encode())
+
+        def on_message(topic: bytes, payload: bytes) -> None:
+            destination = known.get(topic)
+            if destination is None:
+                if len(known) > 100_000:
+                    known.clear()
+                destination = known[topic] = topic[start:].decode()
+            if destination == names.CONTROL and payload.startswith(b'{"flush"'):
+                self.state.flushed_elsewhere(payload, self.submit)
+            else:
+                self.submit(events.Pushed(shard, destination, payload))
+
+        def on_subscribed(topic: bytes) -> None:
+            self.submit(events.Subscribed(shard, topic[start:].decode()))
+
+        return Callbacks(on_message, on_subscribed, on_lost)
+
+    def _on_up(self, shard: str, link: Link) -> None:
+        link.subscribe((self.state.identity.topic(shard, names.CONTROL),))
+        self.submit(events.LinkUp(shard, link.run_id))
+        self.end_turn_soon()
+
+    def _on_down(self, shard: str, reason: str, refused: bool) -> None:
+        self.submit(events.LinkRefused(shard, reason) if refused else events.LinkDown(shard, reason))
+
+    def _redial(self, action: actions.Redial) -> None:
+        link = self.links.open.get(action.shard)
+        if link is not None:
+            self.loop.call_soon(link.close, action.reason, context=Context())
+
+    def _call(self, action: actions.Call) -> None:
+        link = self.links.open.get(action.shard)
+        if link is None:
+            return
+        shard, purpose = action.shard, action.purpose
+
+        def replied(result: Any) -> None:
+            if type(result) is list:
+                result = [_refusal(one) if type(one) is ErrorAnswer else one for one in result]
+            self.submit(events.Replied(shard, purpose, _refusal(result) if type(result) is ErrorAnswer else result))
+
+        link.call(action.script, action.keys, action.arguments, replied)
+
+    def _subscribe(self, action: actions.Subscribe) -> None:
+        link = self.links.open.get(action.shard)
+        if link is not None:
+            link.subscribe(self.state.identity.topic(action.shard, one) for one in action.destinations)
+
+    def _unsubscribe(self, action: actions.Unsubscribe) -> None:
+        link = self.links.open.get(action.shard)
+        if link is not None:
+            link.unsubscribe(self.state.identity.topic(action.shard, one) for one in action.destinations)
+
+    async def clear_shard(self, shard: str, message: bytes) -> None:
+        """Tell all processes to forget, and delete every key of this prefix but the shard's own book-keeping.
+
+        Raises:
+            ShardUnavailable: the shard could not be reached in time.
+            ShardRefused: it answered with an error.
+        """
+        identity = self.state.identity
+        await self._command(shard, ("PUBLISH", identity.topic(shard, names.CONTROL), message))
+        cursor: str | bytes = "0"
+        while True:
+            answer = await self._command(
+                shard, ("SCAN", cursor, "MATCH", identity.names.every_key_pattern(), "COUNT", 1000)
+            )
+            cursor, found = answer
+            keys = [key for key in found if not identity.names.survives_flush(key.decode())]
+            if keys:
+                await self._command(shard, ("UNLINK", *keys))
+            if cursor == b"0":
+                return
+
+    async def _command(self, shard: str, parts: tuple[str | bytes | int, ...]) -> Any:
+        limit_seconds = self.state.options.send_timeout
+        answer: asyncio.Future[Any] = self.loop.create_future()
+        try:
+            async with asyncio.timeout(limit_seconds):
+                link = await self.links.opened(shard)
+                link.command(parts, lambda r: None if answer.done() else answer.set_result(r))
+                result = await answer
+        except TimeoutError as error:
+            raise ShardUnavailable(
+                shard, f"The Redis shard {shard!r} did not answer {parts[0]!r} within {limit_seconds:g} s."
+            ) from error
+        if isinstance(result, ErrorAnswer):
+            raise ShardRefused(shard, f"The Redis shard {shard!r} refused {parts[0]!r}: {result.text}")
+        return result
+
+    # Messages
+
+    def _settle(self, action: actions.Settle) -> None:
+        owner = self._tickets.pop(action.ticket, None)
+        if owner is None:
+            return
+        if not isinstance(owner, asyncio.Future):
+            owner(action)
+        elif not owner.done():
+            owner.set_result(action)
+
+    def _deliver(self, action: actions.Deliver) -> None:
+        state, now = self.state, self.loop.time()
+        expires_at = action.sent_at + state.options.expiry
+        if expires_at <= now:
+            recorder.layer_dropped.add(len(action.channels), "expired")
+            return
+        body = state.serializer.body(action.body)
+        get = state.mailboxes.get
+        put = refused = 0
+        for channel in action.channels:
+            box = get(channel)
+            if box is None:
+                recorder.layer_dropped.add(1, "no_mailbox")
+            elif box.put(body, expires_at) or (box.expire(now) and box.put(body, expires_at)):
+                put += 1
+                if box.full and channel not in state.full_channels:
+                    state.full_channels.add(channel)
+                    self.submit(events.Full(channel, True))
+            else:
+                refused += 1
+        if put:
+            recorder.layer_delivered.add(put, _KINDS[Kind(action.kind)])
+        if refused:
+            self._refused(action, refused, now)
+
+    def _refused(self, action: actions.Deliver, refused: int, now: float) -> None:
+        recorder.layer_dropped.add(refused, "capacity")
+        if action.kind == Kind.GROUP and now - self.state.full_logged_at > _FULL_LOGGED_EVERY_SECONDS:
+            self.state.full_logged_at = now
+            group = names.name_of(action.destination)
+            log.info("%s of %s channels over capacity in group %s", refused, len(action.channels), group)
+
+    def _hand_over(self, action: actions.HandOver) -> None:
+        box = self.state.mailboxes.get(action.channel)
+        if box is None or not box.has_readers:
+            self.submit(events.Unwanted(action.channel, action.queued_ms, action.raw))
+            return
+        body = self.state.serializer.body(action.body)
+        if not box.put(Taken(body, action.queued_ms, action.raw), action.expires_at):
+            self.submit(events.Unwanted(action.channel, action.queued_ms, action.raw))
+            return
+        recorder.layer_delivered.add(1, "queue")
+        self.state.receiver_served(action.channel, self.submit)
+
+    def _requested(self, action: actions.AnsweredRequest) -> None:
+        def answer(settled: actions.Settle) -> None:
+            done = settled.verdict is actions.Verdict.DONE
+            self.submit(events.Answer(action.asker, action.number, done))
+
+        if not action.join:
+            self.submit(events.Leave(-1, action.group, action.channel, own=True))
+            self.submit(events.Answer(action.asker, action.number, True))
+        elif self.state.mailboxes.get(action.channel) is None:
+            self.submit(events.Answer(action.asker, action.number, False))
+        else:
+            self.submit(events.Join(self.new_ticket(answer), action.group, action.channel, own=True))
+
+    # News
+
+    def _adopted(self, action: actions.Adopted) -> None:
+        log.info(
+            "the host list of epoch %s is in use, with the shards %s",
+            action.hosts.epoch, ", ".join(shard.name for shard in action.hosts.shards),
+        )  # fmt: skip
+        recorder.layer_epoch.set(action.hosts.epoch)
+
+    def _lost(self, action: actions.Lost) -> None:
+        recorder.layer_dropped.add(len(action.destinations), "lost")
+        named = ", ".join(names.name_of(one) for one in action.destinations[:5])
+        log.warning("messages to %s may be missing here: %s", named, action.reason)
+
+    def _disconnected(self, action: actions.Disconnected) -> None:
+        if self.state.options.on_disconnect:
+            self._tell_everyone({"type": self.state.options.on_disconnect, "shard": action.shard})
+
+    def _reconnected(self, action: actions.Reconnected) -> None:
+        if self.state.options.on_reconnect:
+            groups = [names.name_of(one) for one in action.destinations if one[0] == names.GROUP]
+            message = {"type": self.state.options.on_reconnect, "shard": action.shard}
+            self._tell_everyone({**message, "lost": bool(action.lost), "groups": groups})
+
+    def _tell_everyone(self, message: dict[str, Any]) -> None:
+        expires_at = self.loop.time() + self.state.options.expiry
+        for channel in self.state.mailboxes:
+            box = self.state.mailboxes.get(channel)
+            if box is not None and names.process_of(channel) is not None:
+                box.put(Ready(message), expires_at)
+
+
+def _refusal(answer: ErrorAnswer) -> events.Refusal:
+    return events.Refusal(answer.code, answer.text)

@@ -1,0 +1,161 @@
+"""What the machine wants done, in the order of the list it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, NamedTuple
+
+from realtime_gateway.hosts import HostList
+
+
+class Call(NamedTuple):
+    """Run a script on a shard; its answer comes back as Replied with the same purpose."""
+
+    shard: str
+    script: str
+    keys: Sequence[str]
+    arguments: Sequence[str | bytes | int]
+    purpose: Any
+
+
+class Subscribe(NamedTuple):
+    """Subscribe to destinations on a shard."""
+
+    shard: str
+    destinations: tuple[str, ...]
+
+
+class Unsubscribe(NamedTuple):
+    """Give subscriptions up."""
+
+    shard: str
+    destinations: tuple[str, ...]
+
+
+class Deliver(NamedTuple):
+    """Put a message into the mailboxes of local channels.
+
+    Attributes:
+        channels: who gets it; may be the machine's own collection, to be read at once and not kept.
+        sent_at: when the sender tried first, by this process's clock.
+    """
+
+    channels: Collection[str]
+    kind: int
+    destination: str
+    trace: bytes
+    body: bytes
+    sent_at: float
+
+
+class HandOver(NamedTuple):
+    """Give a message from a queue to one receiver, or send it back as Unwanted."""
+
+    channel: str
+    queued_ms: bytes
+    raw: bytes
+    trace: bytes
+    body: bytes
+    expires_at: float
+
+
+class Verdict(Enum):
+    """How a caller's request ended."""
+
+    DONE = "done"
+    FULL = "full"
+    UNAVAILABLE = "unavailable"
+    REFUSED = "refused"
+    OWNER_GONE = "owner gone"
+
+
+class Settle(NamedTuple):
+    """Tell a caller how its request ended; ``detail`` is the shard's error or name."""
+
+    ticket: int
+    verdict: Verdict
+    shard: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UseShards:
+    """Keep links to exactly these shards."""
+
+    hosts: HostList
+
+
+@dataclass(frozen=True, slots=True)
+class Redial:
+    """Give a link up and look for the shard again: its server was demoted."""
+
+    shard: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Messages that nobody here will get, by reason: a counter's label."""
+
+    reason: str
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """Entries that had been seen before."""
+
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """It is certain, or cannot be ruled out, that messages of these destinations are missing here."""
+
+    destinations: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """A shard has stored messages."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    """A shard that was in use is out of reach."""
+
+    shard: str
+    destinations: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reconnected:
+    """A shard is back, and everything that was missed has been read."""
+
+    shard: str
+    destinations: tuple[str, ...]
+    lost: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredRequest:
+    """A local channel joins or leaves a group on another process's request: check it, act, and answer."""
+
+    join: bool
+    group: str
+    channel: str
+    asker: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """A newer host list is in use."""
+
+    hosts: HostList

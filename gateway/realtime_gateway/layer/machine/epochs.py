@@ -1,0 +1,171 @@
+"""Which host list holds: learning of a newer one, fencing every shard with it, and only then acting by it.
+
+Fencing a shard means that it has stored the epoch, and so refuses writers of older ones. Every new link is fenced
+before anything is written through it, which also brings an empty or restored server up to date.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from realtime_gateway.errors import HostListInvalid
+from realtime_gateway.hosts import HostList, Shard
+from realtime_gateway.layer import names
+from realtime_gateway.layer.machine.actions import Call, UseShards
+from realtime_gateway.layer.machine.events import Refusal
+from realtime_gateway.layer.machine.limits import Identity, Limits
+
+
+class FenceCall:
+    """The purpose of a fence call: the epoch it was to set."""
+
+    __slots__ = ("epoch",)
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+
+class Epochs:
+    """The host list in use, and the newer one that is being adopted, if any.
+
+    Args:
+        word: a random word for data sets that have none.
+        emit: takes the actions.
+
+    Attributes:
+        ready: called with (shard, epoch) when the present link is fenced and may be written through.
+        adopting: called when sending has to stop.
+        adopted: called with the list that now holds.
+    """
+
+    def __init__(
+        self, identity: Identity, limits: Limits, hosts: HostList, word: str, emit: Callable[[Any], None]
+    ) -> None:
+        self._identity = identity
+        self._limits = limits
+        self._word = word
+        self._emit = emit
+        self._target: HostList | None = None
+        self._adopting = False
+        self._links: dict[str, int | None] = {}  # shard → the epoch its present link has answered
+        self._fencing: dict[str, FenceCall] = {}
+        self.hosts = hosts
+        self.ready: Callable[[str, int], None] = lambda shard, epoch: None
+        self.adopting: Callable[[], None] = lambda: None
+        self.adopted: Callable[[HostList], None] = lambda hosts: None
+        self.invalid: Callable[[str], None] = lambda reason: None
+
+    @property
+    def newest(self) -> HostList:
+        """The newest list that is known."""
+        return self._target or self.hosts
+
+    def learn(self, hosts: HostList) -> None:
+        """Hear of a host list; a newer one is adopted as soon as one of its shards is within reach."""
+        if hosts.epoch <= self.newest.epoch or not self._limits.follow_hosts:
+            return
+        self._target = hosts
+        self._emit(UseShards(_all_shards(hosts, self.hosts)))
+        self._advance()
+
+    def learn_document(self, document: bytes, where: str) -> None:
+        """Hear of a host list as a shard stores it."""
+        if not document or not self._limits.follow_hosts:
+            return
+        try:
+            self.learn(HostList.from_json(document, where))
+        except HostListInvalid as error:
+            self.invalid(str(error))
+
+    def link_up(self, shard: str) -> None:
+        """Fence the new link."""
+        self._links[shard] = None
+        self._fence(shard)
+
+    def link_down(self, shard: str) -> None:
+        """A shard out of reach is fenced by its next link."""
+        self._links.pop(shard, None)
+        self._fencing.pop(shard, None)
+        self._advance()
+
+    def outdated(self, shard: str) -> None:
+        """A shard is behind: fence it again."""
+        if shard in self._links:
+            self._fence(shard)
+
+    def replied(self, shard: str, purpose: FenceCall, result: Any) -> None:
+        """Take the answer to a fence."""
+        if self._fencing.get(shard) is not purpose:
+            return
+        del self._fencing[shard]
+        if isinstance(result, Refusal):
+            self._advance()
+            return
+        epoch, document = int(result[0]), result[1]
+        self._links[shard] = epoch
+        if epoch > self.newest.epoch and self._limits.follow_hosts:
+            self.learn_document(document, f"shard {shard}")
+        elif not self._adopting:
+            self._offer(shard, epoch)
+        self._advance()
+
+    def unanswered(self) -> list[str]:
+        """Shards whose link is up but not fenced, after an error: the tick tries them again."""
+        return [shard for shard, epoch in self._links.items() if epoch is None and shard not in self._fencing]
+
+    def shards_in_use(self) -> HostList:
+        """Every shard that a link is wanted to."""
+        return _all_shards(self.newest, self.hosts)
+
+    def reachable(self) -> list[str]:
+        """Shards whose link is up."""
+        return list(self._links)
+
+    def _offer(self, shard: str, epoch: int) -> None:
+        # A pinned process writes under whatever epoch the shard is at; everyone else only under its own.
+        if epoch == self.hosts.epoch or not self._limits.follow_hosts:
+            self.ready(shard, epoch)
+
+    def _fence(self, shard: str) -> None:
+        newest = self.newest
+        purpose = self._fencing[shard] = FenceCall(newest.epoch)
+        key_names = self._identity.names
+        document = newest.to_json() if newest.epoch else ""
+        topic = self._identity.topic(shard, names.CONTROL)
+        keys = (key_names.epoch, key_names.hosts, key_names.data_set)
+        self._emit(Call(shard, "fence", keys, (newest.epoch, document, self._word, topic), purpose))
+
+    def _advance(self) -> None:
+        target = self._target
+        if target is None:
+            return
+        if not any(shard.name in self._links for shard in target.shards):
+            # None of its shards can be reached: it may be a mistake, so the working list stays.
+            return
+        if not self._adopting:
+            self._adopting = True
+            self.adopting()
+        behind = [shard for shard, epoch in self._links.items() if epoch is not None and epoch < target.epoch]
+        for shard in behind:
+            if shard not in self._fencing or self._fencing[shard].epoch < target.epoch:
+                self._fence(shard)
+        if self._fencing or behind:
+            return
+        self._target, self._adopting = None, False
+        self.hosts = target
+        self._emit(UseShards(_all_shards(target)))
+        self.adopted(target)
+        for shard, known in self._links.items():
+            if known is not None:
+                self._offer(shard, known)
+
+
+def _all_shards(*lists: HostList) -> HostList:
+    """Return one list of every shard that is in use or not yet retired, the newest form of each name."""
+    found: dict[str, Shard] = {}
+    for hosts in lists:
+        for one in (hosts, *hosts.earlier):
+            for shard in one.shards:
+                found.setdefault(shard.name, shard)
+    return HostList(epoch=lists[0].epoch, shards=tuple(found.values()))

@@ -1,0 +1,276 @@
+"""One process's whole state: takes an event, lets the parts decide, returns what is to be done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from realtime_gateway.hosts import HostList
+from realtime_gateway.layer import names
+from realtime_gateway.layer.envelope import Entry, Kind
+from realtime_gateway.layer.machine import events
+from realtime_gateway.layer.machine.actions import Adopted, Call, Deliver, Disconnected, Lost, Reconnected, Verdict
+from realtime_gateway.layer.machine.epochs import Epochs, FenceCall
+from realtime_gateway.layer.machine.following import Follow, Following, GapCall
+from realtime_gateway.layer.machine.limits import Identity, Limits
+from realtime_gateway.layer.machine.membership import LeaseCall, MemberCall, Membership
+from realtime_gateway.layer.machine.publishing import BatchSent, Publishing
+from realtime_gateway.layer.machine.queues import PopCall, Queues
+
+_HEARTBEAT_SECONDS = 2.5
+_LEASE_SECONDS = 30
+_FULL_MS = 1000
+
+
+class HeartbeatCall:
+    """The purpose of a heartbeat."""
+
+
+class ProcessMachine:
+    """Events in, actions out.
+
+    Args:
+        identity: who this process is.
+        limits: what it works within.
+        hosts: the list to start with.
+        word: a random word for data sets that have none.
+    """
+
+    def __init__(self, identity: Identity, limits: Limits, hosts: HostList, word: str) -> None:
+        self._identity = identity
+        self._limits = limits
+        self._actions: list[Any] = []
+        self._now = 0.0
+        self._description = "{}"
+        self._beat_at: dict[str, float] = {}
+        self._interrupted: dict[str, set[str]] = {}  # shard → what was lost on it since it went
+        self._been_up: set[str] = set()
+        self._own_inbox = names.inbox(identity.process)
+        self.publishing = Publishing(identity, limits, hosts, self._emit, self._heard)
+        self.following = Following(identity, limits, hosts, self._emit, self._deliver)
+        self.epochs = Epochs(identity, limits, hosts, word, self._emit)
+        self.queues = Queues(identity, limits, hosts, self._emit)
+        self.membership = Membership(identity, limits, hosts, self._emit)
+        self.following.newer_epoch = self._ask_for_hosts
+        self.following.live = self._became_live
+        self.epochs.ready = self._link_fenced
+        self.epochs.adopting = self.publishing.pause
+        self.epochs.adopted = self._adopt
+        self.membership.publish = self._publish_request
+        self.membership.news = self._heard
+        self._routes: dict[type, Callable[[Any], None]] = {
+            events.Publish: self._on_publish,
+            events.Pushed: self._on_pushed,
+            events.TurnEnded: lambda _: self.publishing.turn_ended(self._now),
+            events.Replied: self._on_replied,
+            events.Subscribed: lambda e: self.following.subscribed(e.shard, e.destination),
+            events.LinkUp: self._on_link_up,
+            events.LinkDown: self._on_link_down,
+            events.LinkRefused: lambda e: self.publishing.link_down(e.shard, e.reason, refused=e.reason),
+            events.Join: self._on_join,
+            events.Leave: self._on_leave,
+            events.Gone: self._on_gone,
+            events.Listen: lambda _: self.following.join_from_start(self._own_inbox, self._now),
+            events.Wanted: lambda e: self.queues.wanted(e.channel, e.receivers, self._now),
+            events.Unwanted: self.queues.unwanted,
+            events.Learned: lambda e: self.epochs.learn(e.hosts),
+            events.Flushed: lambda _: self.following.clear(self._now, keep=self._own_inbox),
+            events.Answer: self._on_answer,
+            events.Described: self._on_described,
+            events.Full: self._on_full,
+            events.Tick: lambda _: self._tick(),
+        }
+        self._purposes: dict[type, Callable[[str, Any, Any], None]] = {
+            BatchSent: lambda shard, purpose, result: self.publishing.replied(shard, purpose, result, self._now),
+            GapCall: lambda _, purpose, result: self.following.replied(purpose, result, self._now),
+            FenceCall: self.epochs.replied,
+            PopCall: lambda _, purpose, result: self.queues.replied(purpose, result, self._now),
+            MemberCall: self.membership.replied,
+            LeaseCall: self.membership.replied,
+            HeartbeatCall: self._on_heartbeat,
+        }
+
+    def handle(self, event: Any, now: float) -> list[Any]:
+        """Return what is to be done, in order.
+
+        Args:
+            event: one of ``machine.events``.
+            now: seconds of a monotonic clock.
+        """
+        self._now = now
+        self._routes[type(event)](event)
+        actions, self._actions = self._actions, []
+        return actions
+
+    def sequence_seen(self, destination: str) -> int:
+        """The highest sequence number of this process's own that has come back to it from a destination."""
+        follow = self.following.follows.get(destination)
+        sender = self._identity.sender
+        if follow is None:
+            return 0
+        return follow.marks.get(sender, follow.marks_before.get(sender, 0))
+
+    @property
+    def last_sequence(self) -> int:
+        """The sequence number of the newest message of this process."""
+        return self.publishing.sequence
+
+    def _emit(self, action: Any) -> None:
+        if type(action) is Lost:
+            for lost in self._interrupted.values():
+                lost.update(action.destinations)
+        self._actions.append(action)
+
+    # From the layer's users
+
+    def _on_publish(self, event: events.Publish) -> None:
+        self.publishing.publish(event, self._now)
+
+    def _on_join(self, event: events.Join) -> None:
+        if event.own:
+            self.following.join(names.group(event.group), event.channel, event.ticket, self._now)
+        elif names.process_of(event.channel) is None:
+            self.membership.change_normal(event, self._now)
+        else:
+            self.membership.ask(event, self._now)
+
+    def _on_leave(self, event: events.Leave) -> None:
+        if event.own:
+            self.following.leave(names.group(event.group), event.channel, self._now)
+        elif names.process_of(event.channel) is None:
+            self.membership.change_normal(event, self._now)
+        else:
+            self.membership.ask(event, self._now)
+
+    def _on_gone(self, event: events.Gone) -> None:
+        groups = self.following.groups_of(event.channel)
+        for destination in groups:
+            self.following.leave(destination, event.channel, self._now)
+
+    def _on_answer(self, event: events.Answer) -> None:
+        self.membership.answer(event.asker, event.number, Verdict.DONE if event.done else Verdict.OWNER_GONE)
+
+    def _on_described(self, event: events.Described) -> None:
+        self._description = event.text
+
+    def _on_full(self, event: events.Full) -> None:
+        shard = self.publishing.lane_of(self._own_inbox).shard
+        milliseconds = _FULL_MS if event.full else 0
+        self._emit(Call(shard, "full", (self._identity.names.full(event.channel),), (milliseconds,), None))
+
+    def _publish_request(self, event: events.Publish) -> None:
+        self.publishing.publish(event, self._now)
+        self.publishing.turn_ended(self._now)
+
+    # From the shards
+
+    def _on_link_up(self, event: events.LinkUp) -> None:
+        shard = event.shard
+        self._been_up.add(shard)
+        self.publishing.link_up(shard, event.run_id)
+        self.epochs.link_up(shard)
+        self.following.link_up(shard, event.run_id)
+        self.queues.link_up(shard, self._now)
+        self.membership.link_up(shard)
+        self._beat(shard)
+        self._report_return(shard)
+
+    def _on_link_down(self, event: events.LinkDown) -> None:
+        shard = event.shard
+        if shard in self._been_up and shard not in self._interrupted:
+            self._interrupted[shard] = set()
+            self._emit(Disconnected(shard, self.following.destinations_on(shard), event.reason))
+        self.publishing.link_down(shard, event.reason)
+        self.following.link_down(shard)
+        self.queues.link_down(shard)
+        self.membership.link_down(shard)
+        self.epochs.link_down(shard)
+
+    def _link_fenced(self, shard: str, epoch: int) -> None:
+        self.publishing.fenced(shard, epoch, self._now)
+
+    def _on_pushed(self, event: events.Pushed) -> None:
+        shard, destination, payload = event
+        if destination[0] == names.QUEUE:
+            self.queues.woken(destination, self._now)
+        elif destination == names.CONTROL:
+            self.epochs.learn_document(payload, f"the control channel of shard {shard}")
+        else:
+            self.following.pushed(shard, destination, payload)
+
+    def _on_replied(self, event: events.Replied) -> None:
+        shard, purpose, result = event
+        route = self._purposes.get(type(purpose))
+        if route is not None:
+            route(shard, purpose, result)
+
+    def _on_heartbeat(self, shard: str, purpose: HeartbeatCall, result: Any) -> None:
+        if isinstance(result, events.Refusal):
+            return
+        self.publishing.contact(shard, self._now)
+        epoch, document = int(result[0]), result[1]
+        if epoch > self.epochs.newest.epoch:
+            self.epochs.learn_document(document, f"shard {shard}")
+        elif epoch < self.epochs.newest.epoch:
+            self.epochs.outdated(shard)
+
+    def _heard(self, shard: str, epoch: int, document: bytes | None) -> None:
+        """A script was refused: the shard is newer (it sent its document) or older (None)."""
+        if document is None or not self._limits.follow_hosts or epoch <= self.epochs.newest.epoch:
+            self.epochs.outdated(shard)
+        else:
+            self.epochs.learn_document(document, f"shard {shard}")
+
+    def _ask_for_hosts(self, shard: str) -> None:
+        self._beat_at.pop(shard, None)
+        self._beat(shard)
+
+    def _adopt(self, hosts: HostList) -> None:
+        self.following.rebase(hosts)
+        self.queues.rebase(hosts, self._now)
+        self.membership.rebase(hosts)
+        self.publishing.rebase(hosts, self._now)
+        self._emit(Adopted(hosts))
+
+    def _became_live(self, follow: Follow) -> None:
+        if self._interrupted:
+            self._report_return(follow.shard)
+
+    def _report_return(self, shard: str) -> None:
+        if shard in self._interrupted and self.following.is_up(shard) and self.following.caught_up(shard):
+            lost = self._interrupted.pop(shard)
+            self._emit(Reconnected(shard, self.following.destinations_on(shard), tuple(sorted(lost))))
+
+    def _deliver(self, follow: Follow, entry: Entry, age_seconds: float) -> None:
+        sent_at = self._now - age_seconds
+        if entry.kind == Kind.GROUP:
+            members = follow.members
+            if age_seconds:
+                # Whoever joined after it was sent for the first time does not get it.
+                members = {channel: since for channel, since in members.items() if since <= sent_at}
+            self._emit(Deliver(members, Kind.GROUP, follow.destination, entry.trace, entry.body, sent_at))
+        elif entry.kind == Kind.CHANNEL:
+            self._emit(Deliver((entry.channel,), Kind.CHANNEL, follow.destination, entry.trace, entry.body, sent_at))
+        else:
+            self.membership.received(entry, self._now)
+
+    # With time
+
+    def _tick(self) -> None:
+        now = self._now
+        self.publishing.tick(now)
+        self.following.tick(now)
+        self.queues.tick(now)
+        self.membership.tick(now)
+        for shard in self.epochs.unanswered():
+            self.epochs.outdated(shard)
+        for shard in self.epochs.reachable():
+            if now - self._beat_at.get(shard, -1e9) >= _HEARTBEAT_SECONDS:
+                self._beat(shard)
+
+    def _beat(self, shard: str) -> None:
+        self._beat_at[shard] = self._now
+        key_names, process = self._identity.names, self._identity.process
+        keys = (key_names.epoch, key_names.hosts, key_names.processes, key_names.process(process))
+        arguments = (process, self._description, _LEASE_SECONDS, self.epochs.newest.epoch)
+        self._emit(Call(shard, "heartbeat", keys, arguments, HeartbeatCall()))

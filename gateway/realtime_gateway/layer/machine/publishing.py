@@ -1,0 +1,426 @@
+"""What this process sends: numbered, batched, kept until it is certain, and sent again when it is not.
+
+Per shard there is one *lane*:
+
+    queue ──batch──▶ in flight ──OK──▶ retained ──(contact with the same server replay_seconds later)──▶ forgotten
+      ▲                 │  link broke: unknown        │
+      └─────────────────┘◀────────────────────────────┘ the shard is another server now, or no longer the owner
+
+One batch at a time per lane, so nothing overtakes. What is sent again keeps its sequence number: readers drop what
+they have seen. Retention ends by contact, not by the clock: an outage stops it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from realtime_gateway.hosts import HostList
+from realtime_gateway.layer import envelope, names
+from realtime_gateway.layer.envelope import Entry, Kind
+from realtime_gateway.layer.machine.actions import Acknowledged, Call, Dropped, Redial, Settle, Verdict
+from realtime_gateway.layer.machine.events import Publish, Refusal
+from realtime_gateway.layer.machine.limits import Identity, Limits
+
+# A script holds the server up while it runs: some 2 ms for this many small messages, or this much to copy.
+_BATCH_MESSAGES = 256
+_BATCH_BYTES = 1024 * 1024
+# Answers that pass by themselves; the batch is tried again until the senders' time is up.
+_PASSING = frozenset({"LOADING", "BUSY", "MASTERDOWN", "TRYAGAIN", "NOREPLICAS", "CLUSTERDOWN", "UNKILLABLE"})
+_DEMOTED = frozenset({"READONLY"})
+_DIRECT = "-"
+
+
+class Item:
+    """One message on its way to one destination."""
+
+    __slots__ = (
+        "acknowledged_at", "body", "capacity", "channel", "deadline", "destination", "first_at", "kind", "parent",
+        "previous", "sequence", "source", "ticket", "trace", "unfinished",
+    )  # fmt: skip
+
+    def __init__(self, event: Publish, sequence: int, now: float, deadline: float) -> None:
+        self.ticket: int | None = event.ticket
+        self.destination = event.destination
+        self.kind = event.kind
+        self.channel = event.channel
+        self.trace = event.trace
+        self.body = event.body
+        self.capacity = event.capacity
+        self.sequence = sequence
+        self.previous = -1  # set when it is packed for the first time
+        self.first_at = now
+        self.deadline = deadline
+        self.acknowledged_at: float | None = None
+        # A message to a group has one child for each normal channel in it; the caller waits for all of them.
+        self.source = _DIRECT
+        self.parent: Item | None = None
+        self.unfinished = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes, about."""
+        return len(self.body) + len(self.trace) + 200
+
+
+class BatchSent:
+    """The purpose of a publish call."""
+
+    __slots__ = ("items",)
+
+    def __init__(self, items: list[Item]) -> None:
+        self.items = items
+
+
+class Lane:
+    """What goes to one shard."""
+
+    __slots__ = (
+        "contact_at", "epoch", "in_flight", "queue", "queue_bytes", "refused", "retained", "retained_bytes",
+        "retry_at", "run_id", "shard", "trouble", "up",
+    )  # fmt: skip
+
+    def __init__(self, shard: str) -> None:
+        self.shard = shard
+        self.up = False
+        self.run_id = ""
+        self.epoch: int | None = None  # that the present link has answered; None before it has
+        self.queue: deque[Item] = deque()
+        self.queue_bytes = 0
+        self.in_flight: BatchSent | None = None
+        self.retained: deque[Item] = deque()
+        self.retained_bytes = 0
+        self.contact_at = -1e9
+        self.retry_at = 0.0
+        self.refused = ""  # the shard's own words when it answers but does not let us in
+        self.trouble = ""  # why it is out of reach
+
+    def enqueue(self, item: Item) -> None:
+        """Add the newest."""
+        self.queue.append(item)
+        self.queue_bytes += item.size
+
+    def requeue(self, items: Iterable[Item]) -> None:
+        """Put items among those that wait, in the order of their sequence numbers, in which they were sent first."""
+        merged = sorted((*items, *self.queue), key=lambda item: item.sequence)
+        self.queue = deque(merged)
+        self.queue_bytes = sum(item.size for item in merged)
+
+    def take_batch(self) -> list[Item]:
+        """Take the oldest few that fit into one batch."""
+        batch: list[Item] = []
+        size = 0
+        while self.queue and len(batch) < _BATCH_MESSAGES:
+            size += self.queue[0].size
+            if batch and size > _BATCH_BYTES:
+                break
+            batch.append(self.queue.popleft())
+        self.queue_bytes -= sum(item.size for item in batch)
+        return batch
+
+
+class Publishing:
+    """The sending half of the machine.
+
+    Args:
+        hosts: which shard owns what.
+        emit: takes the actions.
+        news: called with (shard, epoch, document or None) when a shard turns out to be newer, or older (None).
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        limits: Limits,
+        hosts: HostList,
+        emit: Callable[[Any], None],
+        news: Callable[[str, int, bytes | None], None],
+    ) -> None:
+        self._identity = identity
+        self._names = identity.names
+        self._limits = limits
+        self._hosts = hosts
+        self._emit = emit
+        self._news = news
+        self.sequence = 0
+        self._owners: dict[str, str] = {}
+        # The last sequence per destination, in two generations so that the forgotten cost nothing to forget.
+        self._last: dict[str, int] = {}
+        self._last_before: dict[str, int] = {}
+        self._rotated_at: float | None = None
+        self._paused = False
+        self._dirty: set[str] = set()
+        self.lanes: dict[str, Lane] = {shard.name: Lane(shard.name) for shard in hosts.shards}
+
+    def publish(self, event: Publish, now: float) -> int:
+        """Number a message and let it wait for the end of the turn; return its sequence number."""
+        self.sequence += 1
+        lane = self.lane_of(event.destination)
+        item = Item(event, self.sequence, now, now + self._limits.send_timeout_seconds)
+        if not lane.up and lane.queue_bytes + item.size > self._limits.unsent_bytes:
+            self._emit(Settle(event.ticket, Verdict.UNAVAILABLE, lane.shard, "what waits for it has reached its bound"))
+            return self.sequence
+        lane.enqueue(item)
+        self._dirty.add(lane.shard)
+        return self.sequence
+
+    def lane_of(self, destination: str) -> Lane:
+        """The lane of the shard that owns a destination."""
+        shard = self._owners.get(destination)
+        if shard is None:
+            if len(self._owners) > 50_000:
+                self._owners.clear()
+            shard = self._owners[destination] = self._hosts.owner(names.name_of(destination)).name
+        return self.lanes[shard]
+
+    def turn_ended(self, now: float) -> None:
+        """Send what has gathered, one batch per lane that can take one."""
+        dirty, self._dirty = self._dirty, set()
+        for shard in dirty:
+            self._send(self.lanes.get(shard), now)
+
+    def link_up(self, shard: str, run_id: str) -> None:
+        """Note the server; nothing is sent before it has answered with its epoch."""
+        lane = self.lanes.get(shard)
+        if lane is None:
+            return
+        lane.up, lane.epoch, lane.refused, lane.trouble = True, None, "", ""
+        if lane.run_id and run_id != lane.run_id:
+            # Another server: it may lack the end of what the last one acknowledged.
+            lane.requeue(lane.retained)
+            lane.retained.clear()
+            lane.retained_bytes = 0
+        lane.run_id = run_id
+
+    def fenced(self, shard: str, epoch: int, now: float) -> None:
+        """The present link has answered that the shard is at ``epoch``."""
+        lane = self.lanes.get(shard)
+        if lane is not None and lane.up:
+            lane.epoch = epoch
+            self._send(lane, now)
+
+    def link_down(self, shard: str, reason: str, refused: str = "") -> None:
+        """What was in flight is of unknown fate and will be sent again."""
+        lane = self.lanes.get(shard)
+        if lane is None:
+            return
+        lane.up, lane.epoch, lane.trouble, lane.refused = False, None, reason, refused
+        if lane.in_flight is not None:
+            batch, lane.in_flight = lane.in_flight, None
+            lane.requeue(item for item in batch.items if not self._abandoned(item))
+        if refused:
+            self._fail_waiting(lane, Verdict.REFUSED, refused)
+
+    def pause(self) -> None:
+        """Send nothing while a newer host list is being adopted."""
+        self._paused = True
+
+    def rebase(self, hosts: HostList, now: float) -> None:
+        """Use a newer host list: everything that is kept goes to its present owner, before anything new."""
+        kept: list[Item] = []
+        for lane in self.lanes.values():
+            moved = [item for item in lane.retained if hosts.owner(names.name_of(item.destination)).name != lane.shard]
+            if moved:
+                kept.extend(moved)
+                gone = set(map(id, moved))
+                lane.retained = deque(item for item in lane.retained if id(item) not in gone)
+                lane.retained_bytes = sum(item.size for item in lane.retained)
+            kept.extend(lane.queue)
+            lane.queue.clear()
+            lane.queue_bytes = 0
+        self._hosts = hosts
+        self._owners.clear()
+        present = {shard.name for shard in hosts.shards}
+        self.lanes = {name: self.lanes.get(name) or Lane(name) for name in present}
+        by_lane: dict[str, list[Item]] = {}
+        for item in kept:
+            by_lane.setdefault(self.lane_of(item.destination).shard, []).append(item)
+        for name, items in by_lane.items():
+            self.lanes[name].requeue(items)
+        self._paused = False
+        self._dirty.update(self.lanes)
+        self.turn_ended(now)
+
+    def replied(self, shard: str, purpose: BatchSent, result: Any, now: float) -> None:
+        """Take the answer to a batch."""
+        lane = self.lanes.get(shard)
+        if lane is None or lane.in_flight is not purpose:
+            return
+        lane.in_flight = None
+        lane.contact_at = now
+        if isinstance(result, Refusal):
+            result = [b"OK", *[result] * len(purpose.items)]
+        if result[0] == b"OK":
+            self._settle_batch(lane, purpose.items, result, now)
+        else:
+            lane.requeue(item for item in purpose.items if not self._abandoned(item))
+            lane.epoch = None
+            self._news(shard, int(result[1]), result[2] if result[0] == b"NEW" else None)
+        self._send(lane, now)
+
+    def contact(self, shard: str, now: float) -> None:
+        """The same server has answered something."""
+        lane = self.lanes.get(shard)
+        if lane is not None:
+            lane.contact_at = now
+
+    def tick(self, now: float) -> None:
+        """Give up what has waited too long, forget what is certain, try again what was put off."""
+        for lane in self.lanes.values():
+            self._give_up_late(lane, now)
+            self._forget(lane)
+            self._send(lane, now)
+        if self._rotated_at is None or now - self._rotated_at > self._limits.memory_seconds:
+            self._rotated_at = now
+            self._last_before, self._last = self._last, {}
+
+    def _send(self, lane: Lane | None, now: float) -> None:
+        if lane is None or self._paused or not lane.up or lane.epoch is None or lane.in_flight is not None:
+            return
+        if not lane.queue or now < lane.retry_at:
+            return
+        batch = lane.take_batch()
+        keys, arguments = self._head(lane.epoch)
+        for item in batch:
+            keys.extend(self._keys(item))
+            self._chain(item)
+            arguments.extend((item.destination[0], self._packed(item, lane.epoch, now)))
+            arguments.extend((self._identity.topic(lane.shard, item.destination), item.capacity, item.sequence))
+        lane.in_flight = BatchSent(batch)
+        self._emit(Call(lane.shard, "publish", keys, arguments, lane.in_flight))
+
+    def _head(self, epoch: int) -> tuple[list[str], list[str | bytes | int]]:
+        limits = self._limits
+        arguments: list[str | bytes | int] = [
+            epoch,
+            int(limits.history_seconds * 1000),
+            limits.history_messages,
+            int(limits.history_seconds) + 10,
+            int(limits.expiry_seconds * 1000),
+            int(limits.group_expiry_seconds * 1000),
+        ]
+        return [self._names.epoch, self._names.hosts], arguments
+
+    def _keys(self, item: Item) -> tuple[str, str]:
+        key = self._names.key(item.destination)
+        if item.destination[0] == names.GROUP:
+            return key, self._names.members(item.destination)
+        if item.destination[0] == names.QUEUE:
+            return key, self._names.mark(item.destination, self._identity.sender, item.source)
+        # Requests and answers meet no full mailbox, and this process has looked into its own ones itself.
+        foreign = item.kind == Kind.CHANNEL and names.name_of(item.destination) != self._identity.process
+        return key, self._names.full(item.channel if foreign else "")
+
+    def _chain(self, item: Item) -> None:
+        if item.previous >= 0 or item.destination[0] == names.QUEUE:
+            return
+        last = self._last.get(item.destination) or self._last_before.get(item.destination, 0)
+        item.previous = last
+        if item.destination[0] == names.GROUP:
+            # Within an inbox a message may be refused (FULL) on its own, so there only what is stored counts.
+            self._last[item.destination] = item.sequence
+
+    def _packed(self, item: Item, epoch: int, now: float) -> bytes:
+        age_ms = int((now - item.first_at) * 1000)
+        sender, previous = self._identity.sender, max(item.previous, 0)
+        return envelope.pack(
+            Entry(item.kind, epoch, sender, item.sequence, previous, age_ms, item.channel, item.trace, item.body)
+        )
+
+    def _settle_batch(self, lane: Lane, items: list[Item], result: list[Any], now: float) -> None:
+        again: list[Item] = []
+        stored = 0
+        for item, answer in zip(items, result[1:], strict=True):
+            if isinstance(answer, Refusal):
+                if answer.code in _PASSING or answer.code in _DEMOTED:
+                    again.append(item)
+                    lane.trouble = answer.text
+                else:
+                    self._finish(item, Verdict.REFUSED, lane.shard, answer.text)
+                if answer.code in _DEMOTED and len(again) == 1:
+                    self._emit(Redial(lane.shard, answer.text))
+            elif answer == b"FULL":
+                self._finish(item, Verdict.FULL, lane.shard)
+            else:
+                stored += 1
+                self._stored(lane, item, answer, now)
+        if again:
+            lane.requeue(item for item in again if not self._abandoned(item))
+            lane.retry_at = now + 0.05
+        if stored:
+            self._emit(Acknowledged(stored))
+
+    def _stored(self, lane: Lane, item: Item, answer: Any, now: float) -> None:
+        first_time = item.acknowledged_at is None
+        item.acknowledged_at = now
+        if item.destination[0] == names.INBOX:
+            self._last[item.destination] = item.sequence
+        lane.retained.append(item)
+        lane.retained_bytes += item.size
+        if first_time and isinstance(answer, list) and item.ticket is not None:
+            self._spread(item, answer[1:], now)
+        if not item.unfinished:
+            self._finish(item, Verdict.DONE, lane.shard)
+
+    def _spread(self, parent: Item, channels: list[bytes], now: float) -> None:
+        """Put a group's message into the queue of each normal channel in the group, under the same number."""
+        parent.unfinished = len(channels)
+        for channel in channels:
+            destination = names.queue(channel.decode())
+            capacity = self._limits.capacity_of(channel.decode())
+            event = Publish(-1, destination, Kind.QUEUED, "", parent.trace, parent.body, capacity)
+            child = Item(event, parent.sequence, now, parent.deadline)
+            child.ticket, child.parent, child.source = None, parent, names.name_of(parent.destination)
+            lane = self.lane_of(destination)
+            lane.enqueue(child)
+            self._dirty.add(lane.shard)
+            self._send(lane, now)
+
+    def _finish(self, item: Item, verdict: Verdict, shard: str, detail: str = "") -> None:
+        if item.parent is not None:
+            # group_send never fails for one member; what did not get in is counted.
+            parent, item.parent = item.parent, None
+            if verdict is not Verdict.DONE:
+                self._emit(Dropped("queue_full" if verdict is Verdict.FULL else "queue_unreachable"))
+            parent.unfinished -= 1
+            if not parent.unfinished:
+                self._finish(parent, Verdict.DONE, shard)
+        elif item.ticket is not None:
+            ticket, item.ticket = item.ticket, None
+            self._emit(Settle(ticket, verdict, shard, detail))
+
+    @staticmethod
+    def _abandoned(item: Item) -> bool:
+        return item.acknowledged_at is None and item.ticket is None and item.parent is None
+
+    def _fail_waiting(self, lane: Lane, verdict: Verdict, detail: str) -> None:
+        waiting, lane.queue = lane.queue, deque()
+        lane.queue_bytes = 0
+        for item in waiting:
+            if item.acknowledged_at is not None:
+                lane.enqueue(item)
+            else:
+                self._finish(item, verdict, lane.shard, detail)
+
+    def _give_up_late(self, lane: Lane, now: float) -> None:
+        late = [item for item in lane.queue if item.deadline <= now and item.acknowledged_at is None]
+        if late:
+            lane.queue = deque(item for item in lane.queue if item.deadline > now or item.acknowledged_at is not None)
+            lane.queue_bytes = sum(item.size for item in lane.queue)
+        if lane.in_flight is not None:
+            late += [item for item in lane.in_flight.items if item.deadline <= now]
+        for item in late:
+            self._finish(item, Verdict.UNAVAILABLE, lane.shard, lane.trouble)
+
+    def _forget(self, lane: Lane) -> None:
+        limit = lane.contact_at - self._limits.replay_seconds
+        while lane.retained:
+            oldest = lane.retained[0]
+            certain = oldest.acknowledged_at is not None and oldest.acknowledged_at < limit
+            if not certain and lane.retained_bytes <= self._limits.replay_bytes:
+                return
+            if not certain:
+                self._emit(Dropped("replay_bound"))
+            lane.retained.popleft()
+            lane.retained_bytes -= oldest.size

@@ -1,0 +1,172 @@
+"""One bounded queue per local channel: what ``receive()`` waits on.
+
+Messages stay in the mailbox until a receiver takes them out in the same step in which it returns them. A receiver that
+is cancelled, at any point, has therefore taken nothing.
+
+    put → [oldest … newest] → take
+           full: the newest, the one being put, is refused and counted by the caller
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+
+class Waiter(Protocol):
+    """Whoever waits for a message; asyncio's Future fits. Waking means: look into the mailbox."""
+
+    def done(self) -> bool:
+        """Whether it was woken or gave up."""
+        ...
+
+    def set_result(self, result: None, /) -> None:
+        """Wake it."""
+        ...
+
+
+class Body(Protocol):
+    """A message's bytes, opened once and decoded for each member."""
+
+    def decode(self) -> dict[str, object]:
+        """Return a dict that nobody else has."""
+        ...
+
+
+class Mailbox:
+    """Messages for one local channel, oldest first.
+
+    Attributes:
+        capacity: how many messages may wait.
+        last_receive_at: when somebody last waited or took; a mailbox without a reader is dropped by it.
+    """
+
+    __slots__ = ("_items", "_waiters", "capacity", "full_logged_at", "last_receive_at")
+
+    def __init__(self, capacity: int, now: float) -> None:
+        self.capacity = capacity
+        self.last_receive_at = now
+        self.full_logged_at = -1e9
+        self._items: deque[tuple[float, Body]] = deque()
+        self._waiters: deque[Waiter] = deque()
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @property
+    def full(self) -> bool:
+        """Whether the next message would be refused."""
+        return len(self._items) >= self.capacity
+
+    @property
+    def has_readers(self) -> bool:
+        """Whether anybody waits now."""
+        return bool(self._waiters)
+
+    def put(self, body: Body, expires_at: float) -> bool:
+        """Add the newest message and wake one receiver; False when the mailbox is full."""
+        if len(self._items) >= self.capacity:
+            return False
+        self._items.append((expires_at, body))
+        self._wake_one()
+        return True
+
+    def take(self, now: float) -> Body | None:
+        """Take the oldest message out; None when there is none. Messages past their expiry are left to ``expire``."""
+        self.last_receive_at = now
+        return self._items.popleft()[1] if self._items else None
+
+    def expire(self, now: float) -> int:
+        """Drop messages that are past their expiry from the old end; return how many."""
+        count = 0
+        while self._items and self._items[0][0] <= now:
+            self._items.popleft()
+            count += 1
+        return count
+
+    def wait(self, waiter: Waiter) -> None:
+        """Add a receiver, to be woken when there is something."""
+        self._waiters.append(waiter)
+
+    def stop_waiting(self, waiter: Waiter, now: float) -> None:
+        """Take out a receiver that was woken or cancelled; hands its wake-up on when it cannot use it."""
+        self.last_receive_at = now
+        try:
+            self._waiters.remove(waiter)
+        except ValueError:
+            # It was woken and then cancelled before it could look: the message is still here for the next one.
+            if self._items:
+                self._wake_one()
+
+    def wake_all(self) -> None:
+        """Wake every receiver, to look again at the state of the layer."""
+        while self._waiters:
+            self._wake_one()
+
+    def clear(self) -> None:
+        """Forget all messages; receivers go on waiting."""
+        self._items.clear()
+
+    def drain(self) -> list[Body]:
+        """Take all messages out, oldest first."""
+        bodies = [body for _, body in self._items]
+        self._items.clear()
+        return bodies
+
+    def _wake_one(self) -> None:
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+
+
+class Mailboxes:
+    """The mailboxes of this process, by channel.
+
+    Args:
+        capacity_of: how many messages may wait on a channel.
+        idle_seconds: a mailbox that nobody has received from for so long is dropped.
+    """
+
+    def __init__(self, capacity_of: Callable[[str], int], idle_seconds: float) -> None:
+        self._capacity_of = capacity_of
+        self._idle_seconds = idle_seconds
+        self._boxes: dict[str, Mailbox] = {}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._boxes)
+
+    def __len__(self) -> int:
+        return len(self._boxes)
+
+    def open(self, channel: str, now: float) -> Mailbox:
+        """Return the mailbox of a channel, a new one when there is none."""
+        box = self._boxes.get(channel)
+        if box is None:
+            box = self._boxes[channel] = Mailbox(self._capacity_of(channel), now)
+        return box
+
+    def get(self, channel: str) -> Mailbox | None:
+        """Return the mailbox of a channel, if there is one."""
+        return self._boxes.get(channel)
+
+    def drop(self, channel: str) -> int:
+        """Forget a channel; return how many messages went with it."""
+        box = self._boxes.pop(channel, None)
+        return len(box) if box else 0
+
+    def clear(self) -> None:
+        """Empty every mailbox."""
+        for box in self._boxes.values():
+            box.clear()
+
+    def any_reader(self) -> bool:
+        """Whether anybody waits on any of them."""
+        return any(box.has_readers for box in self._boxes.values())
+
+    def idle(self, now: float) -> list[str]:
+        """Return the channels that nobody has received from for too long."""
+        limit = now - self._idle_seconds
+        return [c for c, box in self._boxes.items() if box.last_receive_at < limit and not box.has_readers]

@@ -1,0 +1,109 @@
+"""What things are called in Redis: the only builder of keys and of pub/sub channel names.
+
+A *destination* is where messages go, written as one letter, a colon and a name:
+
+    g:<group>       a group's stream; its other members (normal channels) stand beside it in a sorted set
+    i:<process>     the inbox of one process, which carries what is sent to its specific channels
+    q:<channel>     the queue of a normal channel, from which workers take
+
+The name alone, without the letter, decides the owner among the shards. In a key it follows the deployment's prefix. In
+the name of a pub/sub channel the shard's label stands between the two, because PUBLISH takes no notice of the database
+number, and two shards of a list may be two databases of one server.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+GROUP, INBOX, QUEUE = "g", "i", "q"
+CONTROL = "control"
+
+
+def group(name: str) -> str:
+    """Return the destination of a group."""
+    return f"g:{name}"
+
+
+def inbox(process: str) -> str:
+    """Return the destination of everything sent to the channels of one process."""
+    return f"i:{process}"
+
+
+def queue(channel: str) -> str:
+    """Return the destination of a normal channel."""
+    return f"q:{channel}"
+
+
+def name_of(destination: str) -> str:
+    """Return the name that decides which shard owns a destination."""
+    return destination[2:]
+
+
+def process_of(channel: str) -> str | None:
+    """Return the process that a specific channel belongs to, or None for a normal channel.
+
+    The name is ``<anything>.<process>!<rest>``; without a dot, all that stands before the ``!`` is the process.
+    """
+    head, mark, _ = channel.partition("!")
+    return head.rpartition(".")[2] if mark else None
+
+
+@dataclass(frozen=True)
+class Names:
+    """The names of one deployment, told from others on the same Redis by its prefix."""
+
+    prefix: str
+
+    @property
+    def epoch(self) -> str:
+        """The epoch a shard is at, as a number; absent is 0."""
+        return f"{self.prefix}:epoch"
+
+    @property
+    def hosts(self) -> str:
+        """The host-list document of that epoch."""
+        return f"{self.prefix}:hosts"
+
+    @property
+    def data_set(self) -> str:
+        """A random word that is created with a data set, and gone when the data are."""
+        return f"{self.prefix}:dataset"
+
+    @property
+    def processes(self) -> str:
+        """A sorted set of process ids by the server's time, in milliseconds, when they last wrote."""
+        return f"{self.prefix}:processes"
+
+    def process(self, process: str) -> str:
+        """What one process last said of itself, as JSON; it expires."""
+        return f"{self.prefix}:process:{process}"
+
+    def key(self, destination: str) -> str:
+        """The stream of a group or inbox, or the list of a queue."""
+        return f"{self.prefix}:{destination}"
+
+    def members(self, destination: str) -> str:
+        """The normal channels in a group, by the time of joining."""
+        return f"{self.prefix}:m:{destination[2:]}"
+
+    def full(self, channel: str) -> str:
+        """Exists while the owner of a specific channel says that its mailbox is full."""
+        return f"{self.prefix}:full:{channel}"
+
+    def mark(self, destination: str, sender: int, source: str) -> str:
+        """The last sequence number that a sender put into a queue, directly or through one group."""
+        return f"{self.prefix}:s:{destination[2:]}:{sender:x}:{source}"
+
+    def topic(self, label: str, destination: str) -> str:
+        """The pub/sub channel of a destination on one shard."""
+        return f"{self.prefix}:{label}:{destination}"
+
+    def every_key_pattern(self) -> str:
+        """A pattern for SCAN that matches every key of this deployment, whatever characters the prefix has."""
+        escaped = "".join(f"\\{letter}" if letter in "*?[]^\\" else letter for letter in self.prefix)
+        return f"{escaped}:*"
+
+    def survives_flush(self, key: str) -> bool:
+        """Whether a key is the deployment's own book-keeping rather than messages or members."""
+        kept = (self.epoch, self.hosts, self.data_set, self.processes)
+        return key in kept or key.startswith(self.process(""))

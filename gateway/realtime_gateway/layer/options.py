@@ -1,0 +1,179 @@
+"""The constructor options of both layers of channels_redis, and this layer's own, as one frozen object."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from realtime_gateway.environment import Environment
+from realtime_gateway.errors import ConfigurationError, HostListInvalid
+from realtime_gateway.hosts import HostList, Shard
+from realtime_gateway.resource.spec import ChannelLayer
+
+DEFAULT_ADDRESS = "redis://localhost:6379"
+_OF_THE_RESOURCE = ChannelLayer()
+
+
+@dataclass(frozen=True)
+class LayerOptions:
+    """What a user may write under CONFIG. Times are in seconds.
+
+    Attributes:
+        hosts: shards, in any form of channels_redis; None: REDIS_URL, else the local default.
+        prefix: what every key and pub/sub channel begins with; layers with different prefixes share a Redis.
+        expiry: a message not received for so long is dropped; also when a channel without a reader is forgotten.
+        group_expiry: a membership ends this long after group_add.
+        capacity: how many messages may wait in one channel.
+        channel_capacity: capacities by glob or compiled pattern; the first that matches decides.
+        symmetric_encryption_keys: the first encrypts, all decrypt. Left out of ``repr``.
+        random_prefix_length: random bytes before each message; 0, since nothing here needs them.
+        serializer_format: a name in channels_redis's registry.
+        on_disconnect: the ``type`` of a message to every local channel when a shard is lost; None: no message.
+        on_reconnect: the same when it is back, with ``lost`` and ``groups``.
+        follow_hosts: adopt newer host lists that are found on the shards; False pins ``hosts``.
+        send_timeout: how long a send waits for a shard before ShardUnavailable.
+        history_seconds: how long an outage may last without a message lost.
+        history_messages: how many entries of a group a shard keeps.
+        replay_seconds: how long acknowledged messages are kept to be sent again after a failover.
+        replay_bytes: and how many bytes of them for each shard.
+        max_message_size_bytes: a longer message raises MessageTooLarge.
+    """
+
+    hosts: Sequence[Any] | None = None
+    prefix: str = _OF_THE_RESOURCE.prefix
+    expiry: float = _OF_THE_RESOURCE.expiry_seconds
+    group_expiry: float = _OF_THE_RESOURCE.group_expiry_seconds
+    capacity: int = _OF_THE_RESOURCE.capacity
+    channel_capacity: Mapping[str | re.Pattern[str], int] = field(default_factory=dict)
+    symmetric_encryption_keys: Sequence[str | bytes] | None = field(default=None, repr=False)
+    random_prefix_length: int = 0
+    serializer_format: str = _OF_THE_RESOURCE.serializer
+    on_disconnect: str | None = None
+    on_reconnect: str | None = None
+    follow_hosts: bool = True
+    send_timeout: float = 10
+    history_seconds: float = _OF_THE_RESOURCE.history.seconds
+    history_messages: int = _OF_THE_RESOURCE.history.messages
+    replay_seconds: float = 20
+    replay_bytes: int = 32 * 1024 * 1024
+    max_message_size_bytes: int = 10 * 1024 * 1024
+
+    def __post_init__(self) -> None:
+        # AssertionError: what upstream raises, and what its users' tests expect.
+        assert isinstance(self.prefix, str), "Prefix must be unicode"
+        for name in ("expiry", "group_expiry", "send_timeout", "history_seconds", "history_messages", "capacity"):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or isinstance(value, bool) or value <= 0:
+                raise ConfigurationError(f"The channel layer's {name} must be a number above 0, not {value!r}.")
+
+    def capacities(self) -> list[tuple[re.Pattern[str], int]]:
+        """Return channel_capacity with globs compiled, in order."""
+        return [
+            (re.compile(fnmatch.translate(pattern)) if isinstance(pattern, str) else pattern, capacity)
+            for pattern, capacity in self.channel_capacity.items()
+        ]
+
+
+def read_options(given: Mapping[str, Any], resource: ChannelLayer | None = None) -> LayerOptions:
+    """Build the options; what is given wins over the resource, which wins over the defaults.
+
+    Raises:
+        ConfigurationError: an option is unknown or has an impossible value.
+    """
+    known = [one.name for one in fields(LayerOptions)]
+    for name in given:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            raise ConfigurationError(
+                f"The channel layer has no option {name!r}.",
+                f"Did you mean {close[0]!r}?" if close else f"It has {', '.join(known)}.",
+            )
+    return LayerOptions(**{**(_of_resource(resource) if resource else {}), **given})
+
+
+def _of_resource(resource: ChannelLayer) -> dict[str, Any]:
+    return {
+        "prefix": resource.prefix,
+        "expiry": resource.expiry_seconds,
+        "group_expiry": resource.group_expiry_seconds,
+        "capacity": resource.capacity,
+        "channel_capacity": {one.pattern: one.capacity for one in resource.channel_capacity},
+        "serializer_format": resource.serializer,
+        "history_seconds": resource.history.seconds,
+        "history_messages": resource.history.messages,
+    }
+
+
+def plain_hosts(hosts: Sequence[Any] | None, environment: Environment) -> HostList:
+    """Return the host list of epoch 0 of CONFIG's ``hosts``, else REDIS_URL, else the local default.
+
+    Raises:
+        HostListInvalid: an entry has none of the forms.
+    """
+    if isinstance(hosts, str | bytes):
+        # ValueError by its ancestry upstream; here the same words and an error of ours.
+        raise HostListInvalid("You must pass a list of Redis hosts, even if there is only one.", f"Write [{hosts!r}].")
+    entries: Sequence[Any] = hosts or environment.redis_urls or (DEFAULT_ADDRESS,)
+    return HostList(epoch=0, shards=tuple(_shard(str(index), entry) for index, entry in enumerate(entries)))
+
+
+def _shard(position: str, entry: Any) -> Shard:
+    if isinstance(entry, Mapping):
+        fields_given = dict(entry)
+        name, weight = str(fields_given.pop("name", position)), fields_given.pop("weight", 1.0)
+        connection = fields_given
+    elif isinstance(entry, tuple | list) and len(entry) == 2:
+        name, weight, connection = position, 1.0, {"host": entry[0], "port": entry[1]}
+    elif isinstance(entry, str):
+        name, weight, connection = position, 1.0, {"address": entry}
+    else:
+        raise HostListInvalid(
+            f"hosts[{position}] is neither a URL, nor a (host, port) pair, nor a dict, but a {type(entry).__name__}."
+        )
+    _check(position, connection)
+    return Shard(name, weight, connection)
+
+
+def _check(position: str, connection: Mapping[str, Any]) -> None:
+    where = f"hosts[{position}]"
+    if "master_name" in connection and not connection.get("sentinels"):
+        raise HostListInvalid(f"{where} names a master but no sentinels.", "Add 'sentinels': [(host, port), …].")
+    if "sentinels" in connection and "master_name" not in connection:
+        raise HostListInvalid(f"{where} has sentinels but no 'master_name'.")
+    address = connection.get("address")
+    if address is None:
+        if not {"host", "path", "unix_socket_path", "master_name", "port"} & set(connection):
+            raise HostListInvalid(f"{where} says neither address, host, path nor sentinels.")
+    elif not isinstance(address, str) or urlsplit(address).scheme not in ("redis", "rediss", "unix"):
+        raise HostListInvalid(f"{where} has an address that begins with none of redis://, rediss:// and unix://.")
+
+
+def label(shard: Shard) -> str:
+    """Return what stands for a shard in pub/sub names: its name, and its database, which PUBLISH knows nothing of."""
+    connection = shard.connection
+    database = connection.get("db")
+    address = connection.get("address")
+    if address:
+        parts = urlsplit(address)
+        query = parse_qs(parts.query).get("db", [None])[0]
+        path = parts.path.strip("/") if parts.scheme != "unix" else ""
+        database = query or path or database
+    return shard.name if database in (None, 0, "0", "") else f"{shard.name}@{database}"
+
+
+def describe(shard: Shard) -> str:
+    """Return where a shard is, for people: never a password."""
+    connection = shard.connection
+    if "master_name" in connection:
+        where = ", ".join(f"{host}:{port}" for host, port in connection["sentinels"])
+        return f"{connection['master_name']} by Sentinel {where}"
+    if "address" in connection:
+        parts = urlsplit(connection["address"])
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    path = connection.get("path") or connection.get("unix_socket_path")
+    return str(path) if path else f"{connection.get('host', 'localhost')}:{connection.get('port', 6379)}"

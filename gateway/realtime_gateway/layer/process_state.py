@@ -1,0 +1,195 @@
+"""What a process's layer keeps from one event loop to the next: the machine, the mailboxes, who it is."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import secrets
+import uuid
+from collections import deque
+from collections.abc import Callable
+from importlib import metadata
+from typing import Any
+
+from realtime_gateway.hosts import HostList
+from realtime_gateway.layer import names
+from realtime_gateway.layer.machine import events
+from realtime_gateway.layer.machine.limits import Identity, Limits
+from realtime_gateway.layer.machine.process import ProcessMachine
+from realtime_gateway.layer.mailboxes import Mailbox, Mailboxes
+from realtime_gateway.layer.options import LayerOptions, label
+from realtime_gateway.layer.serializers import LazyBody, Serializer
+from realtime_gateway.telemetry import recorder
+
+
+class Taken:
+    """A message that was taken out of a work queue, with what it takes to put it back."""
+
+    __slots__ = ("_body", "queued_ms", "raw")
+
+    def __init__(self, body: LazyBody, queued_ms: bytes, raw: bytes) -> None:
+        self._body = body
+        self.queued_ms = queued_ms
+        self.raw = raw
+
+    def decode(self) -> dict[str, Any]:
+        """Return a dict that nobody else has."""
+        return self._body.decode()
+
+
+class Ready:
+    """A message that the layer itself has for a channel."""
+
+    __slots__ = ("_message",)
+
+    def __init__(self, message: dict[str, Any]) -> None:
+        self._message = message
+
+    def decode(self) -> dict[str, Any]:
+        """Return a dict that nobody else has."""
+        return copy.deepcopy(self._message)
+
+
+class ProcessState:
+    """Everything but the sockets. Only the loop that I/O is bound to touches it.
+
+    Args:
+        options: as the user wrote them.
+        hosts: the list to start with.
+        process_name: what people call this process, or None.
+    """
+
+    def __init__(self, options: LayerOptions, hosts: HostList, process_name: str | None) -> None:
+        self.options = options
+        self.client_prefix = uuid.uuid4().hex
+        self.process_name = process_name or f"pid-{os.getpid()}"
+        self.serializer = Serializer(
+            options.serializer_format, options.symmetric_encryption_keys, options.random_prefix_length
+        )
+        self._capacities = options.capacities()
+        labels = {shard.name: label(shard) for shard in hosts.shards}
+        self.identity = Identity(self.client_prefix, secrets.randbits(63), names.Names(options.prefix), labels)
+        limits = Limits(
+            expiry_seconds=options.expiry,
+            group_expiry_seconds=options.group_expiry,
+            send_timeout_seconds=options.send_timeout,
+            history_seconds=options.history_seconds,
+            history_messages=options.history_messages,
+            replay_seconds=options.replay_seconds,
+            replay_bytes=options.replay_bytes,
+            follow_hosts=options.follow_hosts,
+            capacity_of=self.capacity_of,
+        )
+        self.machine = ProcessMachine(self.identity, limits, hosts, uuid.uuid4().hex)
+        self.mailboxes = Mailboxes(self.capacity_of, options.expiry)
+        self.full_channels: set[str] = set()
+        self.full_logged_at = -1e9
+        self.receivers: dict[str, int] = {}
+        self._on_their_way: dict[str, deque[int]] = {}
+        self._flushes: deque[str] = deque(maxlen=100)
+
+    def capacity_of(self, channel: str) -> int:
+        """How many messages may wait in a channel; the first pattern that matches decides."""
+        for pattern, capacity in self._capacities:
+            if pattern.match(channel):
+                return capacity
+        return self.options.capacity
+
+    def owns(self, channel: str) -> bool:
+        """Whether a specific channel belongs to this process."""
+        return names.process_of(channel) == self.client_prefix
+
+    # Capacity of own channels: what was sent and has not come back takes room as well.
+
+    def has_room(self, channel: str, box: Mailbox, now: float) -> bool:
+        """Whether one more message fits into an own channel."""
+        if len(box) + self._count_on_their_way(channel) < box.capacity:
+            return True
+        recorder.layer_dropped.add(box.expire(now), "expired")
+        return len(box) + self._count_on_their_way(channel) < box.capacity
+
+    def sent_to_own(self, channel: str, number: int) -> None:
+        """Note the number of a message to an own channel."""
+        self._on_their_way.setdefault(channel, deque()).append(number)
+
+    def not_sent_to_own(self, channel: str, number: int) -> None:
+        """Take back what was refused."""
+        numbers = self._on_their_way.get(channel)
+        if numbers is not None and number in numbers:
+            numbers.remove(number)
+
+    def _count_on_their_way(self, channel: str) -> int:
+        numbers = self._on_their_way.get(channel)
+        if not numbers:
+            return 0
+        seen = self.machine.sequence_seen(names.inbox(self.client_prefix))
+        while numbers and numbers[0] <= seen:
+            numbers.popleft()
+        if not numbers:
+            del self._on_their_way[channel]
+            return 0
+        return len(numbers)
+
+    # Receivers of normal channels
+
+    def receiver_waits(self, channel: str, submit: Callable[[Any], None]) -> None:
+        """One more receiver waits on a normal channel."""
+        self.receivers[channel] = self.receivers.get(channel, 0) + 1
+        submit(events.Wanted(channel, self.receivers[channel]))
+
+    def receiver_served(self, channel: str, submit: Callable[[Any], None]) -> None:
+        """One receiver fewer waits: it was handed a message, or went away."""
+        left = self.receivers.get(channel, 1) - 1
+        if left > 0:
+            self.receivers[channel] = left
+        else:
+            self.receivers.pop(channel, None)
+        submit(events.Wanted(channel, max(left, 0)))
+
+    def give_back(self, channel: str, box: Mailbox, submit: Callable[[Any], None]) -> None:
+        """Return what was taken from a queue for receivers that are gone, newest first, to the queue's head."""
+        for body in reversed(box.drain()):
+            if isinstance(body, Taken):
+                submit(events.Unwanted(channel, body.queued_ms, body.raw))
+
+    # Flush
+
+    def new_flush(self) -> bytes:
+        """Return the control message of a flush of our own."""
+        word = uuid.uuid4().hex
+        self._flushes.append(word)
+        return json.dumps({"flush": word}).encode()
+
+    def flushed_elsewhere(self, payload: bytes, submit: Callable[[Any], None]) -> None:
+        """Act on a control message; each flush comes once per shard and counts once."""
+        word = str(json.loads(payload).get("flush"))
+        if word not in self._flushes:
+            self._flushes.append(word)
+            self.clear(submit)
+
+    def clear(self, submit: Callable[[Any], None]) -> None:
+        """Forget members and messages; channels and those who wait on them stay."""
+        self.mailboxes.clear()
+        self._on_their_way.clear()
+        submit(events.Flushed())
+
+    def description(self) -> str:
+        """What this process says of itself on every shard."""
+        return json.dumps(
+            {
+                "id": self.client_prefix,
+                "name": self.process_name,
+                "pid": os.getpid(),
+                "epoch": self.machine.epochs.hosts.epoch,
+                "connections": int(sum(recorder.connections.values.values())),
+                "version": _version(),
+            }
+        )
+
+
+def _version() -> str:
+    try:
+        return metadata.version("realtime-gateway")
+    except metadata.PackageNotFoundError:
+        return "unknown"

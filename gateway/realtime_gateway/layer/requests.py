@@ -1,0 +1,163 @@
+"""What one call of the channel layer does, on the loop that has the I/O."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from realtime_gateway.layer import names
+from realtime_gateway.layer.driver import Driver
+from realtime_gateway.layer.envelope import Kind
+from realtime_gateway.layer.machine import events
+from realtime_gateway.layer.machine.actions import Settle, Verdict
+from realtime_gateway.layer.mailboxes import Body
+from realtime_gateway.telemetry import recorder
+
+log = logging.getLogger("realtime_gateway.layer")
+
+
+async def open_channel(driver: Driver, channel: str) -> None:
+    """Make a mailbox, and follow the inbox; nothing has to be waited for, since the inbox is read from its start."""
+    driver.state.mailboxes.open(channel, driver.loop.time())
+    driver.submit(events.Listen())
+
+
+async def send(driver: Driver, channel: str, body: bytes) -> Settle:
+    """Send to one channel."""
+    process = names.process_of(channel)
+    if process is None:
+        destination, capacity = names.queue(channel), driver.state.capacity_of(channel)
+        return await driver.ask(
+            lambda ticket: events.Publish(ticket, destination, Kind.QUEUED, "", b"", body, capacity)
+        )
+    if process == driver.state.client_prefix:
+        return await _send_to_own(driver, channel, body)
+    return await driver.ask(
+        lambda ticket: events.Publish(ticket, names.inbox(process), Kind.CHANNEL, channel, b"", body)
+    )
+
+
+async def _send_to_own(driver: Driver, channel: str, body: bytes) -> Settle:
+    state = driver.state
+    box = state.mailboxes.get(channel)
+    if box is not None and not state.has_room(channel, box, driver.loop.time()):
+        return Settle(-1, Verdict.FULL)
+    driver.submit(events.Listen())
+    destination = names.inbox(state.client_prefix)
+    number = state.machine.last_sequence + 1
+    state.sent_to_own(channel, number)
+    settled = await driver.ask(lambda ticket: events.Publish(ticket, destination, Kind.CHANNEL, channel, b"", body))
+    if settled.verdict is not Verdict.DONE:
+        state.not_sent_to_own(channel, number)
+    return settled
+
+
+async def group_send(driver: Driver, group: str, body: bytes) -> Settle:
+    """Send to a group."""
+    destination = names.group(group)
+    return await driver.ask(lambda ticket: events.Publish(ticket, destination, Kind.GROUP, "", b"", body))
+
+
+async def join(driver: Driver, group: str, channel: str) -> Settle:
+    """Add a channel to a group."""
+    own = driver.state.owns(channel)
+    if own:
+        await open_channel(driver, channel)
+    elif names.process_of(channel) is not None:
+        driver.submit(events.Listen())  # for the answer
+    return await driver.ask(lambda ticket: events.Join(ticket, group, channel, own))
+
+
+async def leave(driver: Driver, group: str, channel: str) -> Settle:
+    """Take a channel out of a group."""
+    if driver.state.owns(channel):
+        driver.submit(events.Leave(-1, group, channel, own=True))
+        return Settle(-1, Verdict.DONE)
+    if names.process_of(channel) is not None:
+        driver.submit(events.Listen())
+    return await driver.ask(lambda ticket: events.Leave(ticket, group, channel, own=False))
+
+
+async def forget(driver: Driver, channel: str) -> None:
+    """Drop a channel with its memberships."""
+    recorder.layer_dropped.add(driver.state.mailboxes.drop(channel), "forgotten")
+    driver.state.full_channels.discard(channel)
+    driver.submit(events.Gone(channel))
+
+
+async def receive(driver: Driver, channel: str) -> dict[str, Any]:
+    """Wait for the oldest message of an own channel."""
+    state, loop = driver.state, driver.loop
+    driver.submit(events.Listen())
+    while True:
+        box = state.mailboxes.open(channel, loop.time())
+        message = _take(driver, channel)
+        if message is not None:
+            return message
+        waiter: asyncio.Future[None] = loop.create_future()
+        box.wait(waiter)
+        try:
+            await waiter
+        except BaseException:
+            box.stop_waiting(waiter, loop.time())
+            raise
+
+
+async def receive_queued(driver: Driver, channel: str) -> dict[str, Any]:
+    """Wait for a message of a normal channel, which any process may take."""
+    state, loop = driver.state, driver.loop
+    while True:
+        box = state.mailboxes.open(channel, loop.time())
+        message = _take(driver, channel)
+        if message is not None:
+            return message
+        waiter: asyncio.Future[None] = loop.create_future()
+        box.wait(waiter)
+        state.receiver_waits(channel, driver.submit)
+        try:
+            await waiter
+        except BaseException:
+            if not waiter.done() or waiter.cancelled():
+                state.receiver_served(channel, driver.submit)
+            box.stop_waiting(waiter, loop.time())
+            if not box.has_readers:
+                state.give_back(channel, box, driver.submit)
+            raise
+
+
+def _take(driver: Driver, channel: str) -> dict[str, Any] | None:
+    state, now = driver.state, driver.loop.time()
+    box = state.mailboxes.open(channel, now)
+    while True:
+        expired = box.expire(now)
+        if expired:
+            recorder.layer_dropped.add(expired, "expired")
+        body = box.take(now)
+        if channel in state.full_channels and not box.full:
+            state.full_channels.discard(channel)
+            driver.submit(events.Full(channel, False))
+        if body is None:
+            return None
+        message = _decode(body, channel)
+        if message is not None:
+            return message
+
+
+def _decode(body: Body, channel: str) -> dict[str, Any] | None:
+    try:
+        return body.decode()
+    except Exception as error:
+        # A receiver never raises for what somebody else sent: another key, another serializer.
+        recorder.layer_dropped.add(1, "undecodable")
+        log.warning("a message to %s cannot be decoded and is dropped: %s: %s", channel, type(error).__name__, error)
+        return None
+
+
+async def flush(driver: Driver) -> None:
+    """Clear everything of this prefix."""
+    state = driver.state
+    message = state.new_flush()
+    hosts = state.machine.epochs.shards_in_use()
+    await asyncio.gather(*(driver.clear_shard(shard.name, message) for shard in hosts.shards))
+    state.clear(driver.submit)

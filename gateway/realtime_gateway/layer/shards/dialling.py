@@ -1,0 +1,160 @@
+"""From one entry of ``hosts`` to a socket that has logged in: URIs, tuples, Sentinels, unix sockets, TLS.
+
+redis-py connects, authenticates and selects the database; after that its part is over (`wire` takes the transport).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from redis.asyncio.connection import (
+    AbstractConnection,
+    Connection,
+    SSLConnection,
+    UnixDomainSocketConnection,
+    parse_url,
+)
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from realtime_gateway.layer.shards.wire import Wire
+
+# Of redis-py's pools and clients, without meaning for a connection of ours; accepted, since settings have them.
+_IGNORED = (
+    "max_connections", "timeout", "decode_responses", "health_check_interval", "retry", "retry_on_timeout",
+    "retry_on_error", "protocol", "parser_class", "encoder_class", "single_connection_client", "connection_pool",
+    "check_connection", "is_master", "maint_notifications_config", "auto_close_connection_pool", "legacy_responses",
+)  # fmt: skip
+
+
+class DialFailed(Exception):
+    """The server could not be reached, or did not let us in.
+
+    Attributes:
+        refused: the server answered, with this error (NOAUTH, WRONGPASS, …); "" when it did not answer.
+    """
+
+    def __init__(self, message: str, refused: str = "") -> None:
+        super().__init__(message)
+        self.refused = refused
+
+
+@dataclass(frozen=True)
+class Target:
+    """How to build one connection: a class of redis-py's and its arguments, which may hold a password."""
+
+    connection_class: type[AbstractConnection]
+    arguments: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        return f"Target({self.connection_class.__name__})"
+
+
+async def find(connection: Mapping[str, Any], limit_seconds: float) -> Target:
+    """Return where the primary of an entry of ``hosts`` is now.
+
+    Raises:
+        DialFailed: no Sentinel knows its primary.
+    """
+    entry = dict(connection)
+    for name in _IGNORED:
+        entry.pop(name, None)
+    if "address" in entry:
+        address = entry.pop("address")
+        parsed: dict[str, Any] = {**entry, **parse_url(address)}
+        for name in _IGNORED:
+            parsed.pop(name, None)
+        chosen = parsed.pop("connection_class", Connection)
+        return Target(chosen, parsed)
+    if "master_name" in entry:
+        return await _find_by_sentinel(entry, limit_seconds)
+    if "path" in entry or "unix_socket_path" in entry:
+        entry["path"] = entry.pop("unix_socket_path", None) or entry["path"]
+        return Target(entry.pop("connection_class", UnixDomainSocketConnection), entry)
+    encrypted = entry.pop("ssl", False)
+    return Target(entry.pop("connection_class", SSLConnection if encrypted else Connection), entry)
+
+
+async def _find_by_sentinel(entry: dict[str, Any], limit_seconds: float) -> Target:
+    master_name = entry.pop("master_name")
+    addresses = [tuple(address) for address in entry.pop("sentinels")]
+    # One that hangs must not keep the others from being asked.
+    share = max(limit_seconds / (len(addresses) + 1), 0.2)
+    kwargs = {"socket_connect_timeout": share, "socket_timeout": share, **(entry.pop("sentinel_kwargs", None) or {})}
+    # redis-py types its asyncio Sentinel and connections in part only.
+    make_sentinel: Any = Sentinel
+    sentinel = make_sentinel(addresses, sentinel_kwargs=kwargs)
+    try:
+        async with asyncio.timeout(limit_seconds):
+            host, port = await sentinel.discover_master(master_name)
+    except (RedisError, OSError, TimeoutError) as error:
+        raise DialFailed(f"no Sentinel of {len(addresses)} names a primary for {master_name!r}: {error}") from error
+    finally:
+        for client in sentinel.sentinels:
+            await client.aclose()
+    encrypted = entry.pop("ssl", False)
+    chosen = entry.pop("connection_class", SSLConnection if encrypted else Connection)
+    return Target(chosen, {**entry, "host": host, "port": port})
+
+
+async def dial(
+    target: Target,
+    limit_seconds: float,
+    on_push: Callable[[Any], None] | None,
+    on_lost: Callable[[str], None],
+) -> Wire:
+    """Connect, log in, and hand over the socket.
+
+    Raises:
+        DialFailed: it did not work within the limit; redis-py's own error is the cause.
+    """
+    arguments = {
+        "socket_keepalive": True,
+        **target.arguments,
+        "retry": Retry(NoBackoff(), 0),
+        "socket_timeout": limit_seconds,
+        "socket_connect_timeout": limit_seconds,
+        "protocol": 2,
+    }
+    if issubclass(target.connection_class, UnixDomainSocketConnection):
+        arguments.pop("socket_keepalive")
+    make_connection: Any = target.connection_class
+    try:
+        connection = make_connection(**arguments)
+    except TypeError as error:
+        raise DialFailed(f"redis-py does not take these options: {error}") from error
+    try:
+        async with asyncio.timeout(limit_seconds):
+            await connection.connect()
+    except TimeoutError as error:
+        await connection.disconnect(nowait=True)
+        raise DialFailed(f"no connection within {limit_seconds:g} s") from error
+    except (RedisError, OSError) as error:
+        text = str(error) or type(error).__name__
+        answered = _answered(error)
+        raise DialFailed(text, refused=text if answered else "") from error
+    except BaseException:
+        await connection.disconnect(nowait=True)
+        raise
+    return _take_over(connection, Wire(on_push, on_lost))
+
+
+def _answered(error: BaseException) -> bool:
+    from redis.exceptions import AuthenticationError, ResponseError
+
+    return isinstance(error, AuthenticationError | ResponseError)
+
+
+def _take_over(connection: AbstractConnection, wire: Wire) -> Wire:
+    # redis-py has no public way to hand over a socket. These two attributes have had these names since its asyncio
+    # client exists, and a test opens every kind of connection through here.
+    writer = connection._writer
+    assert writer is not None
+    connection._reader = connection._writer = None
+    wire.take_over(writer.transport, held=writer)
+    return wire

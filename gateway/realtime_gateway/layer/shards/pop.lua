@@ -1,0 +1,15 @@
+-- Take the oldest message of a queue that has not expired.
+--
+-- KEYS  1 list
+-- ARGV  1 expiry in ms
+-- Returns {time of queueing in ms, bytes, age in ms}, or {} when there is none.
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+while true do
+  local entry = redis.call('LPOP', KEYS[1])
+  if not entry then return {} end
+  local ms, bytes_start = string.match(entry, '^(%d+) ()')
+  if tonumber(ms) > now - tonumber(ARGV[1]) then
+    return {ms, string.sub(entry, bytes_start), string.format('%.0f', now - tonumber(ms))}
+  end
+end

@@ -1,0 +1,85 @@
+-- Store a batch of messages, in order, if this shard is at the writer's epoch.
+--
+-- KEYS  1 epoch, 2 hosts document, then two for each message:
+--         group  stream · sorted set of the normal channels in the group
+--         inbox  stream · the key that exists while the channel's mailbox is full
+--         queue  list   · the last sequence number this sender put into the queue
+-- ARGV  1 writer's epoch, 2 history in ms, 3 history in entries, 4 life of an untouched stream in s,
+--       5 expiry of a queued message in ms, 6 group expiry in ms, then five for each message:
+--         kind (g, i, q) · bytes · pub/sub channel · capacity · sequence
+-- Returns {"OLD", epoch} when the shard is older, {"NEW", epoch, document} when it is newer, and stores nothing then;
+--   else {"OK", …} with one answer for each message: the stream id (or 1 for a queue), or {id, member, …} when normal
+--   channels are in the group, or "FULL", or an error. After an error that concerns the server, not the key, the rest
+--   of the batch gets the same error without a try, so that a later message never overtakes an earlier one.
+local epoch = tonumber(redis.call('GET', KEYS[1]) or '0')
+local own = tonumber(ARGV[1])
+if epoch < own then return {'OLD', epoch} end
+if epoch > own then return {'NEW', epoch, redis.call('GET', KEYS[2]) or ''} end
+
+local history_ms, history_entries, life_s = tonumber(ARGV[2]), ARGV[3], ARGV[4]
+local expiry_ms, group_expiry_ms = tonumber(ARGV[5]), tonumber(ARGV[6])
+
+local function publish(stream, bytes, topic)
+  local id = redis.pcall('XADD', stream, 'MAXLEN', '~', history_entries, '*', 'e', bytes)
+  if type(id) == 'table' then return id end
+  local ms = tonumber(string.match(id, '^%d+'))
+  redis.call('XTRIM', stream, 'MINID', '~', string.format('%.0f', ms - history_ms))
+  redis.call('EXPIRE', stream, life_s)
+  redis.call('PUBLISH', topic, id .. ' ' .. bytes)
+  return id, ms
+end
+
+local function publish_to_group(stream, members, bytes, topic)
+  local id, ms = publish(stream, bytes, topic)
+  if not ms then return id end
+  local channels = redis.call('ZRANGEBYSCORE', members, string.format('(%.0f', ms - group_expiry_ms), '+inf')
+  if #channels == 0 then return id end
+  table.insert(channels, 1, id)
+  return channels
+end
+
+local function enqueue(queue, mark, bytes, topic, capacity, sequence)
+  if tonumber(redis.call('GET', mark) or '-1') >= tonumber(sequence) then return 1 end
+  local time = redis.call('TIME')
+  local ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  local length = redis.pcall('LLEN', queue)
+  if type(length) == 'table' then return length end
+  while length >= tonumber(capacity) do
+    -- What has expired takes no room; entries are in the order of their times.
+    local oldest = redis.call('LINDEX', queue, 0)
+    if not oldest or tonumber(string.match(oldest, '^%d+')) > ms - expiry_ms then break end
+    redis.call('LPOP', queue)
+    length = length - 1
+  end
+  if length >= tonumber(capacity) then return 'FULL' end
+  local pushed = redis.pcall('RPUSH', queue, string.format('%.0f ', ms) .. bytes)
+  if type(pushed) == 'table' then return pushed end
+  redis.call('PEXPIRE', queue, string.format('%.0f', expiry_ms + 1000))
+  redis.call('SET', mark, sequence, 'PX', string.format('%.0f', history_ms * 2))
+  redis.call('PUBLISH', topic, '')
+  return 1
+end
+
+local answers = {'OK'}
+local failed = false
+for n = 0, (#KEYS - 2) / 2 - 1 do
+  local first, second, a = KEYS[3 + 2 * n], KEYS[4 + 2 * n], 6 + 5 * n
+  local kind, bytes, topic = ARGV[a + 1], ARGV[a + 2], ARGV[a + 3]
+  local answer = failed
+  if not answer then
+    if kind == 'g' then
+      answer = publish_to_group(first, second, bytes, topic)
+    elseif kind == 'q' then
+      answer = enqueue(first, second, bytes, topic, ARGV[a + 4], ARGV[a + 5])
+    elseif redis.call('EXISTS', second) == 1 then
+      answer = 'FULL'
+    else
+      answer = publish(first, bytes, topic)
+    end
+    if type(answer) == 'table' and answer.err and not string.find(answer.err, 'WRONGTYPE', 1, true) then
+      failed = answer
+    end
+  end
+  answers[n + 2] = answer
+end
+return answers
