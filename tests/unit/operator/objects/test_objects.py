@@ -1,0 +1,181 @@
+"""Each builder against its golden file. After an intended change: UPDATE_GOLDEN=1 pytest, and read the difference."""
+
+from __future__ import annotations
+
+import base64
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.support.operator_targets import target
+
+from realtime_gateway.hosts import HostList
+from realtime_operator.objects import (
+    accounts,
+    cache,
+    disruption,
+    exposure,
+    gateway_pods,
+    host_list,
+    identity,
+    network_policy,
+    pods,
+    redis_config,
+    redis_shard,
+    sentinels,
+    workers,
+)
+from realtime_operator.target import Target
+
+GOLDEN = Path(__file__).parent / "golden"
+
+PLAIN = target()
+FULL = target(
+    {
+        "image": "example.com/chat:2",
+        "settingsModule": "chat.settings",
+        "replicas": 12,
+        "redis": {
+            "managed": {
+                "shards": 2,
+                "replicas": 1,
+                "storage": {"size": "1Gi", "className": "fast"},
+                "resources": {"requests": {"cpu": "0.1"}, "limits": {"memory": "524288Ki"}},
+                "podTemplate": {"nodeSelector": {"disk": "ssd"}, "priorityClassName": "high"},
+            }
+        },
+        "workers": [{"name": "receipts", "channels": ["receipts", "mail"], "replicas": 2}],
+        "cache": {"enabled": True, "maxMemory": "64Mi"},
+        "drain": {"acceptSeconds": 2, "periodSeconds": 60},
+        "ingress": {"host": "chat.example.com", "className": "nginx", "preset": "nginx", "tlsSecretName": "chat-tls"},
+        "service": {"annotations": {"example.com/team": "chat"}},
+        "networkPolicy": {
+            "ingressFrom": [{"namespaceSelector": {"matchLabels": {"role": "edge"}}}],
+            "egressTo": [{"ipBlock": {"cidr": "192.0.2.0/24"}}],
+        },
+        "deletionPolicy": "Retain",
+        "podTemplate": {
+            "labels": {"team": "chat", "app.kubernetes.io/instance": "not-yours"},
+            "annotations": {"example.com/note": "yes"},
+            "env": [{"name": "DEBUG", "value": "0"}, {"name": "REALTIME_GATEWAY_CONFIG", "value": "/elsewhere"}],
+            "envFrom": [{"secretRef": {"name": "chat-env"}}],
+            "volumes": [{"name": "media", "emptyDir": {}}],
+            "volumeMounts": [{"name": "media", "mountPath": "/media"}],
+            "imagePullSecrets": ["registry"],
+            "resources": {"requests": {"cpu": "0.25", "memory": "65536Ki"}},
+            "affinity": {"podAntiAffinity": {}},
+        },
+    }
+)
+ROUTED = target({"httpRoute": {"parentRefs": [{"name": "edge", "sectionName": "https"}], "hostnames": ["c.example.com"]}})
+EXTERNAL = target({"redis": {"external": {"hosts": [{"name": "a", "url": "redis://redis.example.com:6379/0"}]}}})
+PASSWORDS = {
+    "data": {user: base64.b64encode(f"{user}-password".encode()).decode() for user in accounts.USERS},
+    **{key: value for key, value in accounts.new_passwords(PLAIN).items()},
+}
+
+
+def _managed(of: Target) -> Any:
+    return of.spec.redis.managed
+
+
+OBJECTS: dict[str, Any] = {
+    "passwords": accounts.new_passwords(PLAIN),
+    "access-lists": accounts.access_lists(PLAIN, PASSWORDS),
+    "redis-config": redis_config.redis_config(PLAIN, _managed(PLAIN)),
+    "redis-config-with-storage": redis_config.redis_config(FULL, _managed(FULL)),
+    "addresses": redis_config.addresses(PLAIN, {"chat-redis-0-0": "10.0.0.1", "chat-sentinel-0": "10.0.0.9"}),
+    "redis-service": redis_shard.announce_service(PLAIN, 0, 1),
+    "redis-service-again": redis_shard.announce_service(PLAIN, 0, 1, address="10.0.0.1"),
+    "redis-stateful-set": redis_shard.stateful_set(PLAIN, _managed(PLAIN), 0),
+    "redis-stateful-set-with-storage": redis_shard.stateful_set(FULL, _managed(FULL), 1),
+    "sentinel-service": sentinels.announce_service(PLAIN, 2),
+    "sentinel-stateful-set": sentinels.stateful_set(PLAIN, _managed(PLAIN)),
+    "host-list": host_list.config_map(PLAIN, HostList(1, host_list.wanted_shards(FULL))),
+    "host-list-external": host_list.config_map(EXTERNAL, HostList(1, host_list.wanted_shards(EXTERNAL))),
+    "resource-file": gateway_pods.resource_file(FULL),
+    "gateway-deployment": gateway_pods.deployment(PLAIN, 3),
+    "gateway-deployment-full": gateway_pods.deployment(FULL, 12),
+    "gateway-deployment-external": gateway_pods.deployment(EXTERNAL, 3),
+    "worker-deployment": workers.deployment(FULL, FULL.spec.workers[0]),
+    "cache-deployment": cache.deployment(FULL),
+    "cache-service": cache.service(FULL),
+    "service-account": pods.service_account(PLAIN, "chat", identity.GATEWAY),
+    "service": exposure.service(PLAIN),
+    "service-annotated": exposure.service(FULL),
+    "ingress": exposure.ingress(FULL, FULL.spec.ingress),
+    "http-route": exposure.http_route(ROUTED, ROUTED.spec.http_route),
+    "gateway-budget": disruption.budget(PLAIN, "chat", identity.GATEWAY),
+    "shard-budget": disruption.budget(PLAIN, "chat-redis-0", identity.REDIS, shard="0"),
+    "redis-policy": network_policy.redis(PLAIN),
+    "cache-policy": network_policy.cache(FULL),
+    "gateway-policy": network_policy.gateway(PLAIN),
+    "gateway-policy-closed": network_policy.gateway(FULL),
+    "worker-policy": network_policy.workers(FULL),
+}
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_an_object_is_as_its_golden_file_says(name: str) -> None:
+    path = GOLDEN / f"{name}.yaml"
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.write_text(yaml.safe_dump(OBJECTS[name], sort_keys=True, width=120))
+    assert OBJECTS[name] == yaml.safe_load(path.read_text())
+
+
+def test_every_golden_file_has_an_object() -> None:
+    assert {path.stem for path in GOLDEN.glob("*.yaml")} == set(OBJECTS)
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_an_object_goes_when_its_resource_goes(name: str) -> None:
+    (reference,) = OBJECTS[name]["metadata"]["ownerReferences"]
+    assert reference["kind"] == "RealtimeGateway"
+    assert reference["controller"]
+    assert not reference["blockOwnerDeletion"]
+
+
+@pytest.mark.parametrize("name", [name for name in OBJECTS if "template" in OBJECTS[name].get("spec", {})])
+def test_pods_keep_to_the_restricted_standard(name: str) -> None:
+    pod = OBJECTS[name]["spec"]["template"]["spec"]
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["enableServiceLinks"] is False
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    for container in pod["containers"]:
+        assert container["securityContext"]["allowPrivilegeEscalation"] is False
+        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+
+
+@pytest.mark.parametrize("name", [name for name in OBJECTS if "template" in OBJECTS[name].get("spec", {})])
+def test_a_selector_picks_the_pods_of_its_template(name: str) -> None:
+    spec = OBJECTS[name]["spec"]
+    assert spec["selector"]["matchLabels"].items() <= spec["template"]["metadata"]["labels"].items()
+
+
+@pytest.mark.parametrize("name", [name for name in OBJECTS if name != "access-lists"])
+def test_no_password_stands_in_an_object(name: str) -> None:
+    assert "-password" not in yaml.safe_dump(OBJECTS[name]).replace("redis-passwords", "")
+
+
+def test_a_reshard_replaces_no_gateway_pod() -> None:
+    more_shards = target({"redis": {"managed": {"shards": 3}}})
+    assert gateway_pods.deployment(more_shards, 3) == gateway_pods.deployment(PLAIN, 3)
+
+
+def test_more_replicas_replace_no_gateway_pod() -> None:
+    more = target({"replicas": 9})
+    assert gateway_pods.deployment(more, 3)["spec"]["template"] == gateway_pods.deployment(PLAIN, 3)["spec"]["template"]
+
+
+def test_a_changed_drain_window_replaces_gateway_pods() -> None:
+    slower = target({"drain": {"periodSeconds": 31}})
+    before, after = (gateway_pods.deployment(one, 3)["spec"]["template"]["metadata"] for one in (PLAIN, slower))
+    assert before["annotations"] != after["annotations"]
+
+
+def test_one_more_shard_changes_no_pod_of_the_others() -> None:
+    more = target({"redis": {"managed": {"shards": 3}}})
+    assert redis_shard.stateful_set(more, _managed(more), 0) == redis_shard.stateful_set(PLAIN, _managed(PLAIN), 0)
