@@ -53,7 +53,7 @@ TEMPLATES = [
 
 CHANNEL_LAYERS = {
     "default": {
-        "BACKEND": "channels_redis.core.RedisChannelLayer",
+        "BACKEND": "realtime_gateway.layer.RedisChannelLayer",
         "CONFIG": {"hosts": listed("REDIS_URL", "redis://localhost:6379")},
     },
 }
