@@ -1,0 +1,47 @@
+"""The benchmark itself: it counts right, and it runs. No figure is asserted."""
+
+import pytest
+
+from tests.benchmarks.__main__ import main
+from tests.benchmarks.room import Load, Room
+from tests.benchmarks.tables import Sample, faults, table
+
+
+def sample(cpu: float, lost: int = 0, twice: int = 0) -> Sample:
+    return Sample(cpu, 1.0, 0.25, 1000.0, lost, twice)
+
+
+def test_the_table_shows_medians_and_how_many_times_less_ours_takes():
+    text = table(
+        "A load", {"stock": [sample(200), sample(220), sample(900)], "RealtimeGateway": [sample(55)]}, "RealtimeGateway"
+    )
+    [stock] = [line for line in text.splitlines() if line.startswith("stock")]
+    assert stock.split() == ["stock", "220.0", "(200.0-900.0)", "4.00x", "less", "1.0", "1,000", "25%", "0", "0"]
+
+
+def test_a_lost_delivery_and_one_that_came_twice_are_faults():
+    assert faults({"good": [sample(1)], "bad": [sample(1, lost=2), sample(1, twice=1)]}) == ["bad: 2 lost, 1 twice"]
+
+
+@pytest.fixture
+def room():
+    return Room(Load(port=0, watched=(0, 0), clients=2, outstanding=1, warm_up=0, messages=2))
+
+
+def test_a_second_delivery_of_a_message_to_one_client_is_counted_as_twice(room):
+    for index in (0, 0):
+        room.delivered(index, b'{"message": "00000001 x"}')
+    assert (room.arrived[1], room.twice, room.complete) == (1, 1, 0)
+
+
+def test_a_message_is_complete_when_every_client_has_it(room):
+    room.next = room.stop_at = 2
+    for index in (0, 1):
+        room.delivered(index, b'{"message": "00000000 x"}')
+    assert (room.arrived, room.complete) == ([2, 0], 1)
+
+
+@pytest.mark.parametrize("name", ["RealtimeGateway", "Daphne, channels_redis pubsub"])
+def test_a_small_run_delivers_everything_once(name, capsys):
+    assert main(["--runs", "1", "--clients", "10", "--messages", "5", "--only", name]) == 0
+    assert f"\n{name} " in capsys.readouterr().out
