@@ -11,7 +11,6 @@ a destination, what is left on the old owner is read first (FINISHING), then the
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import Enum
 from typing import Any
 
 from realtime_gateway.hosts import HostList
@@ -28,69 +27,10 @@ from realtime_gateway.layer.machine.actions import (
     Verdict,
 )
 from realtime_gateway.layer.machine.events import Refusal
+from realtime_gateway.layer.machine.follow import Follow, GapCall, Phase, order
 from realtime_gateway.layer.machine.limits import Identity, Limits
 
 _PAGE = 500
-# Held while a gap is read. Above it the held part is let go: it is in the stream, which is read once more.
-_HELD_BYTES = 8 * 1024 * 1024
-
-
-class Phase(Enum):
-    """How a destination is being followed."""
-
-    AWAY = "away"
-    SUBSCRIBING = "subscribing"
-    JOINING = "joining"
-    CATCHING_UP = "catching up"
-    FINISHING = "finishing"
-    LIVE = "live"
-
-
-class Follow:
-    """One destination that this process receives."""
-
-    __slots__ = (
-        "destination", "held", "held_bytes", "marks", "marks_before", "members", "overflowed", "phase", "position",
-        "position_run_id", "read_whole", "reading", "seen_at", "shard", "suspicious", "waiting",
-    )  # fmt: skip
-
-    def __init__(self, destination: str, shard: str, now: float) -> None:
-        self.destination = destination
-        self.shard = shard
-        self.phase = Phase.AWAY
-        self.position: bytes | None = None  # stream id of the last entry that was delivered or skipped
-        self.position_run_id = ""  # on the server with this run id
-        self.read_whole = False  # there was a position, on another server
-        self.members: dict[str, float] = {}  # channel → since when, the oldest first
-        self.waiting: list[tuple[int, str, float]] = []  # ticket, channel and deadline of joins not yet certain
-        self.held: list[bytes] = []
-        self.held_bytes = 0
-        self.overflowed = False
-        self.reading: object | None = None  # the purpose of the call that is awaited
-        self.suspicious = False  # a sender's chain has a gap that the stream may fill
-        # Highest sequence per sender, in two generations: rotating forgets senders that have long been silent.
-        self.marks: dict[int, int] = {}
-        self.marks_before: dict[int, int] = {}
-        self.seen_at = now
-
-    @property
-    def wanted(self) -> bool:
-        """Whether anybody here is a member or about to be."""
-        return bool(self.members or self.waiting)
-
-    def rotate(self) -> None:
-        """Forget senders that were silent since the last rotation."""
-        self.marks_before, self.marks = self.marks, {}
-
-
-class GapCall:
-    """The purpose of a join or read call."""
-
-    __slots__ = ("follow", "run_id")
-
-    def __init__(self, follow: Follow, run_id: str) -> None:
-        self.follow = follow
-        self.run_id = run_id
 
 
 class Following:
@@ -123,6 +63,7 @@ class Following:
         self._rotated_at: float | None = None
         self.newer_epoch: Callable[[str], None] = lambda shard: None
         self.live: Callable[[Follow], None] = lambda follow: None
+        self._groups: dict[str, set[str]] = {}  # channel → the destinations it is in or is about to be in
         self.follows: dict[str, Follow] = {}
 
     # Members
@@ -130,6 +71,7 @@ class Following:
     def join(self, destination: str, channel: str, ticket: int, now: float) -> None:
         """Add a member; the ticket is settled when nothing that is sent from then on is missed."""
         follow = self.follows.get(destination) or self._start(destination, now)
+        self._groups.setdefault(channel, set()).add(destination)
         if follow.phase is Phase.LIVE:
             # The newest stands last, so the first is the first to expire.
             follow.members.pop(channel, None)
@@ -155,6 +97,7 @@ class Following:
         follow = self.follows.get(destination)
         if follow is None:
             return
+        self._not_in(channel, destination)
         follow.members.pop(channel, None)
         for ticket, joining, _ in follow.waiting:
             if joining == channel:
@@ -163,21 +106,23 @@ class Following:
         if not follow.wanted:
             self._stop(follow, now)
 
+    def _not_in(self, channel: str, destination: str) -> None:
+        groups = self._groups.get(channel)
+        if groups is not None:
+            groups.discard(destination)
+            if not groups:
+                del self._groups[channel]
+
     def clear(self, now: float, keep: str) -> None:
         """Forget all members but those of one destination."""
         for follow in list(self.follows.values()):
             if follow.destination != keep:
-                follow.members.clear()
-                if not follow.wanted:
-                    self._stop(follow, now)
+                for channel in list(follow.members):
+                    self.leave(follow.destination, channel, now)
 
     def groups_of(self, channel: str) -> list[str]:
         """Every destination that a channel is in, or is about to be."""
-        return [
-            follow.destination
-            for follow in self.follows.values()
-            if channel in follow.members or any(one[1] == channel for one in follow.waiting)
-        ]
+        return list(self._groups.get(channel, ()))
 
     def is_up(self, shard: str) -> bool:
         """Whether the link to a shard is up."""
@@ -211,7 +156,7 @@ class Following:
         for follow in self.follows.values():
             if follow.shard == shard:
                 was_finishing = follow.phase is Phase.FINISHING
-                self._drop_held(follow)
+                follow.take_held()
                 follow.phase, follow.reading = Phase.AWAY, None
                 if was_finishing:
                     self._move_on(follow)
@@ -241,7 +186,7 @@ class Following:
         if follow is None or follow.shard != shard:
             return
         if follow.phase is not Phase.LIVE:
-            self._hold(follow, payload)
+            follow.hold(payload)
             return
         try:
             space = payload.index(b" ")
@@ -250,11 +195,11 @@ class Following:
             self._emit(Dropped("malformed"))
             return
         if entry.epoch > self._hosts.epoch and self._too_new(follow, entry):
-            self._hold(follow, payload)
+            follow.hold(payload)
             return
-        if entry.previous > follow.marks.get(entry.sender, entry.previous):
+        if follow.lacks_predecessor(entry):
             # A predecessor was never pushed here. The stream has it, unless it is lost.
-            self._hold(follow, payload)
+            follow.hold(payload)
             self._catch_up(follow)
             return
         self._take(follow, entry, entry.age_ms / 1000)
@@ -295,7 +240,9 @@ class Following:
         if not late:
             return
         follow.waiting = [one for one in follow.waiting if one[2] > now]
-        for ticket, _, _ in late:
+        for ticket, channel, _ in late:
+            if channel not in follow.members:
+                self._not_in(channel, follow.destination)
             self._emit(Settle(ticket, Verdict.UNAVAILABLE, follow.shard))
         if not follow.wanted:
             self._stop(follow, now)
@@ -340,7 +287,7 @@ class Following:
         follow.reading = None
         if follow.marks or follow.marks_before:
             follow.seen_at = now
-            self._drop_held(follow)
+            follow.take_held()
             self._departed[follow.destination] = follow
         if follow.phase is not Phase.AWAY:
             self._emit(Unsubscribe(follow.shard, (follow.destination,)))
@@ -353,18 +300,6 @@ class Following:
         follow.phase = Phase.SUBSCRIBING
         self._expect(follow.shard, follow.destination)
         self._emit(Subscribe(follow.shard, (follow.destination,)))
-
-    def _hold(self, follow: Follow, payload: bytes) -> None:
-        follow.held_bytes += len(payload)
-        if follow.held_bytes > _HELD_BYTES:
-            self._drop_held(follow)
-            follow.overflowed = True
-        else:
-            follow.held.append(payload)
-
-    @staticmethod
-    def _drop_held(follow: Follow) -> None:
-        follow.held, follow.held_bytes = [], 0
 
     def _call(self, follow: Follow, script: str, arguments: tuple[str | int, ...]) -> None:
         purpose = follow.reading = GapCall(follow, self._links[follow.shard])
@@ -384,9 +319,9 @@ class Following:
 
     def _joined(self, follow: Follow, purpose: GapCall, result: Any, now: float) -> None:
         follow.position, follow.position_run_id = result[1], purpose.run_id
-        after = _order(result[1])
-        held, _ = follow.held, self._drop_held(follow)
-        follow.held = [payload for payload in held if _order(payload.partition(b" ")[0]) > after]
+        after = order(result[1])
+        held = follow.take_held()
+        follow.held = [payload for payload in held if order(payload.partition(b" ")[0]) > after]
         self._go_live(follow, now)
 
     def _read(self, follow: Follow, purpose: GapCall, result: Any, now: float) -> None:
@@ -399,7 +334,7 @@ class Following:
                 self._emit(Dropped("malformed"))
                 continue
             self._check_chain(follow, entry)
-            self._take(follow, entry, (entry.age_ms + max(int(server_ms) - _order(stream_id)[0], 0)) / 1000)
+            self._take(follow, entry, (entry.age_ms + max(int(server_ms) - order(stream_id)[0], 0)) / 1000)
         if len(page) == _PAGE:
             self._call_read(follow)
         elif follow.phase is Phase.FINISHING:
@@ -420,7 +355,7 @@ class Following:
             follow.members[channel] = now
             self._emit(Settle(ticket, Verdict.DONE))
         follow.waiting = []
-        held, _ = follow.held, self._drop_held(follow)
+        held = follow.take_held()
         for index, payload in enumerate(held):
             stream_id, _, raw = payload.partition(b" ")
             try:
@@ -430,7 +365,7 @@ class Following:
                 continue
             if self._too_new(follow, entry):
                 for later in held[index:]:
-                    self._hold(follow, later)
+                    follow.hold(later)
                 return
             self._check_chain(follow, entry)
             self._take(follow, entry, entry.age_ms / 1000)
@@ -449,26 +384,16 @@ class Following:
         follow.shard = self._hosts.owner(names.name_of(follow.destination)).name
         follow.phase, follow.read_whole = Phase.AWAY, follow.position is not None or follow.read_whole
         follow.position, follow.reading = None, None
-        self._drop_held(follow)
+        follow.take_held()
         if follow.shard in self._links:
             self._subscribe(follow)
 
     def _check_chain(self, follow: Follow, entry: Entry) -> None:
-        if entry.previous > follow.marks.get(entry.sender, entry.previous) and entry.sequence > entry.previous:
+        if follow.lacks_predecessor(entry):
             self._emit(Lost((follow.destination,), "a sender's message before this one is missing"))
 
     def _take(self, follow: Follow, entry: Entry, age_seconds: float) -> None:
-        sender, sequence = entry.sender, entry.sequence
-        seen = follow.marks.get(sender)
-        if seen is None:
-            seen = follow.marks_before.get(sender, -1)
-        if sequence <= seen:
+        if follow.first_time(entry.sender, entry.sequence):
+            self._deliver(follow, entry, age_seconds)
+        else:
             self._emit(Repeated())
-            return
-        follow.marks[sender] = sequence
-        self._deliver(follow, entry, age_seconds)
-
-
-def _order(stream_id: bytes) -> tuple[int, int]:
-    ms, _, count = stream_id.partition(b"-")
-    return int(ms), int(count)

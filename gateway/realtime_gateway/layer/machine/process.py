@@ -11,10 +11,12 @@ from realtime_gateway.layer.envelope import Entry, Kind
 from realtime_gateway.layer.machine import events
 from realtime_gateway.layer.machine.actions import Adopted, Call, Deliver, Disconnected, Lost, Reconnected, Verdict
 from realtime_gateway.layer.machine.epochs import Epochs, FenceCall
-from realtime_gateway.layer.machine.following import Follow, Following, GapCall
+from realtime_gateway.layer.machine.follow import Follow, GapCall
+from realtime_gateway.layer.machine.following import Following
+from realtime_gateway.layer.machine.lane import BatchSent
 from realtime_gateway.layer.machine.limits import Identity, Limits
 from realtime_gateway.layer.machine.membership import LeaseCall, MemberCall, Membership
-from realtime_gateway.layer.machine.publishing import BatchSent, Publishing
+from realtime_gateway.layer.machine.publishing import Publishing
 from realtime_gateway.layer.machine.queues import PopCall, Queues
 
 _HEARTBEAT_SECONDS = 2.5
