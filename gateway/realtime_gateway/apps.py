@@ -14,9 +14,7 @@ class RealtimeGatewayConfig(AppConfig):
         """Register the system checks, and make Channels' dispatch cheaper unless the settings say otherwise."""
         from realtime_gateway import checks
         from realtime_gateway.consumers import database_hop
-        from realtime_gateway.settings import gateway_settings
 
         for check, tag in checks.CHECKS.items():
             django_checks.register(check, tag)
-        if gateway_settings().skip_database_hop:
-            database_hop.apply()
+        database_hop.apply_as_set()

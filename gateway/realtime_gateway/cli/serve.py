@@ -99,6 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
         environment = read_environment()
         spec = resource_spec(environment)
         application = load_application(arguments.application)
+        _make_dispatch_cheaper()
     from realtime_gateway.server.access_log import access_log
 
     with access_log(arguments.access_log, by_default=arguments.verbosity >= 1) as action_logger:
@@ -176,6 +177,14 @@ def _run_child(given: str) -> int:
     parser = argparse.ArgumentParser()
     add_arguments(parser)
     return run(argparse.Namespace(**{**vars(parser.parse_args([arguments["application"]])), **arguments}))
+
+
+def _make_dispatch_cheaper() -> None:
+    """Do for a project that does not list us in INSTALLED_APPS what our AppConfig does; nothing without Channels."""
+    if "channels.consumer" in sys.modules:
+        from realtime_gateway.consumers import database_hop
+
+        database_hop.apply_as_set()
 
 
 def load_application(path: str) -> Any:

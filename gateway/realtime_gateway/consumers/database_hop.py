@@ -31,10 +31,12 @@ import channels
 import channels.consumer
 import channels.db
 from asgiref.sync import SyncToAsync, sync_to_async
+from django.conf import settings
 from django.db import connections
 from django.db.backends.signals import connection_created
 
 from realtime_gateway.consumers.open_connections import Look, OpenConnections
+from realtime_gateway.settings import gateway_settings
 from realtime_gateway.telemetry import recorder
 
 logger = logging.getLogger("realtime_gateway.consumers")
@@ -60,6 +62,12 @@ class Destination:
 
 _open = OpenConnections()
 _destinations: MutableMapping[object, Destination] = weakref.WeakKeyDictionary()
+
+
+def apply_as_set() -> None:
+    """Apply the patch unless the settings say otherwise; for a process that has its settings."""
+    if settings.configured and gateway_settings().skip_database_hop:
+        apply()
 
 
 def apply() -> bool:
