@@ -28,7 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run it until it is told to stop."""
-    return asyncio.run(run_up(UpOptions(**{name: getattr(arguments, name) for name in _OPTIONS})))
+    options = UpOptions(**{name: getattr(arguments, name) for name in _OPTIONS})
+    try:
+        return asyncio.run(run_up(options))
+    except KeyboardInterrupt:
+        return 0  # before there was anything to stop
 
 
 _OPTIONS = ("file", "host", "port", "directory", "project", "plain")

@@ -16,11 +16,11 @@ class GatewayNumbers:
 
     Attributes:
         connections: open WebSocket connections.
-        epoch: of the host list in use; None before the channel layer was used.
+        epoch: of the host list in use; 0 before the channel layer was used.
     """
 
     connections: int
-    epoch: int | None
+    epoch: int
 
 
 async def get(port: int, path: str) -> tuple[int | None, str]:
@@ -50,5 +50,4 @@ def numbers_from(page: str) -> GatewayNumbers:
     """Pick the numbers out of a page in Prometheus' text format."""
     samples = dict(line.rsplit(" ", 1) for line in page.splitlines() if line and not line.startswith("#"))
     connections = float(samples.get('realtime_gateway_connections{protocol="websocket"}', 0))
-    epoch = samples.get("realtime_gateway_layer_epoch")
-    return GatewayNumbers(int(connections), None if epoch is None else int(float(epoch)))
+    return GatewayNumbers(int(connections), int(float(samples.get("realtime_gateway_layer_epoch", 0))))

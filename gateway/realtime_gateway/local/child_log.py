@@ -38,6 +38,10 @@ class ChildLog:
         left_out = len(lines) - SHOWN_LINES_AT_ONCE
         return lines if left_out <= 0 else [*lines[:SHOWN_LINES_AT_ONCE], f"… {left_out} more lines in {self.path}"]
 
+    def remove(self) -> None:
+        """Delete it: a later child of the same name starts with an empty one."""
+        self.path.unlink(missing_ok=True)
+
     def last_lines(self) -> list[str]:
         """Return the end of the log, for somebody who wants to know why the child ended."""
         try:

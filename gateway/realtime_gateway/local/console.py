@@ -94,7 +94,7 @@ class TableConsole:
         from rich.live import Live
 
         self._console = RichConsole(highlight=False)
-        self._live = Live(console=self._console, auto_refresh=False)
+        self._live = Live(console=self._console, auto_refresh=False, transient=True)
         self._live.start()
 
     def say(self, line: str) -> None:
@@ -116,7 +116,7 @@ class TableConsole:
             self._live.update(_table(screen), refresh=True)
 
     def close(self) -> None:
-        """Leave the last table where it is, with the cursor below it."""
+        """Take the table away; the lines stay."""
         with suppress(OSError):
             self._live.stop()
 

@@ -78,7 +78,7 @@ def check_project(resource: RealtimeGateway, options: UpOptions) -> None:
     if not options.project_directory.is_dir():
         raise ConfigurationError(f"{options.project_directory} is not a directory.", "Name another one with --chdir.")
     needs_settings = any(worker.replicas for worker in resource.spec.workers)
-    if needs_settings and not resource.spec.settings_module and "DJANGO_SETTINGS_MODULE" not in os.environ:
+    if needs_settings and not resource.spec.settings_module and not os.environ.get("DJANGO_SETTINGS_MODULE"):
         raise ConfigurationError(
             f"{options.file}: spec.workers needs Django's settings, and spec.settingsModule is not set.",
             "Set it to the project's settings, such as chat.settings.",
@@ -97,7 +97,7 @@ async def check_external(host: ExternalHost) -> None:
             "Put it into the shard's url: redis://:PASSWORD@HOST:PORT; `up` cannot read Secrets.",
         )
     raise StartError(
-        f"The external Redis of shard {host.name} does not answer: {refusal}.",
+        f"The external Redis of shard {host.name} does not answer: {refusal.rstrip('.')}.",
         "Start it, or correct spec.redis.external.hosts.",
     )
 

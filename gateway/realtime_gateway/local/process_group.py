@@ -8,18 +8,27 @@ from collections.abc import Iterable
 from realtime_gateway.errors import StartError
 from realtime_gateway.local.child import Child, State, in_parallel
 from realtime_gateway.local.console import Console
-from realtime_gateway.local.plan import LOOPBACK, STOP_ORDER, Changes, Plan, ProcessPlan, RedisAnswers, Stage
+from realtime_gateway.local.plan import LOOPBACK, STOP_ORDER, Changes, Kind, Plan, ProcessPlan, RedisAnswers, Stage
 from realtime_gateway.local.preflight import Taken
 from realtime_gateway.local.readiness import lacking
 from realtime_gateway.local.redis_role import Siblings, primary_to_follow
 from realtime_gateway.local.watchdog_process import Watchdog
+
+WORDS = {
+    Kind.REDIS: "Redis primary",
+    Kind.SENTINEL: "Sentinel",
+    Kind.CACHE: "cache",
+    Kind.GATEWAY: "gateway",
+    Kind.WORKER: "worker",
+}
+PLURALS = {"Redis primary": "Redis primaries"}
 
 
 class ProcessGroup:
     """The children of a run, and what each of them needs of it.
 
     Args:
-        taken: directory, ports and sockets; given back by ``release``.
+        taken: directory, ports and sockets.
         plan: what should run.
         console: told of everything that happens.
 
@@ -67,10 +76,9 @@ class ProcessGroup:
         for child in self.children.values():
             child.kill()
 
-    def release(self) -> None:
-        """Give back what the run holds; every child has been stopped."""
+    def dismiss_watchdog(self) -> None:
+        """Send the watchdog away; every child has been stopped."""
         self._watchdog.dismiss()
-        self.taken.release()
 
     async def change(self, plan: Plan, steps: Changes) -> None:
         """Become another plan: changed processes one after the other, then new ones, then those that must go.
@@ -115,7 +123,7 @@ class ProcessGroup:
         primary_port = asked.primary_port
         if not first_start and asked.shard:
             primary_port = await primary_to_follow(plan.name, asked, self._siblings(asked), self.say)
-        return plan.argv if primary_port is None else (*plan.argv, "--replicaof", f"{LOOPBACK} {primary_port}")
+        return plan.argv if primary_port is None else (*plan.argv, "--replicaof", LOOPBACK, str(primary_port))
 
     async def not_ready(self, plan: ProcessPlan, running_seconds: float) -> str | None:
         """Return what a running process still lacks; None when it is ready."""
@@ -152,11 +160,14 @@ class ProcessGroup:
         if was_running:
             self.say(f"stopping {child.plan.name}")
         await child.stop()
+        child.log.remove()
         del self.children[child.plan.name]
         if was_running:
             self.say(f"{child.plan.name} has ended")
 
 
 def _counted(children: Iterable[Child]) -> str:
-    kinds = Counter(child.plan.kind.value for child in children)
-    return ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+    words = Counter("replica" if child.plan.stage is Stage.REPLICAS else WORDS[child.plan.kind] for child in children)
+    return ", ".join(
+        f"1 {word}" if count == 1 else f"{count} {PLURALS.get(word, word + 's')}" for word, count in words.items()
+    )

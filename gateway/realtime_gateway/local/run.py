@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from realtime_gateway.local.console import Console, make_console
 from realtime_gateway.local.options import UpOptions
@@ -30,11 +30,11 @@ async def run(options: UpOptions) -> int:
     resource = load_resource(options.file)
     with _stop_signals() as signals:
         taken = await take(resource, options)
-        console = make_console(plain=options.plain)
         try:
-            await _Run(resource, options, taken, console).until(signals)
+            with closing(make_console(plain=options.plain)) as console:
+                await _Run(resource, options, taken, console).until(signals)
         finally:
-            console.close()
+            taken.release()
     return 0
 
 
@@ -49,7 +49,7 @@ class _Run:
         self._watcher = Watcher(resource.name, self._group, console)
 
     async def until(self, signals: asyncio.Queue[str]) -> None:
-        """Run until a signal comes, or something fails; then end everything and give everything back."""
+        """Run until a signal comes, or something fails; then end everything."""
         watching = asyncio.create_task(self._watcher.watch(), name="watch")
         working = asyncio.create_task(self._work(), name="work")
         signalled = asyncio.create_task(signals.get(), name="signal")
@@ -61,7 +61,7 @@ class _Run:
             await self._stop(signals)
         finally:
             await _ended(watching)
-            self._group.release()
+            self._group.dismiss_watchdog()
         for task in (working, watching):
             if not task.cancelled():
                 task.result()

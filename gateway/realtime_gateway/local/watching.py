@@ -73,7 +73,7 @@ class Watcher:
         return next(found, f"port {port}")
 
     def _screen(self) -> Screen:
-        epochs = {numbers.epoch for numbers in self._numbers.values() if numbers and numbers.epoch is not None}
+        epochs = {numbers.epoch for numbers in self._numbers.values() if numbers and numbers.epoch}
         epoch = ", ".join(map(str, sorted(epochs))) or str(self._group.plan.hosts.epoch)
         title = f"{self._name}   {self._group.taken.place.url}   host list epoch {epoch}   Ctrl-C drains and ends it"
         return Screen(title, tuple(self._row(child) for child in self._group.children.values()))
