@@ -1,0 +1,101 @@
+"""The classic tutorial chat, with only its CHANNEL_LAYERS changed, and with our app in the place of daphne's."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.support.conditions import until
+from tests.support.example_project import visiting
+from tests.support.redis_process import RedisProcess
+from tests.support.server_process import PYTHON, ServerProcess
+
+TUTORIAL = Path(__file__).parent / "tutorial"
+SERVE = ["-m", "realtime_gateway.cli.main", "serve", "--port", "{port}", "mysite.asgi:application"]
+RUNSERVER = ["manage.py", "runserver", "--noreload", "{port}"]
+RELOADING = ["manage.py", "runserver", "{port}"]
+SECONDS = 20
+
+
+@pytest.fixture(scope="module")
+def redis() -> Iterator[RedisProcess]:
+    with RedisProcess() as process:
+        yield process
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """A copy of the project, so that a test may edit it and leave a database in it."""
+    shutil.copytree(TUTORIAL, tmp_path / "site")
+    return tmp_path / "site"
+
+
+def running(site: Path, redis: RedisProcess, settings: str, words: list[str]) -> ServerProcess:
+    return ServerProcess(
+        lambda port: [PYTHON, *(word.format(port=port) for word in words)],
+        site,
+        {"DJANGO_SETTINGS_MODULE": settings, "REDIS_PORT": str(redis.port)},
+        ready="/chat/",
+    )
+
+
+async def check_chat(url: str) -> None:
+    async with visiting(url) as visitor:
+        assert "Which room?" in (await visitor.http.get("/chat/")).text
+        assert '<script id="room" type="application/json">"lobby"' in (await visitor.http.get("/chat/lobby/")).text
+        async with visitor.websocket("/ws/chat/lobby/") as one, visitor.websocket("/ws/chat/lobby/") as two:
+            await one.send(json.dumps({"message": "hello"}))
+            async with asyncio.timeout(SECONDS):
+                assert json.loads(await one.recv()) == json.loads(await two.recv()) == {"message": "hello"}
+
+
+@pytest.mark.parametrize("words", [SERVE, RUNSERVER], ids=["serve", "runserver"])
+async def test_with_only_the_channel_layers_changed(words: list[str], site: Path, redis: RedisProcess) -> None:
+    with running(site, redis, "mysite.settings", words) as server:
+        await check_chat(server.url)
+
+
+async def test_our_runserver_serves_websockets_and_static_files(site: Path, redis: RedisProcess) -> None:
+    with running(site, redis, "mysite.adopted", RUNSERVER) as server:
+        await check_chat(server.url)
+        async with visiting(server.url) as visitor:
+            assert "WebSocket(" in (await visitor.http.get("/static/chat/room.js")).text
+    assert server.process is not None
+    assert server.process.returncode == 0
+
+
+async def test_our_runserver_takes_daphnes_options(site: Path, redis: RedisProcess) -> None:
+    words = [*RUNSERVER, "--http_timeout", "30", "--websocket_handshake_timeout", "7", "--nostatic"]
+    with running(site, redis, "mysite.adopted", [*words, "--websocket-max-message-size", "2000"]) as server:
+        await check_chat(server.url)
+        async with visiting(server.url) as visitor:
+            assert (await visitor.http.get("/static/chat/room.js")).status_code == 404
+
+
+def test_our_runserver_gives_way_to_djangos_own(site: Path, redis: RedisProcess) -> None:
+    with running(site, redis, "mysite.adopted", [*RUNSERVER, "--noasgi"]) as server:
+        assert httpx.get(server.url + "/chat/", trust_env=False).headers["server"].startswith("WSGIServer")
+
+
+async def test_our_runserver_follows_an_edit(site: Path, redis: RedisProcess) -> None:
+    with running(site, redis, "mysite.adopted", RELOADING) as server:
+        await check_chat(server.url)
+        views = site / "chat" / "views.py"
+        views.write_text(views.read_text().replace('"chat/index.html"', '"chat/room.html", {"room_name": "edited"}'))
+
+        def edited() -> bool:
+            try:
+                return "edited" in httpx.get(server.url + "/chat/", trust_env=False, timeout=2).text
+            except httpx.TransportError:
+                return False
+
+        await until(edited, 30)
+        async with visiting(server.url) as visitor, visitor.websocket("/ws/chat/lobby/") as client:
+            await client.send(json.dumps({"message": "after the reload"}))
+            async with asyncio.timeout(SECONDS):
+                assert json.loads(await client.recv()) == {"message": "after the reload"}
