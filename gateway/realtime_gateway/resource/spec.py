@@ -58,7 +58,9 @@ class WebSocket:
     """Limits of one WebSocket connection and of one gateway process."""
 
     max_connections: int = setting(
-        "Connections that one process accepts; 0 means no limit.", default=10_000, rule=Number(0, 1_000_000)
+        "Connections that one process accepts; more are refused with 503; 0 means no limit.",
+        default=10_000,
+        rule=Number(0, 1_000_000),
     )
     max_connections_per_ip: int = setting(
         "Connections that one process accepts from one client address; 0 means no limit.",

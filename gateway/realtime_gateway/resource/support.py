@@ -10,7 +10,6 @@ from __future__ import annotations
 NOT_BUILT = frozenset(
     {
         "autoscaling",
-        "websocket.maxConnections",
         "websocket.maxConnectionsPerIP",
         "websocket.handshakeRate",
         "websocket.sendQueueSize",

@@ -198,8 +198,8 @@ WRONG = {
     ),
     "a part that is not built": ({"autoscaling": {"maxReplicas": 5}}, "spec.autoscaling: not built yet; leave it out"),
     "a limit that is not built": (
-        {"websocket": {"maxConnections": 5}},
-        "spec.websocket.maxConnections: not built yet; leave it out",
+        {"websocket": {"maxAgeSeconds": 5}},
+        "spec.websocket.maxAgeSeconds: not built yet; leave it out",
     ),
     "a value that is not built": ({"auth": {"stack": "query"}}, "spec.auth.stack: query is not built yet"),
     "a part of an entry that is not built": (
