@@ -197,6 +197,8 @@ class GatewayServer(daphne_server.Server):
             self.phase = Phase.CLOSING
             deadline = self.loop.time() + self.options.drain_period_seconds
             await self._close_websockets()
+            if self._websockets:  # the last one has as long to answer as the first had
+                deadline = max(deadline, self.loop.time() + self.options.close_timeout_seconds)
             await self._until_quiet(deadline)
             await self._cut_the_rest()
             await self._lifespan.shutdown()
@@ -234,8 +236,6 @@ class GatewayServer(daphne_server.Server):
 
     async def _until_quiet(self, deadline: float) -> None:
         """Wait for the applications to end and for what is written to leave, until the deadline or a second signal."""
-        # Each closing handshake has its own time-out, so the last one started may need that much beyond the window.
-        deadline = max(deadline, self.loop.time() + self.options.close_timeout_seconds)
         while (self._runs or reactor.getWriters()) and self.loop.time() < deadline and not self._hurry.is_set():
             await self._wait(0.02)
 

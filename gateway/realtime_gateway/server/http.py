@@ -148,8 +148,7 @@ class GatewayRequest(WebRequest):
             self._answer(verdict.status, verdict.reason, list(verdict.headers))
         elif ending := self.server.no_room():
             recorder.handshakes.add(1, ending.label)
-            self.channel.persistent = False
-            self._answer(ending.status, ending.reason, [(b"retry-after", b"1"), (b"connection", b"close")])
+            self._answer(ending.status, ending.reason, [(b"retry-after", b"1")])
         else:
             self._become_websocket(verdict)
 
@@ -170,8 +169,15 @@ class GatewayRequest(WebRequest):
         protocol.begin(self.facts, upgrade)
 
     def _answer(self, status: int, text: str, headers: list[tuple[bytes, bytes]]) -> None:
+        """Answer in place of the application, and close: the client did not mean to go on with HTTP."""
+        self.channel.persistent = False
         body = f"{text}\n".encode()
-        described = [*headers, (b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body))]
+        described = [
+            *headers,
+            (b"connection", b"close"),
+            (b"content-type", b"text/plain; charset=utf-8"),
+            (b"content-length", b"%d" % len(body)),
+        ]
         self.handle_reply({"type": "http.response.start", "status": status, "headers": described})
         self.handle_reply({"type": "http.response.body", "body": body})
 

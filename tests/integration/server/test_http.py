@@ -1,0 +1,128 @@
+"""HTTP over real sockets."""
+
+from __future__ import annotations
+
+import json
+import socket
+
+import httpx
+import pytest
+from tests.support.serve_process import ServeProcess
+
+
+def test_a_request_is_answered(server: ServeProcess):
+    response = httpx.get(server.url)
+    assert (response.status_code, response.text) == (200, "hello")
+    assert response.headers["server"] == "daphne"
+
+
+def test_one_connection_carries_many_requests(server: ServeProcess):
+    with httpx.Client() as client:
+        assert [client.get(server.url).text for _ in range(5)] == ["hello"] * 5
+
+
+def test_the_scope_is_complete(server: ServeProcess):
+    with httpx.Client() as client:
+        request = client.build_request(
+            "POST", f"{server.url}/scope?a=b%20c", content=b"x", headers={"Under_Score": "1"}
+        )
+        scope = client.send(request).json()
+    headers = dict(scope.pop("headers"))
+    client_address = scope.pop("client")
+    assert client_address[0] == "127.0.0.1"
+    assert headers["content-length"] == "1"
+    assert "under_score" not in headers
+    assert scope == {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "path": "/scope",
+        "raw_path": "/scope",
+        "root_path": "",
+        "query_string": "a=b%20c",
+        "server": ["127.0.0.1", server.port],
+    }
+
+
+@pytest.mark.parametrize(
+    ("size", "pieces"), [(0, [0]), (1, [1]), (8191, [8191]), (8192, [8192, 0]), (20_000, [8192, 8192, 3616])]
+)
+def test_a_body_arrives_in_pieces_as_it_is_asked_for(server: ServeProcess, size: int, pieces: list[int]):
+    assert httpx.post(f"{server.url}/body", content=b"x" * size).json() == pieces
+
+
+def test_forwarded_headers_are_believed_only_when_told_to(server: ServeProcess, applications):
+    headers = {"X-Forwarded-For": "203.0.113.7, 10.0.0.1", "X-Forwarded-Port": "4711", "X-Forwarded-Proto": "https"}
+    scope = httpx.get(f"{server.url}/scope", headers=headers).json()
+    assert (scope["client"][0], scope["scheme"]) == ("127.0.0.1", "http")
+    with ServeProcess("conversations:application", "--proxy-headers", directory=applications) as believing:
+        scope = httpx.get(f"{believing.url}/scope", headers=headers).json()
+    assert (scope["client"], scope["scheme"]) == (["203.0.113.7", 4711], "https")
+
+
+def test_an_application_that_fails_is_500(server: ServeProcess):
+    assert httpx.get(f"{server.url}/fail").status_code == 500
+    server.wait_for_output("RuntimeError: fails before responding")
+
+
+def test_an_application_that_answers_nothing_is_500(server: ServeProcess):
+    assert httpx.get(f"{server.url}/nothing").status_code == 500
+
+
+def test_a_response_that_fails_midway_is_cut_so_that_nobody_takes_it_for_whole(server: ServeProcess):
+    with pytest.raises(httpx.TransportError):
+        httpx.get(f"{server.url}/fail-midway")
+
+
+def test_an_application_hears_that_its_client_has_left(server: ServeProcess):
+    with socket.create_connection(("127.0.0.1", server.port)) as client:
+        client.sendall(b"GET /wait-for-disconnect HTTP/1.1\r\nHost: x\r\n\r\n")
+        server.wait_for_output("waiting")
+    server.wait_for_output("http saw http.disconnect")
+
+
+def test_a_response_that_takes_too_long_is_503(applications, tmp_path):
+    with ServeProcess("conversations:application", "--http-timeout", "1", directory=applications) as it:
+        response = httpx.get(f"{it.url}/slow?until={tmp_path / 'never'}", timeout=20)
+    assert response.status_code == 503
+
+
+@pytest.mark.parametrize("request_head", [b"GET /\xc3\xa4 HTTP/1.1", b"GET /?\xc3\xa4 HTTP/1.1"])
+def test_a_request_line_that_is_not_ascii_is_400(server: ServeProcess, request_head: bytes):
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+        client.sendall(request_head + b"\r\nHost: x\r\n\r\n")
+        assert client.recv(4096).startswith(b"HTTP/1.1 400 ")
+
+
+def test_the_server_header_can_be_chosen_and_left_out(applications):
+    with ServeProcess("conversations:application", "--server-name", "chat", directory=applications) as it:
+        assert httpx.get(it.url).headers["server"] == "chat"
+    with ServeProcess("conversations:application", "--no-server-name", directory=applications) as it:
+        assert "server" not in httpx.get(it.url).headers
+
+
+def test_the_root_path_is_in_the_scope(applications):
+    with ServeProcess("conversations:application", "--root-path", "/chat", directory=applications) as it:
+        assert httpx.get(f"{it.url}/scope").json()["root_path"] == "/chat"
+
+
+def test_the_access_log_has_a_line_per_request(applications, tmp_path):
+    log = tmp_path / "access.log"
+    with ServeProcess("conversations:application", "--access-log", str(log), directory=applications) as it:
+        httpx.get(f"{it.url}/scope?a=b")
+        it.wait_until(log.read_text, "logging", 10)
+    assert '"GET /scope?a=b" 200' in log.read_text()
+
+
+def test_it_runs_on_uvloop_and_sets_no_event_loop_policy(server: ServeProcess):
+    facts = httpx.get(f"{server.url}/loop").json()
+    assert facts["loop"].split(".")[0] == "uvloop"
+    assert facts["policy"].startswith("asyncio.")
+
+
+def test_it_runs_on_plain_asyncio_when_told_to(applications):
+    with ServeProcess("conversations:application", "--loop", "asyncio", directory=applications) as it:
+        facts = json.loads(httpx.get(f"{it.url}/loop").text)
+    assert facts["loop"].split(".")[0] == "asyncio"

@@ -1,0 +1,261 @@
+"""`realtime-gateway serve`: where it listens, what it says, and how it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from http.client import HTTPConnection
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from tests.support.conditions import wait_until
+from tests.support.free_port import free_port
+from tests.support.serve_process import ServeProcess
+
+
+def failed(*words: str, directory: Path, environment: dict[str, str] | None = None) -> str:
+    """Run a `serve` that must end with 1; return its output."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "realtime_gateway.cli.main", "serve", *words],
+        cwd=directory,
+        env={**os.environ, **(environment or {})},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert ended.returncode == 1, ended.stderr
+    return ended.stderr
+
+
+def test_a_port_in_use_is_named(applications):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        said = failed("conversations:application", "-p", str(port), directory=applications)
+        assert f"port {port} of 127.0.0.1 is in use by another process." in said
+        assert "Traceback" not in said
+        said = failed("conversations:application", "-p", str(port), "--processes", "2", directory=applications)
+        assert f"port {port} of 127.0.0.1 is in use by another process." in said
+
+
+def test_an_admin_port_in_use_is_named(applications):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        said = failed("conversations:application", "-p", "0", "--admin-port", port, directory=applications)
+    assert f"port {port} of 127.0.0.1 is in use by another process." in said
+
+
+def test_an_application_that_does_not_import_shows_why(applications):
+    said = failed("broken:application", "-p", "0", directory=applications)
+    assert "import a_module_that_nobody_has" in said, "the traceback is missing"
+    assert said.splitlines()[-1].endswith(
+        "broken:application cannot be imported: ModuleNotFoundError: No module named 'a_module_that_nobody_has'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "complaint"),
+    [
+        ("conversations:nothing", "conversations has no 'nothing'"),
+        ("no_such_module:application", "No module named 'no_such_module'"),
+        ("conversations", "Write it as module:name"),
+    ],
+)
+def test_an_application_path_that_is_wrong_is_named(applications, path: str, complaint: str):
+    assert complaint in failed(path, "-p", "0", directory=applications)
+
+
+def test_several_processes_fail_together_when_the_application_does_not_import(applications):
+    said = failed("broken:application", "-p", "0", "--processes", "2", directory=applications)
+    assert "broken:application cannot be imported" in said
+    assert "before it was ready" in said
+
+
+def test_a_negative_time_is_refused(applications):
+    said = failed("conversations:application", "-p", "0", "--drain-seconds", "-1", directory=applications)
+    assert "drain_period_seconds is -1" in said
+
+
+def test_a_proxy_header_without_proxy_headers_is_refused(applications):
+    said = failed("conversations:application", "--proxy-headers-host", "X-Real-IP", directory=applications)
+    assert "need --proxy-headers" in said
+
+
+def test_the_defaults_come_from_the_resource_and_the_command_line_wins(applications, tmp_path):
+    resource = tmp_path / "gateway.json"
+    spec = {"application": "conversations:application", "drain": {"acceptSeconds": 300, "periodSeconds": 1}}
+    resource.write_text(
+        json.dumps(
+            {
+                "apiVersion": "realtime-gateway.io/v1alpha1",
+                "kind": "RealtimeGateway",
+                "metadata": {"name": "chat"},
+                "spec": spec,
+            }
+        )
+    )
+    environment = {"REALTIME_GATEWAY_RESOURCE": str(resource), "REALTIME_GATEWAY_PROCESS": "chat-0"}
+    with ServeProcess("conversations:application", directory=applications, environment=environment) as it:
+        assert it.health()["process"] == "chat-0"
+        it.terminate()
+        wait_until(lambda: it.health()["phase"] == "not ready")  # acceptSeconds of the resource
+        it.terminate()
+        assert it.wait() == 0
+    options = ("--drain-accept-seconds", "0")
+    with ServeProcess("conversations:application", *options, directory=applications, environment=environment) as it:
+        it.terminate()
+        assert it.wait(10) == 0
+
+
+def test_a_unix_socket_is_made_and_removed(applications, tmp_path):
+    path = tmp_path / "serve.sock"
+    with ServeProcess("conversations:application", directory=applications, listen=("-u", str(path))) as it:
+        with httpx.Client(transport=httpx.HTTPTransport(uds=str(path))) as client:
+            assert client.get("http://x/").text == "hello"
+            assert client.get("http://x/scope").json()["client"] is None
+        it.terminate()
+        assert it.wait() == 0
+    assert not path.exists()
+
+
+def test_a_unix_socket_left_by_a_killed_process_is_replaced(applications, tmp_path):
+    path = tmp_path / "serve.sock"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    with (
+        ServeProcess("conversations:application", directory=applications, listen=("-u", str(path))),
+        httpx.Client(transport=httpx.HTTPTransport(uds=str(path))) as client,
+    ):
+        assert client.get("http://x/").text == "hello"
+
+
+def test_an_inherited_socket_is_served(applications):
+    with socket.socket() as inherited:
+        inherited.bind(("127.0.0.1", 0))
+        inherited.listen()
+        listen = ("--fd", str(inherited.fileno()))
+        with ServeProcess(
+            "conversations:application", directory=applications, listen=listen, pass_fds=(inherited.fileno(),)
+        ):
+            assert httpx.get(f"http://127.0.0.1:{inherited.getsockname()[1]}/").text == "hello"
+
+
+def test_port_0_takes_a_free_port_and_says_which(applications):
+    with ServeProcess("conversations:application", directory=applications, listen=("-p", "0")) as it:
+        it.wait_for_output("Serving conversations:application on http://127.0.0.1:")
+        port = it.output.partition("Serving conversations:application on http://127.0.0.1:")[2].split()[0]
+        assert httpx.get(f"http://127.0.0.1:{port}/").text == "hello"
+
+
+def test_ipv6_is_served(applications):
+    with ServeProcess("conversations:application", directory=applications, listen=("-b", "::1", "-p", "0")) as it:
+        it.wait_for_output("on http://[::1]:")
+        port = it.output.partition("on http://[::1]:")[2].split()[0]
+        assert httpx.get(f"http://[::1]:{port}/").text == "hello"
+
+
+def test_two_processes_started_apart_share_a_port(applications):
+    listen = ("-p", str(free_port()), "--reuse-port")
+    with (
+        ServeProcess("conversations:application", directory=applications, listen=listen) as one,
+        ServeProcess("conversations:application", directory=applications, listen=listen) as other,
+    ):
+        assert one.process is not None
+        assert other.process is not None
+        assert answering_pids(int(listen[1]), 200) == {one.process.pid, other.process.pid}
+        one.terminate()
+        assert one.wait() == 0
+        assert answering_pids(int(listen[1]), 20) == {other.process.pid}
+
+
+def answering_pids(port: int, requests: int) -> set[int]:
+    """Return the processes that have answered, one connection per request."""
+    pids = set()
+    for _ in range(requests):
+        connection = HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request("GET", "/pid")
+        with connection.getresponse() as response:
+            pids.add(int(response.read()))
+        connection.close()
+    return pids
+
+
+def children(of: ServeProcess) -> set[int]:
+    assert of.process is not None
+    return {child.pid for child in psutil.Process(of.process.pid).children()}
+
+
+def launch_several(
+    application: str, count: int, directory: Path, listen: tuple[str, ...] | None = None
+) -> ServeProcess:
+    it = ServeProcess(application, "--processes", str(count), directory=directory, listen=listen, admin=False).launch()
+    it.wait_for_output(f"in {count} processes")
+    return it
+
+
+def test_each_of_several_processes_gets_connections(applications):
+    it = launch_several("conversations:application", 2, applications)
+    try:
+        assert answering_pids(it.port, 200) == children(it)
+        it.terminate()
+        assert it.wait() == 0
+    finally:
+        it.stop()
+
+
+def test_several_processes_share_a_unix_socket(applications, tmp_path):
+    path = tmp_path / "serve.sock"
+    it = launch_several("conversations:application", 2, applications, ("-u", str(path)))
+    try:
+        with httpx.Client(transport=httpx.HTTPTransport(uds=str(path))) as client:
+            assert int(client.get("http://x/pid").text) in children(it)
+        it.terminate()
+        assert it.wait() == 0
+    finally:
+        it.stop()
+
+
+def test_a_process_that_dies_is_started_again_and_said_so(applications):
+    it = launch_several("conversations:application", 2, applications)
+    try:
+        before = children(it)
+        victim = sorted(before)[0]
+        os.kill(victim, signal.SIGKILL)
+        it.wait_for_output("ended with -9; starting it again in 0.5 s")
+        it.wait_until(lambda: len(children(it) - {victim}) == 2, "complete again", 20)
+        it.wait_until(lambda: answering_pids(it.port, 50) == children(it), "serving in both", 20)
+        it.terminate()
+        assert it.wait() == 0
+    finally:
+        it.stop()
+
+
+def test_processes_end_when_their_parent_is_killed(applications):
+    it = launch_several("conversations:application", 2, applications)
+    try:
+        orphans = [psutil.Process(pid) for pid in children(it)]
+        it.terminate(signal.SIGKILL)
+        it.wait()
+        wait_until(lambda: not any(orphan.is_running() for orphan in orphans))
+    finally:
+        it.stop()
+
+
+def test_each_process_has_an_admin_port_of_its_own(applications):
+    it = ServeProcess("conversations:application", "--processes", "2", directory=applications)
+    with it:
+        second = f"http://127.0.0.1:{it.admin_port + 1}/healthz"
+        it.wait_for_output("in 2 processes")
+        assert httpx.get(second).json()["phase"] == "serving"
+        it.terminate()
+        assert it.wait() == 0
