@@ -17,6 +17,9 @@ from realtime_gateway.layer.machine.actions import AnsweredRequest, Call, Droppe
 from realtime_gateway.layer.machine.events import Join, Leave, Publish, Refusal
 from realtime_gateway.layer.machine.limits import Identity, Limits
 
+# A process that has just started may hand out a channel's name before its first word has reached every shard.
+_GRACE_SECONDS = 2.0
+
 
 class LeaseCall:
     """The purpose of looking whether a process lives."""
@@ -53,6 +56,7 @@ class Membership:
         self._links: set[str] = set()
         self._numbers = 0
         self._asked: dict[int, tuple[Join | Leave, float]] = {}  # request → what, deadline
+        self._missing_since: dict[int, float] = {}  # request → when its owner was first found to be gone
         self._unsent: list[MemberCall] = []
         self._leases: list[int] = []
         self._called: dict[str, list[MemberCall | int]] = {}
@@ -90,7 +94,7 @@ class Membership:
         self._hosts = hosts
         self._send_unsent()
 
-    def replied(self, shard: str, purpose: LeaseCall | MemberCall, result: Any) -> None:
+    def replied(self, shard: str, purpose: LeaseCall | MemberCall, result: Any, now: float) -> None:
         """Take the answer to a look or a change."""
         called: Any = purpose.number if isinstance(purpose, LeaseCall) else purpose
         if called in self._called.get(shard, ()):
@@ -98,7 +102,7 @@ class Membership:
         if isinstance(purpose, MemberCall):
             self._changed(shard, purpose, result)
         else:
-            self._looked(purpose.number, shard, result)
+            self._looked(purpose.number, shard, result, now)
 
     def received(self, entry: Entry, now: float) -> None:
         """Take a request or an answer out of this process's inbox."""
@@ -127,6 +131,7 @@ class Membership:
         for number, (event, deadline) in list(self._asked.items()):
             if deadline <= now:
                 del self._asked[number]
+                self._missing_since.pop(number, None)
                 self._leases = [one for one in self._leases if one != number]
                 self._emit(Settle(event.ticket, Verdict.OWNER_GONE, detail="its process did not answer in time"))
         for call in [one for one in self._unsent if one.deadline <= now]:
@@ -170,13 +175,17 @@ class Membership:
             self._unsent.append(call)
             self.news(shard, int(result[1]), result[2] if result[0] == b"NEW" else None)
 
-    def _looked(self, number: int, shard: str, result: Any) -> None:
+    def _looked(self, number: int, shard: str, result: Any, now: float) -> None:
         if number not in self._asked:
             return
+        missing_since = self._missing_since.pop(number, now)
         event, _ = self._asked[number]
         if isinstance(result, Refusal):
             del self._asked[number]
             self._emit(Settle(event.ticket, Verdict.REFUSED, shard, result.text))
+        elif not result and isinstance(event, Join) and now - missing_since < _GRACE_SECONDS:
+            self._missing_since[number] = missing_since
+            self._leases.append(number)  # the next tick looks again
         elif not result and isinstance(event, Leave):
             # A process that is gone has no members left.
             del self._asked[number]

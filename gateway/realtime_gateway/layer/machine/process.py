@@ -87,8 +87,8 @@ class ProcessMachine:
             GapCall: lambda _, purpose, result: self.following.replied(purpose, result, self._now),
             FenceCall: self.epochs.replied,
             PopCall: lambda _, purpose, result: self.queues.replied(purpose, result, self._now),
-            MemberCall: self.membership.replied,
-            LeaseCall: self.membership.replied,
+            MemberCall: lambda shard, purpose, result: self.membership.replied(shard, purpose, result, self._now),
+            LeaseCall: lambda shard, purpose, result: self.membership.replied(shard, purpose, result, self._now),
             HeartbeatCall: self._on_heartbeat,
         }
 
