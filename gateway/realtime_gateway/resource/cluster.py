@@ -7,23 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from realtime_gateway.resource.fields import GIB, MIB, Items, KubernetesObject, Number, Quantity, Size, Text, setting
+from realtime_gateway.resource.forms import ANNOTATION, HOST_NAME, LABEL_VALUE, OBJECT_NAME
 
-DNS_LABEL = Text(
-    "a name of lower-case letters, digits and dashes that starts with a letter",
-    r"^[a-z]([-a-z0-9]*[a-z0-9])?$",
-    max_length=40,
-)
-OBJECT_NAME = Text(
-    "the name of a Kubernetes object: lower-case letters, digits, dashes and dots",
-    r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
-)
-HOST_NAME = Text(
-    "a host name such as chat.example.com or *.example.com",
-    r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
-)
-IMAGE = Text("an image such as registry.example.com/chat:1.0", r"^\S+$", max_length=512)
-ANNOTATION = Text("text", r"^[\s\S]*$", max_length=16384)
-LABEL_VALUE = Text("a label's value", r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$", max_length=63)
 ANNOTATIONS = Items(64, each=ANNOTATION)
 LABELS = Items(64, each=LABEL_VALUE)
 OBJECTS = Items(64)

@@ -81,7 +81,6 @@ class Items:
 
 
 Rule = Number | Size | Text | Items
-LINE = Text()
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from realtime_gateway.errors import Problem, ResourceInvalid
-from realtime_gateway.resource.cluster import DNS_LABEL, OBJECT_NAME
 from realtime_gateway.resource.fields import Setting, Text, is_section, settings_of
+from realtime_gateway.resource.forms import DNS_LABEL, OBJECT_NAME
 from realtime_gateway.resource.rules import rules_of
 from realtime_gateway.resource.spec import GatewaySpec, RealtimeGateway
 from realtime_gateway.resource.support import KUBERNETES_ONLY, NOT_BUILT, VALUES_NOT_BUILT

@@ -11,7 +11,6 @@ import dataclasses
 import typing
 from typing import Any
 
-from realtime_gateway.resource.cluster import DNS_LABEL
 from realtime_gateway.resource.fields import (
     Items,
     KubernetesObject,
@@ -24,6 +23,7 @@ from realtime_gateway.resource.fields import (
     is_section,
     settings_of,
 )
+from realtime_gateway.resource.forms import DNS_LABEL
 from realtime_gateway.resource.quantities import QUANTITY_PATTERN, SIZE_PATTERN, format_size
 from realtime_gateway.resource.rules import rules_of
 from realtime_gateway.resource.spec import GatewaySpec

@@ -1,4 +1,4 @@
-"""The spec of a RealtimeGateway, and the one place of its defaults (those that only a cluster reads are in `cluster`).
+"""The spec of a RealtimeGateway, and the one place of its defaults; `shards` and `cluster` hold parts of it.
 
 Everything that reads a resource, in a pod, on a laptop or in the operator, gets these frozen objects. In a resource the
 names are in camelCase, and a size in bytes is a Kubernetes quantity without its unit.
@@ -7,39 +7,59 @@ names are in camelCase, and a size in bytes is a Kubernetes quantity without its
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from realtime_gateway.resource.cluster import (
-    DNS_LABEL,
-    IMAGE,
-    OBJECT_NAME,
     HttpRoute,
     Ingress,
     NetworkPolicy,
     PodTemplate,
-    Resources,
     SecretKey,
     Service,
-    Storage,
 )
-from realtime_gateway.resource.fields import GIB, LINE, MIB, Items, Number, Size, Text, section, setting
+from realtime_gateway.resource.fields import GIB, MIB, Items, Number, Size, section, setting
+from realtime_gateway.resource.forms import (
+    APPLICATION,
+    CHANNEL,
+    COUNT,
+    DNS_LABEL,
+    IMAGE,
+    LINE,
+    LONG_SECONDS,
+    MESSAGES,
+    MODULE,
+    NETWORK,
+    ORIGIN,
+    SECONDS,
+    URL,
+)
+from realtime_gateway.resource.shards import Endpoint, ExternalHost, ExternalRedis, ManagedRedis, Redis, Tls
 
-COUNT = Number(0, 1000)
-SECONDS = Number(0, 86_400)
-LONG_SECONDS = Number(0, 30 * 86_400)
-MESSAGES = Number(1, 1_000_000)
-URL = Text("a URL such as https://id.example.com/keys", r"^https?://\S+$", max_length=2048)
-REDIS_URL = Text("a URL such as redis://redis-0.example.com:6379/0", r"^(redis|rediss|unix)://\S+$", 2048, secret=True)
-SERVER = Text("a host name or an address", r"^\S+$")
-PORT = Number(1, 65_535)
-ORIGIN = Text("an origin such as https://chat.example.com, a host such as .example.com, or *", r"^\S+$")
-NETWORK = Text("an address or a network such as 10.0.0.0/8", r"^[0-9a-fA-F.:]+(/[0-9]{1,3})?$", max_length=64)
-CHANNEL = Text("a channel name: letters, digits, dashes, dots, underscores", r"^[a-zA-Z0-9\-_.]+$", max_length=99)
-MODULE = Text("a Python module such as chat.settings", r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")
-APPLICATION = Text(
-    "module:attribute, such as chat.asgi:application",
-    r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$",
-)
+__all__ = [
+    "Auth",
+    "Autoscaling",
+    "Cache",
+    "ChannelCapacity",
+    "ChannelLayer",
+    "Drain",
+    "Endpoint",
+    "ExternalHost",
+    "ExternalRedis",
+    "GatewaySpec",
+    "History",
+    "Jwt",
+    "ManagedRedis",
+    "RateLimit",
+    "RateLimits",
+    "RealtimeGateway",
+    "Redis",
+    "Security",
+    "Telemetry",
+    "Tls",
+    "WebSocket",
+    "Worker",
+    "WorkerAutoscaling",
+]
 
 
 @dataclass(frozen=True)
@@ -152,92 +172,6 @@ class Auth:
         default=300,
         rule=SECONDS,
     )
-
-
-@dataclass(frozen=True)
-class Tls:
-    """Encrypted connections between the gateway and Redis."""
-
-    secret_name: str = setting("The Secret with tls.crt, tls.key and ca.crt.", rule=OBJECT_NAME)
-
-
-@dataclass(frozen=True)
-class ManagedRedis:
-    """Redis shards that are run for this gateway."""
-
-    shards: int = setting("How many shards share the groups and channels.", default=1, rule=Number(1, 64))
-    replicas: int = setting(
-        "Replicas of each shard's primary; with fewer than 2, a failover leaves the shard without one.",
-        default=2,
-        rule=Number(0, 5),
-    )
-    sentinels: int = setting("Sentinels that decide on failovers: odd, at least 3.", default=3, rule=Number(3, 9))
-    image: str = setting("The image of Redis and Sentinel.", default="docker.io/library/redis:7.2", rule=IMAGE)
-    max_memory_bytes: int = setting(
-        "Memory that the data of one Redis server may take.", default=256 * MIB, rule=Size(MIB, 1024 * GIB)
-    )
-    max_memory_policy: Literal["noeviction", "volatile-ttl", "volatile-lru", "volatile-lfu", "volatile-random"] = (
-        setting("What a full server does; noeviction refuses writes and so loses nothing unsaid.", default="noeviction")
-    )
-    storage: Storage | None = setting(
-        "A volume per server and an append-only file; left out, data lives in memory only.", default=None
-    )
-    resources: Resources | None = setting("Requests and limits of a Redis container.", default=None)
-    tls: Tls | None = setting("Encryption; left out, connections are plain.", default=None)
-    pod_template: PodTemplate | None = setting("What is added to the Redis and Sentinel pods.", default=None)
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """Where one Sentinel listens."""
-
-    host: str = setting("Host name or address.", rule=SERVER)
-    port: int = setting("Port.", default=26_379, rule=PORT)
-
-
-@dataclass(frozen=True)
-class ExternalHost:
-    """One shard that someone else runs; exactly one of url, host and sentinels."""
-
-    name: str = setting("The shard's name, which decides what it owns; an address may change, it may not.", rule=LINE)
-    weight: int = setting("Its share of the keys, relative to the other shards.", default=1, rule=Number(1, 1000))
-    url: str | None = setting("Where it is, as a Redis URL.", default=None, rule=REDIS_URL)
-    host: str | None = setting("Where it is, as a host name or an address.", default=None, rule=SERVER)
-    port: int = setting("Its port, with host.", default=6_379, rule=PORT)
-    sentinels: tuple[Endpoint, ...] = setting("The Sentinels that know where it is.", default=(), rule=Items(16))
-    master_name: str | None = setting("What those Sentinels call it.", default=None, rule=LINE)
-    db: int = setting("The database number, with host or sentinels.", default=0, rule=Number(0, 1024))
-    username: str | None = setting("The user to log in as; left out, the default user.", default=None, rule=LINE)
-    password_secret_ref: SecretKey | None = setting("A Secret with the password.", default=None)
-
-    def connection(self) -> dict[str, Any]:
-        """Return it as one dict of ``hosts`` in the words of channels_redis, without a password of passwordSecretRef.
-
-        Name and weight are left out: the host list holds them.
-        """
-        if self.url is not None:
-            place: dict[str, Any] = {"address": self.url}
-        elif self.sentinels:
-            sentinels = [[sentinel.host, sentinel.port] for sentinel in self.sentinels]
-            place = {"sentinels": sentinels, "master_name": self.master_name, "db": self.db}
-        else:
-            place = {"host": self.host, "port": self.port, "db": self.db}
-        return place if self.username is None else {**place, "username": self.username}
-
-
-@dataclass(frozen=True)
-class ExternalRedis:
-    """Redis shards that someone else runs."""
-
-    hosts: tuple[ExternalHost, ...] = setting("The shards.", rule=Items(64, at_least=1, key="name"))
-
-
-@dataclass(frozen=True)
-class Redis:
-    """Where messages live; exactly one of managed and external."""
-
-    managed: ManagedRedis | None = setting("Shards that are run for this gateway.", default=None)
-    external: ExternalRedis | None = setting("Shards that someone else runs.", default=None)
 
 
 @dataclass(frozen=True)
