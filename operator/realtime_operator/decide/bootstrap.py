@@ -84,6 +84,13 @@ class Scene:
         return next((address for address, votes in self.votes.items() if votes >= quorum(len(self.sentinels))), None)
 
     @property
+    def contradicted(self) -> bool:
+        """Whether Sentinels know something, but nothing that could be acted on."""
+        if not self.votes or self.agreed is not None or self.failing_over:
+            return False
+        return len(self.votes) > 1 or next(iter(self.votes)) not in self.primaries
+
+    @property
     def failing_over(self) -> bool:
         """Whether a Sentinel is in the middle of a failover."""
         answers = (self.answer(sentinel) for sentinel in self.sentinels)
@@ -99,7 +106,7 @@ def repair(scene: Scene) -> Verdict:
     for row in ROWS:
         verdict = row(scene)
         if verdict is not None:
-            return verdict
+            return _with_facts(verdict, _contradicted(scene)) if scene.contradicted else verdict
     return _blocked(scene, "no rule covers what its servers and Sentinels say")
 
 
@@ -121,15 +128,18 @@ def _agreed_and_away(scene: Scene) -> Verdict | None:
         return _choose(scene, _finding(scene, reasons.DATA_LOST, "every server came back empty at the same time"))
     fact = scene.fact("the agreed primary is away")
     patience = 2 * FAILOVER_TIMEOUT_SECONDS
-    if not scene.unseen and not scene.primaries and scene.held(fact) > patience:
-        return _with_facts(_choose(scene), fact)
+    if not scene.unseen and scene.held(fact) > patience:
+        return _with_facts(_with_replicas(scene) or _choose(scene), fact)
     return _failover(scene, f"its primary {scene.agreed} does not answer as one", fact)
 
 
 def _known_to_none_with_replicas(scene: Scene) -> Verdict | None:
-    """Rows 3 and 6: the primary that has replicas; never the older or the younger one."""
-    if scene.votes or scene.silent_sentinels or not scene.primaries:
-        return None
+    """Rows 3 and 6, unless a Sentinel that does not answer may know better."""
+    return _with_replicas(scene) if scene.votes or not scene.silent_sentinels else None
+
+
+def _with_replicas(scene: Scene) -> Verdict | None:
+    """The primary that has replicas; never the older or the younger one."""
     followed = [address for address in scene.primaries if scene.servers[address].attached]
     if len(followed) == 1:
         return _gather(scene, followed[0])
@@ -139,18 +149,11 @@ def _known_to_none_with_replicas(scene: Scene) -> Verdict | None:
 
 
 def _contradiction(scene: Scene) -> Verdict | None:
-    """Row 6, with Sentinels that contradict each other: the primary that has replicas, after Sentinel had its time."""
-    if not scene.votes or scene.agreed is not None:
+    """Sentinels that say different things, or name a server that is none, get their time; then they do not count."""
+    if not scene.contradicted or scene.held(_contradicted(scene)) > STRAY_SECONDS:
         return None
-    followed = [address for address in scene.primaries if scene.servers[address].attached]
-    fact = scene.fact("its Sentinels contradict each other")
-    if len(followed) == 1 and scene.held(fact) > STRAY_SECONDS:
-        return _with_facts(_gather(scene, followed[0]), fact)
-    return Verdict(
-        findings=(_finding(scene, reasons.NO_QUORUM, "its Sentinels do not agree on a primary"),),
-        facts=frozenset({fact}),
-        look_again_seconds=1,
-    )
+    finding = _finding(scene, reasons.NO_QUORUM, "its Sentinels do not agree on a primary")
+    return Verdict(findings=(finding,), look_again_seconds=1)
 
 
 def _needed_is_unknown(scene: Scene) -> Verdict | None:
@@ -191,12 +194,16 @@ def _known_to_none_with_data(scene: Scene) -> Verdict | None:
 ROWS: tuple[Callable[[Scene], Verdict | None], ...] = (
     _agreed_and_answering,
     _agreed_and_away,
-    _known_to_none_with_replicas,
     _contradiction,
+    _known_to_none_with_replicas,
     _needed_is_unknown,
     _known_to_none_and_empty,
     _known_to_none_with_data,
 )
+
+
+def _contradicted(scene: Scene) -> str:
+    return scene.fact("its Sentinels contradict each other or the servers")
 
 
 def _only_name(scene: Scene) -> Address | None:

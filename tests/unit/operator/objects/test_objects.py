@@ -69,7 +69,9 @@ FULL = target(
         },
     }
 )
-ROUTED = target({"httpRoute": {"parentRefs": [{"name": "edge", "sectionName": "https"}], "hostnames": ["c.example.com"]}})
+ROUTED = target(
+    {"httpRoute": {"parentRefs": [{"name": "edge", "sectionName": "https"}], "hostnames": ["c.example.com"]}}
+)
 EXTERNAL = target({"redis": {"external": {"hosts": [{"name": "a", "url": "redis://redis.example.com:6379/0"}]}}})
 PASSWORDS = {
     "data": {user: base64.b64encode(f"{user}-password".encode()).decode() for user in accounts.USERS},

@@ -1,0 +1,280 @@
+"""The decisions as a whole, against a simulated cluster: they converge from anywhere, and then do nothing."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from tests.support.operator_targets import target
+from tests.support.simulated_cluster import SimulatedCluster, settled_cluster
+
+from realtime_gateway.hosts import HostList
+from realtime_operator.decide.checklist import decide
+from realtime_operator.objects import host_list, identity
+from realtime_operator.plan import Apply, Evict, MintHosts, SwitchOver
+from realtime_operator.snapshot import PARKED, Address, ObjectKey, Role
+from realtime_operator.status import reasons
+
+ONE_SHARD = target({"workers": [{"name": "receipts", "channels": ["receipts"]}], "cache": {"enabled": True}})
+TWO_SHARDS = target({"redis": {"managed": {"shards": 2}}})
+READY = settled_cluster(ONE_SHARD)
+READY_TWO = settled_cluster(TWO_SHARDS)
+
+
+@pytest.fixture
+def ready() -> SimulatedCluster:
+    return copy.deepcopy(READY)
+
+
+def hosts_of(cluster: SimulatedCluster) -> HostList:
+    hosts = cluster.snapshot().hosts
+    assert isinstance(hosts, HostList)
+    return hosts
+
+
+def change(cluster: SimulatedCluster, spec: dict[str, Any]) -> None:
+    cluster.target = target(spec)
+
+
+def test_from_nothing_everything_comes_up(ready: SimulatedCluster) -> None:
+    assert hosts_of(ready).epoch == 1
+    assert set(ready.processes.values()) == {1}
+    assert len(ready.servers) == 3
+    assert ObjectKey("Deployment", "chat") in ready.objects
+
+
+def test_the_second_pass_does_nothing(ready: SimulatedCluster) -> None:
+    plan = decide(ready.target, ready.snapshot())
+    assert plan.actions == ()
+    assert plan.look_again_seconds is None
+
+
+@pytest.mark.parametrize("key", sorted(READY.objects), ids=str)
+def test_an_object_that_is_deleted_comes_back(ready: SimulatedCluster, key: ObjectKey) -> None:
+    before = ready.objects.pop(key)
+    ready.run(30)
+    after = ready.objects[key]
+    if key.kind == "Secret":
+        assert after["data"] == before["data"], "servers know only the passwords that they started with"
+    if key.kind == "Service" and "redis" in key.name:
+        assert after["spec"]["clusterIP"] == before["spec"]["clusterIP"]
+
+
+@pytest.mark.parametrize("key", sorted(READY.objects), ids=str)
+def test_a_field_that_is_changed_is_set_right(ready: SimulatedCluster, key: ObjectKey) -> None:
+    ready.objects[key]["metadata"]["labels"][identity.COMPONENT_LABEL] = "mine"
+    plan = decide(ready.target, ready.snapshot())
+    if key.name in {identity.hosts_name(ready.target), identity.passwords_name(ready.target)}:
+        return  # never applied; what matters of them is their data
+    assert [action.key for action in plan.actions if isinstance(action, Apply)] == [key]
+
+
+def test_a_paused_resource_is_left_as_it_is(ready: SimulatedCluster) -> None:
+    ready.objects.clear()
+    plan = decide(replace(ready.target, paused=True), ready.snapshot())
+    assert plan.actions == ()
+    assert plan.finding(reasons.PAUSED) is not None
+
+
+def test_a_name_that_belongs_to_somebody_else_is_said_and_left(ready: SimulatedCluster) -> None:
+    key = ObjectKey("Service", "chat")
+    del ready.objects[key]
+    snapshot = replace(ready.snapshot(), strangers={key: "Helm release web"})
+    plan = decide(ready.target, snapshot)
+    assert plan.actions == ()
+    finding = plan.finding(reasons.DEGRADED)
+    assert finding is not None
+    assert finding.reason == reasons.NAME_TAKEN
+
+
+def test_what_nothing_wants_any_more_goes(ready: SimulatedCluster) -> None:
+    change(ready, {"cache": {"enabled": False}})
+    ready.run(30)
+    assert not [
+        key for key in ready.objects if "cache" in key.name or ("worker" in key.name and key.kind == "Deployment")
+    ]
+
+
+def test_a_new_shard_joins_the_host_list_when_it_is_ready(ready: SimulatedCluster) -> None:
+    change(ready, {"redis": {"managed": {"shards": 2}}})
+    ready.run_pass()
+    assert hosts_of(ready).epoch == 1
+    ready.run(200)
+    assert [shard.name for shard in hosts_of(ready).shards] == ["chat-redis-0", "chat-redis-1"]
+    assert hosts_of(ready).earlier == ()
+    assert hosts_of(ready).epoch == 3, "the second list, and then its earlier ones retired"
+
+
+def test_a_shard_leaves_only_when_nobody_uses_it() -> None:
+    cluster = copy.deepcopy(READY_TWO)
+    cluster.processes["celery"] = 1
+    adopt = cluster._adopt
+    change(cluster, {"redis": {"managed": {"shards": 1}}})
+
+    def adopt_but_celery() -> None:
+        adopt()
+        cluster.processes["celery"] = 1
+
+    cluster._adopt = adopt_but_celery  # type: ignore[method-assign] # one process that sleeps through the roll
+    for _ in range(150):
+        cluster.run_pass()
+        cluster.step()
+    assert ObjectKey("StatefulSet", "chat-redis-1") in cluster.objects
+    finding = decide(cluster.target, cluster.snapshot()).finding(reasons.HOSTS_SYNCED)
+    assert finding is not None
+    assert "celery" in finding.message
+    cluster._adopt = adopt  # type: ignore[method-assign] # it wakes up
+    cluster.run(300)
+    assert ObjectKey("StatefulSet", "chat-redis-1") not in cluster.objects
+    assert not [name for name in cluster.servers if name.startswith("chat-redis-1")]
+    master = identity.master_name(cluster.target, 1)
+    assert all(master not in sentinel.knows for sentinel in cluster.sentinels.values())
+
+
+def test_there_and_back_again_ends_with_the_same_shards() -> None:
+    cluster = copy.deepcopy(READY_TWO)
+    for shards in (3, 1, 2):
+        change(cluster, {"redis": {"managed": {"shards": shards}}})
+        cluster.step()
+        cluster.run_pass()
+    cluster.run(400)
+    assert len(hosts_of(cluster).shards) == 2
+
+
+def test_an_upgrade_replaces_one_pod_at_a_time_and_moves_the_primary_last(ready: SimulatedCluster) -> None:
+    change(ready, {"redis": {"managed": {"image": "docker.io/library/redis:8"}}, "workers": [], "cache": {}})
+    order = []
+    for _ in range(60):
+        plan = ready.run_pass()
+        moves = [action for action in plan.actions if isinstance(action, Evict | SwitchOver)]
+        assert len(moves) <= 1
+        order += ["switch" if isinstance(move, SwitchOver) else move.pod for move in moves]
+        ready.step()
+    assert [name for name in order if "sentinel" in name] == [f"chat-sentinel-{n}" for n in range(3)]
+    assert len(order) == 7
+    assert order[5] == "switch"
+    assert next(iter(ready.servers.values())).keys > 0
+    ready.run(60)
+
+
+def test_whoever_deletes_the_host_list_gets_it_back_from_the_shards(ready: SimulatedCluster) -> None:
+    before = hosts_of(ready)
+    del ready.objects[ObjectKey("ConfigMap", identity.hosts_name(ready.target))]
+    ready.run(30)
+    assert hosts_of(ready) == before
+
+
+def test_a_host_list_that_somebody_damages_is_ended_by_a_newer_one(ready: SimulatedCluster) -> None:
+    key = ObjectKey("ConfigMap", identity.hosts_name(ready.target))
+    ready.objects[key]["data"][host_list.KEY] = "{}"
+    ready.run(200)
+    assert hosts_of(ready).epoch > 1
+    assert hosts_of(ready).shards == host_list.wanted_shards(ready.target)
+
+
+def test_two_lists_of_one_epoch_are_ended_by_a_newer_one(ready: SimulatedCluster) -> None:
+    other = replace(hosts_of(ready), shards=host_list.wanted_shards(TWO_SHARDS))
+    for server in ready.servers.values():
+        server.document = other
+    plan = decide(ready.target, ready.snapshot())
+    assert isinstance(plan.actions[0], MintHosts)
+    finding = plan.finding(reasons.HOSTS_SYNCED)
+    assert finding is not None
+    assert finding.reason == reasons.HOSTS_CONFLICT
+    ready.run(200)
+    assert hosts_of(ready).epoch >= 2
+
+
+def test_an_epoch_is_never_given_twice_after_everything_is_lost(ready: SimulatedCluster) -> None:
+    del ready.objects[ObjectKey("ConfigMap", identity.hosts_name(ready.target))]
+    for server in ready.servers.values():
+        server.document = None
+    ready.run(30)
+    assert hosts_of(ready).epoch == 2
+
+
+# A cluster runs for virtual minutes in each example: the same examples each time, and no search for a smaller one.
+UNHURRIED = settings(deadline=None, derandomize=True, phases=[Phase.generate], database=None)
+SERVER_STATES = st.fixed_dictionaries(
+    {
+        "role": st.sampled_from(["primary", "replica of 0", "replica of 1", "replica of 2", "parked", "gone"]),
+        "keys": st.sampled_from([0, 5]),
+        "offset": st.integers(0, 3),
+        "history": st.sampled_from(["h1", "h2"]),
+        "silent": st.sampled_from([0, 0, 0, 4, 90]),
+    }
+)
+SENTINEL_STATES = st.fixed_dictionaries(
+    {"knows": st.sampled_from(["nothing", 0, 1, 2]), "silent": st.sampled_from([0, 0, 0, 4, 90])}
+)
+SOME_OBJECTS = st.sets(st.sampled_from(sorted(READY.objects)), max_size=8)
+
+
+def disturb(
+    cluster: SimulatedCluster, servers: list[dict[str, Any]], sentinels: list[dict[str, Any]], lost: set[ObjectKey]
+) -> None:
+    names = sorted(cluster.servers)
+    addresses: list[Address] = [a for a in (cluster.address(name) for name in names) if a is not None]
+    for name, state in zip(names, servers, strict=True):
+        server, role = cluster.servers[name], state["role"]
+        if role == "gone":
+            del cluster.servers[name], cluster.pods[name]
+            continue
+        server.role = Role.PRIMARY if role == "primary" else Role.REPLICA
+        server.follows = None if role == "primary" else PARKED if role == "parked" else addresses[int(role[-1])]
+        server.keys, server.offset, server.history = state["keys"], state["offset"], state["history"]
+        server.document = server.document if server.keys else None
+        server.silent_until = cluster.now + state["silent"]
+    master = identity.master_name(cluster.target, 0)
+    for name, state in zip(sorted(cluster.sentinels), sentinels, strict=True):
+        knows = state["knows"]
+        cluster.sentinels[name].knows = {} if knows == "nothing" else {master: addresses[knows]}
+        cluster.sentinels[name].silent_until = cluster.now + state["silent"]
+    for key in lost:
+        del cluster.objects[key]
+
+
+@settings(UNHURRIED, max_examples=50)
+@given(
+    servers=st.lists(SERVER_STATES, min_size=3, max_size=3),
+    sentinels=st.lists(SENTINEL_STATES, min_size=3, max_size=3),
+    lost=SOME_OBJECTS,
+)
+def test_it_converges_from_any_state(
+    servers: list[dict[str, Any]], sentinels: list[dict[str, Any]], lost: set[ObjectKey]
+) -> None:
+    cluster = copy.deepcopy(READY)
+    disturb(cluster, servers, sentinels, lost)
+    cluster.run(400)
+    (shard,) = cluster.snapshot().shards
+    primaries = [server for server in cluster.servers.values() if server.role is Role.PRIMARY]
+    assert len(primaries) == 1
+    assert {s.knows[shard.master_name] for s in cluster.sentinels.values()} == {
+        member.address for member in shard.members if cluster.servers[f"chat-redis-0-{member.ordinal}"] is primaries[0]
+    }
+    assert decide(cluster.target, cluster.snapshot()).actions == ()
+
+
+@settings(UNHURRIED, max_examples=25)
+@given(
+    servers=st.lists(
+        SERVER_STATES.filter(lambda s: s["role"] == "parked" or s["role"].startswith("replica")), min_size=3, max_size=3
+    ),
+    silent=st.lists(st.sampled_from([0, 4, 90]), min_size=3, max_size=3),
+)
+def test_data_that_any_server_has_is_kept_when_no_sentinel_remembers(
+    servers: list[dict[str, Any]], silent: list[int]
+) -> None:
+    cluster = copy.deepcopy(READY)
+    for state, seconds in zip(servers, silent, strict=True):
+        state["silent"] = seconds
+    disturb(cluster, servers, [{"knows": "nothing", "silent": 0}] * 3, set())
+    had_data = any(state["keys"] for state in servers)
+    held = {server.history for server in cluster.servers.values() if server.keys}
+    cluster.run(400)
+    (primary,) = [server for server in cluster.servers.values() if server.role is Role.PRIMARY]
+    assert not had_data or primary.history in held
