@@ -33,19 +33,20 @@ class UpProcess:
         environment: Mapping[str, str] | None = None,
         port: int | None = None,
         directory: Path | None = None,
+        output_directory: Path | None = None,
     ) -> None:
         self.file = file
         self.port = port or free_port()
         self.directory = directory or file.parent / ".realtime-gateway"
-        self.output = file.parent / f"up-{self.port}.out"
-        self.errors = file.parent / f"up-{self.port}.err"
+        self.output = (output_directory or file.parent) / f"up-{self.port}.out"
+        self.errors = (output_directory or file.parent) / f"up-{self.port}.err"
         words = ["up", str(file), "--port", str(self.port), *options]
         words += ["--directory", str(directory)] if directory else []
         with self.output.open("wb") as output, self.errors.open("wb") as errors:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "realtime_gateway.cli.main", *words],
                 cwd=file.parent,
-                env={**os.environ, **(environment or {})},
+                env=inherited() | dict(environment or {}),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=errors,
@@ -109,6 +110,11 @@ class UpProcess:
             self.process.kill()
         self.process.wait()
         self.wait_until_nothing_is_left()
+
+
+def inherited() -> dict[str, str]:
+    """Return this process's environment without the settings of the test run's own Django."""
+    return {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
 
 
 def until(condition: Callable[[], T], seconds: float, what: str | Callable[[], str]) -> T:

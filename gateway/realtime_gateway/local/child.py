@@ -59,7 +59,7 @@ class Surroundings(Protocol):
     async def command_line(self, plan: ProcessPlan, first_start: bool) -> tuple[str, ...]:
         """Return what to execute now; waits while that is being decided."""
 
-    async def not_ready(self, plan: ProcessPlan, running_seconds: float) -> str | None:
+    async def not_ready(self, plan: ProcessPlan, pid: int, running_seconds: float) -> str | None:
         """Return what a running process still lacks; None when it is ready."""
 
 
@@ -161,7 +161,7 @@ class Child:
         process = self._running()
         began = time.monotonic()
         while process.returncode is None and time.monotonic() < deadline:
-            lacking = await self._surroundings.not_ready(self.plan, time.monotonic() - began)
+            lacking = await self._surroundings.not_ready(self.plan, process.pid, time.monotonic() - began)
             self.lacking = lacking or ""
             if lacking is None and process.returncode is None:
                 self._enter(State.READY)

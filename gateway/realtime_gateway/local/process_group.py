@@ -125,9 +125,9 @@ class ProcessGroup:
             primary_port = await primary_to_follow(plan.name, asked, self._siblings(asked), self.say)
         return plan.argv if primary_port is None else (*plan.argv, "--replicaof", LOOPBACK, str(primary_port))
 
-    async def not_ready(self, plan: ProcessPlan, running_seconds: float) -> str | None:
+    async def not_ready(self, plan: ProcessPlan, pid: int, running_seconds: float) -> str | None:
         """Return what a running process still lacks; None when it is ready."""
-        return await lacking(plan.readiness, running_seconds, self.plan.shard_urls)
+        return await lacking(plan.readiness, pid, running_seconds, self.plan.shard_urls)
 
     def _siblings(self, asked: RedisAnswers) -> Siblings:
         servers = [

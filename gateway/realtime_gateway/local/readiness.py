@@ -13,11 +13,12 @@ from realtime_gateway.local.redis_questions import reporting_processes, role, se
 SILENT_WORKER_SECONDS = 12.0
 
 
-async def lacking(readiness: Readiness, running_seconds: float, shard_urls: Sequence[str]) -> str | None:
+async def lacking(readiness: Readiness, pid: int, running_seconds: float, shard_urls: Sequence[str]) -> str | None:
     """Return what is missing, as the end of a sentence about the process; None when it is ready.
 
     Args:
         readiness: from the process's plan.
+        pid: of the process.
         running_seconds: for how long it has been running.
         shard_urls: servers that may hold the heartbeats of channel layers.
     """
@@ -34,7 +35,7 @@ async def lacking(readiness: Readiness, running_seconds: float, shard_urls: Sequ
             if running_seconds > SILENT_WORKER_SECONDS:
                 return None
             found = await asyncio.gather(*(reporting_processes(url, readiness.prefix) for url in shard_urls))
-            reported = any(readiness.process in names for names in found)
+            reported = any((readiness.process, pid) in reports for reports in found)
             return None if reported else "has not reported to a shard"
 
 

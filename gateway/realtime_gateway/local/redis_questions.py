@@ -85,8 +85,8 @@ async def order_failover(sentinel_port: int, shard: str) -> None:
     await _ask(sentinel_port, "SENTINEL", "FAILOVER", shard)
 
 
-async def reporting_processes(url: str, prefix: str) -> set[str]:
-    """Return the names of the processes whose channel layers have written a heartbeat to the server at ``url``."""
+async def reporting_processes(url: str, prefix: str) -> set[tuple[str, int]]:
+    """Return name and pid of the processes whose channel layers have written a heartbeat to the server at ``url``."""
     # The layer's package imports Django, for which a run without workers need not wait.
     from realtime_gateway.layer.names import Names
 
@@ -95,7 +95,7 @@ async def reporting_processes(url: str, prefix: str) -> set[str]:
     if not isinstance(ids, list) or not ids:
         return set()
     reports = await _ask_url(url, "MGET", *(names.process(_text(process)) for process in ids))
-    return {_process_name(report) for report in reports or () if report is not None}
+    return {_reporter(report) for report in reports or () if report is not None}
 
 
 async def ping_refusal(url: str) -> str | None:
@@ -138,11 +138,12 @@ async def _client(url: str) -> AsyncIterator[Any]:
         await client.aclose()
 
 
-def _process_name(report: bytes) -> str:
+def _reporter(report: bytes) -> tuple[str, int]:
     try:
-        return str(json.loads(report).get("name", ""))
-    except (ValueError, AttributeError):
-        return ""  # written by something else than a layer that we know
+        said = json.loads(report)
+        return str(said["name"]), int(said["pid"])
+    except (ValueError, TypeError, KeyError):
+        return "", 0  # written by something else than a layer that we know
 
 
 def _table(flat: Sequence[Any]) -> dict[str, str]:

@@ -82,7 +82,7 @@ class Watcher:
         numbers = self._numbers.get(child.plan.name)
         return Row(
             name=self._short(child),
-            role=self._role(child),
+            role=self._role(child) if child.pid is not None else child.plan.kind.value,
             address=child.plan.address,
             pid=child.pid,
             state=child.state.value,

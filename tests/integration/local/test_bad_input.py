@@ -155,8 +155,7 @@ def test_an_external_redis_that_is_not_there_is_named(resource: Write):
 
 
 def test_workers_without_settings_are_refused(resource: Write):
-    environment = {"DJANGO_SETTINGS_MODULE": ""}
-    with UpProcess(resource(workers="[{name: w, channels: [c]}]"), environment=environment) as up:
+    with UpProcess(resource(workers="[{name: w, channels: [c]}]")) as up:
         assert "spec.settingsModule" in failure(up)
 
 
