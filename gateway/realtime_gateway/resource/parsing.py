@@ -91,12 +91,12 @@ class _Parser:
             return None
         return RealtimeGateway(name, namespace, spec, tuple(self.ignored_locally))
 
-    def _constant(self, document: Mapping[Any, Any], field: str, expected: str) -> None:
-        value = document.get(field)
+    def _constant(self, document: Mapping[Any, Any], name: str, expected: str) -> None:
+        value = document.get(name)
         if value is None:
-            self._note((field,), f"missing; expected {expected}")
+            self._note((name,), f"missing; expected {expected}")
         elif value != expected:
-            self._note((field,), f"expected {expected}, not {described(value)}")
+            self._note((name,), f"expected {expected}, not {described(value)}")
 
     def _metadata(self, metadata: object) -> tuple[str, str]:
         path = ("metadata",)
@@ -106,13 +106,13 @@ class _Parser:
             return "", ""
         if metadata.get("name") is None:
             self._note((*path, "name"), "missing")
-        name = self._name(metadata, "name", DNS_LABEL, "")
-        return name, self._name(metadata, "namespace", OBJECT_NAME, "default")
+        name = self._text(metadata, "name", DNS_LABEL, "")
+        return name, self._text(metadata, "namespace", OBJECT_NAME, "default")
 
-    def _name(self, metadata: Mapping[Any, Any], field: str, rule: Text, default: str) -> str:
-        if metadata.get(field) is None:
+    def _text(self, metadata: Mapping[Any, Any], name: str, rule: Text, default: str) -> str:
+        if metadata.get(name) is None:
             return default
-        value = read_scalar(str, rule, metadata[field], ("metadata", field))
+        value = read_scalar(str, rule, metadata[name], ("metadata", name))
         return default if self._noted(value) else str(value)
 
     def _section(self, kind: type, value: object, path: Path) -> Any:

@@ -17,6 +17,7 @@ Path = tuple[str | int, ...]
 
 _LONGEST_NAME = 317
 _SHOWN_CHARACTERS = 60
+_PLAIN_NAME = re.compile(r"[\w./-]{1,100}")
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,15 @@ class Entries:
 
 
 def path_text(path: Path) -> str:
-    """Write a path as people do: ``spec.workers[0].name``."""
+    """Write a path as people do: ``spec.workers[0].name``; a name that would not fit into that is quoted."""
     text = ""
     for step in path:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
+        if isinstance(step, int):
+            text += f"[{step}]"
+        elif _PLAIN_NAME.fullmatch(step):
+            text += f".{step}" if text else step
+        else:
+            text += f"[{described(step)}]"
     return text
 
 
@@ -75,8 +81,9 @@ def read_scalar(kind: Any, rule: Rule | None, value: object, path: Path) -> Any:
     elif kind is KubernetesObject:
         expected = "" if isinstance(value, Mapping) else "an object"
     elif kind is Quantity:
-        expected = "" if _is_quantity(value) else "a quantity such as 500m or 256Mi"
-        value = str(value)
+        if _is_quantity(value):
+            return str(value)
+        expected = "a quantity such as 500m or 256Mi"
     elif kind is bool:
         expected = "" if isinstance(value, bool) else "true or false"
     elif isinstance(rule, Size):

@@ -196,6 +196,14 @@ WRONG = {
         {"podTemplate": {"resources": {"requests": {"cpu": "a lot"}}}},
         'spec.podTemplate.resources.requests.cpu: expected a quantity such as 500m or 256Mi, not "a lot"',
     ),
+    "a quantity that is no text": (
+        {"podTemplate": {"resources": {"limits": {"memory": [1]}}}},
+        "spec.podTemplate.resources.limits.memory: expected a quantity such as 500m or 256Mi, not a list",
+    ),
+    "a field whose name would break the line is quoted": (
+        {"cache": {"a\nb": 1}},
+        'spec.cache["a\\nb"]: unknown field; known here: enabled, maxMemory',
+    ),
     "a part that is not built": ({"autoscaling": {"maxReplicas": 5}}, "spec.autoscaling: not built yet; leave it out"),
     "a limit that is not built": (
         {"websocket": {"maxAgeSeconds": 5}},
