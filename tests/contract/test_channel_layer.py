@@ -425,29 +425,29 @@ async def test_messages_of_ten_megabytes_pass(ours: Deployment) -> None:
     assert (await soon(there, channel))["type"] == text
 
 
-async def test_a_full_mailbox_of_another_process_refuses_senders_and_recovers(servers: Servers) -> None:
-    for backend in OURS:
-        async with deployed(backend, servers, capacity=5) as deployment:
-            owner, sender = deployment.process(), deployment.process()
-            channel = await owner.new_channel()
+@pytest.mark.parametrize("backend", OURS)
+async def test_a_full_mailbox_of_another_process_refuses_senders_and_recovers(backend: str, servers: Servers) -> None:
+    async with deployed(backend, servers, capacity=5) as deployment:
+        owner, sender = deployment.process(), deployment.process()
+        channel = await owner.new_channel()
 
-            async def fill() -> None:
-                for _ in range(1000):
-                    await sender.send(channel, {"type": "fill"})
-                    await asyncio.sleep(0.001)
+        async def fill() -> None:
+            for _ in range(1000):
+                await sender.send(channel, {"type": "fill"})
+                await asyncio.sleep(0.001)
 
-            with pytest.raises(ChannelFull):
-                await fill()
-            for _ in range(5):
-                await soon(owner, channel)
-            async with asyncio.timeout(SOON):
-                while True:
-                    try:
-                        await sender.send(channel, {"type": "again"})
-                        break
-                    except ChannelFull:
-                        await asyncio.sleep(0.01)
-            assert (await soon(owner, channel))["type"] == "again"
+        with pytest.raises(ChannelFull):
+            await fill()
+        for _ in range(5):
+            await soon(owner, channel)
+        async with asyncio.timeout(SOON):
+            while True:
+                try:
+                    await sender.send(channel, {"type": "again"})
+                    break
+                except ChannelFull:
+                    await asyncio.sleep(0.01)
+        assert (await soon(owner, channel))["type"] == "again"
 
 
 async def test_a_full_member_of_a_group_makes_nobody_fail(servers: Servers, caplog: pytest.LogCaptureFixture) -> None:

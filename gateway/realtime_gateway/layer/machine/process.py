@@ -22,6 +22,8 @@ from realtime_gateway.layer.machine.queues import PopCall, Queues
 _HEARTBEAT_SECONDS = 2.5
 _LEASE_SECONDS = 30
 _FULL_MS = 1000
+# How far an entry's age may be over-estimated: stream ids carry the time at which the server's loop turned.
+_AGE_ERROR_SECONDS = 0.1
 
 
 class HeartbeatCall:
@@ -249,7 +251,8 @@ class ProcessMachine:
             members = follow.members
             if age_seconds:
                 # Whoever joined after it was sent for the first time does not get it.
-                members = {channel: since for channel, since in members.items() if since <= sent_at}
+                latest = sent_at + _AGE_ERROR_SECONDS
+                members = {channel: since for channel, since in members.items() if since <= latest}
             self._emit(Deliver(members, Kind.GROUP, follow.destination, entry.trace, entry.body, sent_at))
         elif entry.kind == Kind.CHANNEL:
             self._emit(Deliver((entry.channel,), Kind.CHANNEL, follow.destination, entry.trace, entry.body, sent_at))
