@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import weakref
 from collections.abc import Callable
 from contextvars import Context
 from typing import Any
@@ -71,6 +72,7 @@ class Driver:
         """Open links and let time pass."""
         self._use(self.state.machine.epochs.shards_in_use())
         self._tick_task = self.loop.create_task(self._tick(), context=Context())
+        self._stop_before_the_loop_closes()
 
     async def stop(self) -> None:
         """Cut every link; what is in flight stays in the machine as unacknowledged."""
@@ -97,6 +99,20 @@ class Driver:
         for shard in list(self.links.open):
             self._machine.handle(events.LinkDown(shard, "the event loop ended"), self.loop.time())
         self.links.open.clear()
+
+    def _stop_before_the_loop_closes(self) -> None:
+        # asyncio.run ends all tasks before it closes a loop. Whoever closes one himself (async_to_sync, test
+        # fixtures) would leave tasks pending and sockets open, and asyncio has no hook for it but the method itself.
+        loop, original, driver = self.loop, self.loop.close, weakref.ref(self)
+
+        def close() -> None:
+            loop.__dict__.pop("close", None)
+            ending = driver()
+            if ending is not None and not ending._stopped and not loop.is_running() and not loop.is_closed():
+                loop.run_until_complete(ending.stop())
+            original()
+
+        loop.__dict__["close"] = close
 
     def submit(self, event: Any) -> None:
         """Tell the machine, and do what it wants done."""
