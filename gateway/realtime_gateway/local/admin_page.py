@@ -48,6 +48,6 @@ async def gateway_numbers(port: int) -> GatewayNumbers | None:
 
 def numbers_from(page: str) -> GatewayNumbers:
     """Pick the numbers out of a page in Prometheus' text format."""
-    samples = dict(line.rsplit(" ", 1) for line in page.splitlines() if line and not line.startswith("#"))
+    samples = {name: value for name, _, value in (line.rpartition(" ") for line in page.splitlines())}
     connections = float(samples.get('realtime_gateway_connections{protocol="websocket"}', 0))
     return GatewayNumbers(int(connections), int(float(samples.get("realtime_gateway_layer_epoch", 0))))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 from enum import Enum, IntEnum
 from pathlib import Path
 
-from realtime_gateway.hosts import HostList
+from realtime_gateway.hosts import HostList, Shard
 from realtime_gateway.resource.spec import GatewaySpec, RealtimeGateway
 
 LOOPBACK = "127.0.0.1"
@@ -192,7 +192,7 @@ class Plan:
         own = [p.address for p in self.processes if p.kind is Kind.REDIS]
         if own:
             return tuple(f"redis://{address}" for address in own)
-        return tuple(str(shard.connection["address"]) for shard in self.hosts.shards if "address" in shard.connection)
+        return tuple(url for shard in self.hosts.shards if (url := _plain_url(shard)))
 
 
 @dataclass(frozen=True)
@@ -286,6 +286,15 @@ def gateway_names(resource: RealtimeGateway) -> tuple[str, ...]:
 def cache_name(resource: RealtimeGateway) -> str:
     """Return the name of the Redis for Django's cache."""
     return f"{resource.name}-cache"
+
+
+def _plain_url(shard: Shard) -> str | None:
+    """Return where an external shard is; None for one that only Sentinels know."""
+    form = shard.connection
+    if "host" in form:
+        host = f"[{form['host']}]" if ":" in str(form["host"]) else form["host"]
+        return f"redis://{host}:{form['port']}/{form.get('db', 0)}"
+    return form.get("address")
 
 
 def _environment(

@@ -8,6 +8,7 @@ import sys
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from realtime_gateway.errors import StartError
 from realtime_gateway.local.plan import LOOPBACK
@@ -38,15 +39,30 @@ def reserve_public_port(host: str, port: int) -> socket.socket:
             probe.bind(address)
             probe.listen()
         kept = socket.socket(family, kind, protocol)
-        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if shares_ports():
-            kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        kept.bind(address)
-        if not shares_ports():
-            kept.listen(1024)
     except OSError as error:
         raise _refusal(host, port, error) from error
+    try:
+        _keep(kept, address)
+    except OSError as error:
+        kept.close()
+        raise _refusal(host, port, error) from error
     return kept
+
+
+def _keep(kept: socket.socket, address: Any) -> None:
+    if not shares_ports():
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        kept.bind(address)
+        kept.listen(1024)
+        return
+    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        kept.bind(address)
+    except OSError:
+        # Connections of an earlier server that have just been closed. With this option the port is found free, but a
+        # bound socket that does not listen no longer keeps others with the same option away.
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        kept.bind(address)
 
 
 def shares_ports() -> bool:
