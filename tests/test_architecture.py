@@ -75,6 +75,8 @@ PURE = (
     "realtime_gateway.server.connection",
     "realtime_gateway.server.options",
     "realtime_gateway.local.plan",
+    "realtime_gateway.local.redis_plan",
+    "realtime_gateway.local.back_off",
     "realtime_operator.snapshot",
     "realtime_operator.plan",
     "realtime_operator.target",
