@@ -23,6 +23,10 @@ DIRECTORY = ROOT / "examples" / "chat"
 APPLICATION = "chat.asgi:application"
 OURS = "realtime_gateway.layer.RedisChannelLayer"
 READY = "/login/"
+SETTINGS = {
+    "DJANGO_SETTINGS_MODULE": "tests.integration.django.example_settings",
+    "PYTHONPATH": os.pathsep.join([str(ROOT), str(DIRECTORY)]),
+}
 
 # Server → how to run an application on a port of 127.0.0.1 with it.
 SERVERS = {
@@ -63,7 +67,7 @@ def prepared_database() -> bytes:
     """Return a migrated database with the demo data, made once per test run."""
     with tempfile.TemporaryDirectory() as directory:
         database = Path(directory) / "db.sqlite3"
-        environment = {"DATABASE": str(database), "DJANGO_SETTINGS_MODULE": "chat.settings"}
+        environment = {**SETTINGS, "DATABASE": str(database)}
         manage(environment, "migrate", "--verbosity", "0")
         manage(environment, "demo_data")
         return database.read_bytes()
@@ -82,16 +86,9 @@ class ExampleProject:
         self, directory: Path, layer: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None
     ) -> None:
         database = directory / "db.sqlite3"
-        self.environment = {"DATABASE": str(database), **(environment or {})}
+        self.environment = {**SETTINGS, "DATABASE": str(database), **(environment or {})}
         if layer is not None:
-            paths = os.pathsep.join([str(ROOT), str(DIRECTORY)])
-            self.environment |= {
-                "DJANGO_SETTINGS_MODULE": "tests.integration.django.example_settings",
-                "TEST_CHANNEL_LAYER": json.dumps(layer),
-                "PYTHONPATH": paths,
-            }
-        else:
-            self.environment |= {"DJANGO_SETTINGS_MODULE": "chat.settings"}
+            self.environment["TEST_CHANNEL_LAYER"] = json.dumps(layer)
         database.write_bytes(prepared_database())
 
     def manage(self, *arguments: str) -> str:

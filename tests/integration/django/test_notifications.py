@@ -4,31 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import subprocess
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import pytest
-from tests.support.example_project import DIRECTORY, ExampleProject, visiting
+from tests.support.example_project import ExampleProject, Visitor, visiting
 from tests.support.redis_process import RedisProcess
-from tests.support.server_process import PYTHON
 from websockets.asyncio.client import ClientConnection
 
 SECONDS = 20
 MANY = 20
 
 
-@pytest.fixture
-def redis() -> Iterator[RedisProcess]:
-    with RedisProcess() as process:
-        yield process
+@dataclass(frozen=True)
+class Site:
+    """The example behind one server, over one Redis."""
+
+    project: ExampleProject
+    redis: RedisProcess
+    url: str
 
 
-@pytest.fixture
-def project(tmp_path: Path, redis: RedisProcess) -> ExampleProject:
-    return ExampleProject(tmp_path, environment={"REDIS_URL": redis.url})
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with RedisProcess() as redis:
+        project = ExampleProject(tmp_path_factory.mktemp("site"), environment={"REDIS_URL": redis.url})
+        with project.server("serve") as server:
+            yield Site(project, redis, server.url)
 
 
 def connections_made(redis: RedisProcess) -> int:
@@ -55,18 +58,24 @@ async def heard(client: ClientConnection, count: int) -> list[str]:
         return [json.loads(await client.recv())["text"] for _ in range(count)]
 
 
-async def test_from_a_view_and_a_signal(project: ExampleProject, redis: RedisProcess) -> None:
-    with project.server("serve") as server:
-        async with visiting(server.url) as visitor:
-            await visitor.log_in("demo", "demo")
-            async with visitor.websocket("/ws/notifications/") as client:
-                await visitor.post("/", "/orders/")
-                await heard(client, 1)
-                connections = Connections(redis)
-                for _ in range(MANY):
-                    await visitor.post("/", "/orders/")
-                assert await heard(client, MANY) == ["Your order “A pound of tea” is placed."] * MANY
-                assert connections.new() == 0
+@asynccontextmanager
+async def notified(site: Site) -> AsyncIterator[tuple[Visitor, ClientConnection]]:
+    """Yield a logged-in visitor and the page that hears of what happens."""
+    async with visiting(site.url) as visitor:
+        await visitor.log_in("demo", "demo")
+        async with visitor.websocket("/ws/notifications/") as page:
+            yield visitor, page
+
+
+async def test_from_a_view_and_a_signal(site: Site) -> None:
+    async with notified(site) as (visitor, page):
+        await visitor.post("/", "/orders/")
+        await heard(page, 1)
+        connections = Connections(site.redis)
+        for _ in range(MANY):
+            await visitor.post("/", "/orders/")
+        assert await heard(page, MANY) == ["Your order “A pound of tea” is placed."] * MANY
+        assert connections.new() == 0
 
 
 SCRIPTS = {
@@ -91,7 +100,7 @@ thread.join()
 import threading
 
 def work(number):
-    notify(User.objects.get(username="demo").pk, text=f"from thread {number}")
+    notify(demo.pk, text=f"from thread {number}")
 
 for number in range(20):
     thread = threading.Thread(target=work, args=[number])
@@ -99,55 +108,31 @@ for number in range(20):
     thread.join()
 """,
 }
-PREAMBLE = """
+# Orders of which nobody is told: bulk_create sends no signal.
+PREAMBLE = f"""
 from django.contrib.auth.models import User
 from chat.models import Order
 from chat.notifications import notify
-"""
-
-
-@pytest.mark.parametrize("sender", SCRIPTS)
-async def test_from(sender: str, project: ExampleProject, redis: RedisProcess) -> None:
-    orders = f"""
-from django.contrib.auth.models import User
-from chat.models import Order
 demo = User.objects.get(username="demo")
 demo.orders.all().delete()
 Order.objects.bulk_create([Order(user=demo, item="Tea", price=1) for _ in range({MANY})])
 """
-    project.manage("shell", "-c", orders)
-    with project.server("serve") as server:
-        async with visiting(server.url) as visitor:
-            await visitor.log_in("demo", "demo")
-            async with visitor.websocket("/ws/notifications/") as client:
-                # One look before, so that the process that sends makes all the connections that are counted.
-                connections = Connections(redis)
-                done = await asyncio.to_thread(run_script, project, PREAMBLE + SCRIPTS[sender])
-                assert done.returncode == 0, done.stderr
-                assert len(await heard(client, MANY)) == MANY
-                # At most a pair of connections for the one process, whatever it sends.
-                assert 1 <= connections.new() <= 2
 
 
-def run_script(project: ExampleProject, script: str) -> subprocess.CompletedProcess[str]:
-    environment: dict[str, Any] = {**os.environ, **project.environment}
-    return subprocess.run(
-        [PYTHON, "manage.py", "shell", "-c", script],
-        cwd=DIRECTORY,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+@pytest.mark.parametrize("sender", SCRIPTS)
+async def test_from(sender: str, site: Site) -> None:
+    async with notified(site) as (_, page):
+        connections = Connections(site.redis)
+        await asyncio.to_thread(site.project.manage, "shell", "-c", PREAMBLE + SCRIPTS[sender])
+        assert len(await heard(page, MANY)) == MANY
+        # At most a pair for the one process, whatever it sends.
+        assert 1 <= connections.new() <= 2
 
 
-async def test_the_command_of_the_example_notifies(project: ExampleProject) -> None:
-    project.manage("shell", "-c", 'from chat.models import Order; Order.objects.update(status="paid")')
-    with project.server("serve") as server:
-        async with visiting(server.url) as visitor:
-            await visitor.log_in("demo", "demo")
-            async with visitor.websocket("/ws/notifications/") as client:
-                said = await asyncio.to_thread(project.manage, "ship_orders")
-                assert said == "Shipped A blue teapot to demo.\n"
-                assert await heard(client, 1) == ["Your order “A blue teapot” is shipped."]
+async def test_from_the_examples_own_command(site: Site) -> None:
+    orders = 'demo.orders.all().delete(); Order(user=demo, item="Tea", price=1, status="paid").save()'
+    await asyncio.to_thread(site.project.manage, "shell", "-c", PREAMBLE + orders)
+    async with notified(site) as (_, page):
+        said = await asyncio.to_thread(site.project.manage, "ship_orders")
+        assert said == "Shipped Tea to demo.\n"
+        assert await heard(page, 1) == ["Your order “Tea” is shipped."]
