@@ -54,6 +54,7 @@ class Membership:
         self._hosts = hosts
         self._emit = emit
         self._links: set[str] = set()
+        self._epochs: dict[str, int] = {}  # shard → the epoch to write under, while its link is fenced
         self._numbers = 0
         self._asked: dict[int, tuple[Join | Leave, float]] = {}  # request → what, deadline
         self._missing_since: dict[int, float] = {}  # request → when its owner was first found to be gone
@@ -76,13 +77,19 @@ class Membership:
         self._send_unsent()
 
     def link_up(self, shard: str) -> None:
-        """Send what has waited for it."""
+        """Look for the owners that were to be looked for on it."""
         self._links.add(shard)
+        self._send_unsent()
+
+    def fenced(self, shard: str, epoch: int) -> None:
+        """The present link may be written through: send what has waited for it."""
+        self._epochs[shard] = epoch
         self._send_unsent()
 
     def link_down(self, shard: str) -> None:
         """What was under way is sent again: adding and removing twice does nothing."""
         self._links.discard(shard)
+        self._epochs.pop(shard, None)
         for called in self._called.pop(shard, []):
             if isinstance(called, int):
                 self._leases.append(called)
@@ -144,7 +151,7 @@ class Membership:
         waiting, self._unsent = self._unsent, []
         for call in waiting:
             shard = self._hosts.owner(call.event.group).name
-            if shard in self._links:
+            if shard in self._epochs:
                 self._change(shard, call)
             else:
                 self._unsent.append(call)
@@ -162,7 +169,7 @@ class Membership:
         key_names = self._identity.names
         keys = (key_names.epoch, key_names.hosts, key_names.members(names.group(call.event.group)))
         action = "add" if isinstance(call.event, Join) else "remove"
-        arguments = (self._hosts.epoch, action, call.event.channel, int(self._limits.group_expiry_seconds * 1000))
+        arguments = (self._epochs[shard], action, call.event.channel, int(self._limits.group_expiry_seconds * 1000))
         self._called.setdefault(shard, []).append(call)
         self._emit(Call(shard, "member", keys, arguments, call))
 
@@ -173,6 +180,7 @@ class Membership:
             self._emit(Settle(call.event.ticket, Verdict.DONE))
         else:
             self._unsent.append(call)
+            self._epochs.pop(shard, None)
             self.news(shard, int(result[1]), result[2] if result[0] == b"NEW" else None)
 
     def _looked(self, number: int, shard: str, result: Any, now: float) -> None:

@@ -192,6 +192,7 @@ class ProcessMachine:
 
     def _link_fenced(self, shard: str, epoch: int) -> None:
         self.publishing.fenced(shard, epoch, self._now)
+        self.membership.fenced(shard, epoch)
 
     def _on_pushed(self, event: events.Pushed) -> None:
         shard, destination, payload = event

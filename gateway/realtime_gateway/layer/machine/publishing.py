@@ -60,6 +60,7 @@ class Publishing:
         self._rotated_at: float | None = None
         self._paused = False
         self._dirty: set[str] = set()
+        self._links: dict[str, str] = {}  # shard → run id, while its link is up
         self.lanes: dict[str, Lane] = {shard.name: Lane(shard.name) for shard in hosts.shards}
 
     def publish(self, event: Publish, now: float) -> int:
@@ -91,6 +92,7 @@ class Publishing:
 
     def link_up(self, shard: str, run_id: str) -> None:
         """Note the server; nothing is sent before it has answered with its epoch."""
+        self._links[shard] = run_id
         lane = self.lanes.get(shard)
         if lane is None:
             return
@@ -111,6 +113,7 @@ class Publishing:
 
     def link_down(self, shard: str, reason: str, refused: str = "") -> None:
         """What was in flight is of unknown fate and will be sent again."""
+        self._links.pop(shard, None)
         lane = self.lanes.get(shard)
         if lane is None:
             return
@@ -135,6 +138,9 @@ class Publishing:
                 gone = set(map(id, moved))
                 lane.retained = deque(item for item in lane.retained if id(item) not in gone)
                 lane.retained_bytes = sum(item.size for item in lane.retained)
+            if lane.in_flight is not None:
+                kept.extend(item for item in lane.in_flight.items if not self._abandoned(item))
+                lane.in_flight = None
             kept.extend(lane.queue)
             lane.queue.clear()
             lane.queue_bytes = 0
@@ -142,6 +148,9 @@ class Publishing:
         self._owners.clear()
         present = {shard.name for shard in hosts.shards}
         self.lanes = {name: self.lanes.get(name) or Lane(name) for name in present}
+        for name, lane in self.lanes.items():
+            lane.epoch = None  # until its link is offered under the new epoch
+            lane.up, lane.run_id = name in self._links, self._links.get(name, lane.run_id)
         by_lane: dict[str, list[Item]] = {}
         for item in kept:
             by_lane.setdefault(self.lane_of(item.destination).shard, []).append(item)

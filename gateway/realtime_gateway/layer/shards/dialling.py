@@ -85,7 +85,12 @@ async def _find_by_sentinel(entry: dict[str, Any], limit_seconds: float) -> Targ
     addresses = [tuple(address) for address in entry.pop("sentinels")]
     # One that hangs must not keep the others from being asked.
     share = max(limit_seconds / (len(addresses) + 1), 0.2)
-    kwargs = {"socket_connect_timeout": share, "socket_timeout": share, **(entry.pop("sentinel_kwargs", None) or {})}
+    kwargs = {
+        "socket_connect_timeout": share,
+        "socket_timeout": share,
+        "retry": Retry(NoBackoff(), 0),
+        **(entry.pop("sentinel_kwargs", None) or {}),
+    }
     # redis-py types its asyncio Sentinel and connections in part only.
     make_sentinel: Any = Sentinel
     sentinel = make_sentinel(addresses, sentinel_kwargs=kwargs)
