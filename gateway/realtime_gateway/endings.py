@@ -44,7 +44,7 @@ OVERLOADED = Ending(1013, 503, "too many connections; try again later", True, "o
 APPLICATION = Ending(3000, 403, "", False, "application")
 # Endings that share a code with another and differ in what happened.
 PING_TIMEOUT = Ending(1006, 400, "no answer to a ping", True, "ping_timeout")
-TOO_OLD = Ending(1001, 503, "connection reached its maximum age; reconnect", True, "too_old")
+TOO_OLD = Ending(1012, 503, "connection reached its maximum age; reconnect", True, "too_old")
 HANDSHAKE_TIMEOUT = Ending(1006, 503, "the application did not answer in time", True, "handshake_timeout")
 
 BY_CODE = {

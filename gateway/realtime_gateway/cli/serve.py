@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
+import gc
 import importlib
 import json
 import logging
 import os
 import signal
 import sys
+import threading
 import traceback
-from collections.abc import Iterator
 from typing import Any
 
 from realtime_gateway.cli.main import exit_code
@@ -30,6 +30,8 @@ DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8000
 # Daphne's own, in seconds, for what a resource does not say.
 DAPHNE_DEFAULTS = {"websocket_timeout": 86400, "websocket_connect_timeout": 5, "application_close_timeout": 10}
+# How long threads of the application may go on when everything else has ended.
+THREADS_SECONDS = 5.0
 LOG_LEVELS = {0: logging.WARNING, 1: logging.INFO, 2: logging.DEBUG, 3: logging.DEBUG}
 
 
@@ -92,15 +94,15 @@ def run(arguments: argparse.Namespace) -> int:
     logging.basicConfig(level=LOG_LEVELS[arguments.verbosity], format=arguments.log_fmt)
     if arguments.processes > 1:
         return _run_parent(arguments)
-    with _stoppable_start():
-        install_reactor(arguments.loop)
-        from realtime_gateway.server.gateway_server import GatewayServer
-
-        environment = read_environment()
-        spec = resource_spec(environment)
-        application = load_application(arguments.application)
-        _make_dispatch_cheaper()
+    _exit_when_told_to_stop()
+    install_reactor(arguments.loop)
     from realtime_gateway.server.access_log import access_log
+    from realtime_gateway.server.gateway_server import GatewayServer
+
+    environment = read_environment()
+    spec = resource_spec(environment)
+    application = load_application(arguments.application)
+    _make_dispatch_cheaper()
 
     with access_log(arguments.access_log, by_default=arguments.verbosity >= 1) as action_logger:
         server = GatewayServer(
@@ -116,6 +118,7 @@ def run(arguments: argparse.Namespace) -> int:
             parent = ParentLine(arguments.parent_fd, server.loop, server.drain)
         server.ready_callable = lambda: _say_ready(arguments.application, server.listening_addresses, parent)
         server.run()
+    _leave_in_the_end()
     return 0
 
 
@@ -283,21 +286,42 @@ def daphne_arguments(arguments: argparse.Namespace, spec: GatewaySpec | None) ->
     }
 
 
-@contextlib.contextmanager
-def _stoppable_start() -> Iterator[None]:
-    """Exit with 0 when told to stop while the application is imported; the server has its own way once it runs."""
+def _exit_when_told_to_stop() -> None:
+    """Until the server runs and has its own way, leave at once and in silence: nobody is connected yet."""
 
     def leave(number: int, frame: object) -> None:
         raise SystemExit(0)
 
-    before = signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, leave)
+
+
+def _leave_in_the_end() -> None:
+    """Exit although threads of the application are still busy; Python would wait for them without end."""
+
+    def leave() -> None:
+        logger.warning("Threads of the application are still busy %g s after the end; leaving", THREADS_SECONDS)
+        logging.shutdown()
+        os._exit(0)
+
+    watchdog = threading.Timer(THREADS_SECONDS, leave)
+    watchdog.daemon = True
+    watchdog.start()
+
+
+def _settle_memory() -> None:
+    """Take what start-up has made out of the garbage collector's sight, and let it look less often.
+
+    A gateway holds many objects that live as long as their connections; looking at all of them again and again costs
+    more than it finds.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 def _say_ready(application: str, addresses: list[tuple[str, int]], parent: ParentLine | None) -> None:
+    _settle_memory()
     if parent is not None:
         parent.say_ready()
         return

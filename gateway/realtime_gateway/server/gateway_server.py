@@ -19,7 +19,6 @@ from realtime_gateway.server import installed_reactor  # noqa: F401  (before dap
 # isort: split
 from daphne import server as daphne_server
 from twisted.internet import reactor as _reactor
-from twisted.internet.endpoints import serverFromString
 from twisted.logger import (
     FilteringLogObserver,
     LogLevel,
@@ -36,8 +35,8 @@ from realtime_gateway.server.drain import Pace, Phase, closing_times
 from realtime_gateway.server.http import GatewayHTTPFactory, GatewayRequest
 from realtime_gateway.server.lean_protocol import lean_factory
 from realtime_gateway.server.lifespan import Lifespan
-from realtime_gateway.server.listening import accept_waiting, open_socket, start_accepting
-from realtime_gateway.server.options import ServerOptions, TcpAddress, UnixAddress, parse_address
+from realtime_gateway.server.listening import Listeners
+from realtime_gateway.server.options import ServerOptions, TcpAddress, parse_address
 from realtime_gateway.server.reactor import installed_loop
 from realtime_gateway.server.websocket import GatewayWebSocket
 
@@ -51,6 +50,11 @@ if daphne_server.twisted_loop is not installed_loop():
     daphne_server.twisted_loop.close()
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+ADMIN_BACKLOG = 128
+# How long clients that were accepted last have to send their request before a drain goes on.
+FRESH_SECONDS = 0.2
+# How long applications have to end once their connections are cut, and forgotten tasks once they are cancelled.
+LAST_WORDS_SECONDS = 2.0
 
 
 class GatewayServer(daphne_server.Server):
@@ -81,11 +85,10 @@ class GatewayServer(daphne_server.Server):
         self.loop = installed_loop()
         self.http_factory = GatewayHTTPFactory(self)
         self.ws_factory = lean_factory(self, GatewayWebSocket)
-        self.admin_address: tuple[str, int] | None = None
         self._lifespan = Lifespan(application)
-        self._ports: list[Any] = []
-        self._admin_port: Any = None
-        self._unix_paths: list[str] = []
+        backlog, share = self.options.listen_backlog, self.options.reuse_port
+        self._listeners = Listeners(reactor, self.loop, self.http_factory, backlog, reuse_port=share)
+        self._admin = Listeners(reactor, self.loop, admin_site(process_name, lambda: self.phase), ADMIN_BACKLOG)
         self._requests: set[GatewayRequest] = set()
         self._websockets: dict[GatewayWebSocket, float] = {}  # in order of arrival: value is the loop's time then
         self._runs: set[ApplicationRun] = set()
@@ -150,31 +153,9 @@ class GatewayServer(daphne_server.Server):
     async def _listen(self) -> None:
         options = self.options
         if options.admin_port:
-            self._admin_port = self._open_admin()
+            await self._admin.open(TcpAddress(options.admin_bind, options.admin_port))
         for description in self.endpoints:
-            address = parse_address(str(description))
-            listener = open_socket(address, options.listen_backlog, reuse_port=options.reuse_port)
-            if listener is None:
-                port = await self._listen_by_twisted(str(description))
-            else:
-                port = start_accepting(reactor, listener, self.http_factory)
-            if isinstance(address, UnixAddress):
-                self._unix_paths.append(address.path)
-            self._ports.append(port)
-            self.listen_success(port)
-
-    def _open_admin(self) -> Any:
-        listener = open_socket(TcpAddress(self.options.admin_bind, self.options.admin_port), 128)
-        assert listener is not None, "a TCP address is opened by us"
-        self.admin_address = listener.getsockname()[:2]
-        return start_accepting(reactor, listener, admin_site(self.process_name, lambda: self.phase))
-
-    async def _listen_by_twisted(self, description: str) -> Any:
-        try:
-            endpoint = serverFromString(reactor, description)
-            return await endpoint.listen(self.http_factory).asFuture(self.loop)
-        except Exception as error:
-            raise StartError(f"Cannot listen on {description}: {error}") from error
+            self.listen_success(await self._listeners.open(parse_address(str(description))))
 
     # The drain.
 
@@ -202,6 +183,7 @@ class GatewayServer(daphne_server.Server):
             await self._until_quiet(deadline)
             await self._cut_the_rest()
             await self._lifespan.shutdown()
+            await self._admin.close()
         except Exception:
             logger.exception("The drain failed; stopping at once")
         finally:
@@ -216,13 +198,11 @@ class GatewayServer(daphne_server.Server):
                 await asyncio.wait_for(self._hurry.wait(), seconds)
 
     async def _stop_accepting(self) -> None:
-        for port in self._ports:
-            accept_waiting(port)
+        self._listeners.accept_waiting()
+        if self.http_factory.has_fresh_channels():
+            await asyncio.sleep(FRESH_SECONDS)
         self.accepting = False
-        for port in self._ports:
-            stopped = port.stopListening()
-            if stopped is not None:
-                await stopped.asFuture(self.loop)
+        await self._listeners.close()
         self.http_factory.end_idle_channels()
 
     async def _close_websockets(self) -> None:
@@ -251,11 +231,11 @@ class GatewayServer(daphne_server.Server):
             peer.cut()
         # Their applications see the disconnect, and end as they would for any client that leaves.
         tasks = [run.task for run in self._runs if run.task is not None]
-        _, pending = await asyncio.wait(tasks, timeout=1)
+        _, pending = await asyncio.wait(tasks, timeout=LAST_WORDS_SECONDS)
         for task in pending:
             task.cancel()
         if pending:
-            await asyncio.wait(pending, timeout=1)
+            await asyncio.wait(pending, timeout=LAST_WORDS_SECONDS)
 
     async def _cancel_stray_tasks(self) -> None:
         """Cancel what is left on the loop: the tasks that applications have started and forgotten."""
@@ -263,7 +243,7 @@ class GatewayServer(daphne_server.Server):
         for task in stray:
             task.cancel()
         if stray:
-            await asyncio.wait(stray, timeout=1)
+            await asyncio.wait(stray, timeout=LAST_WORDS_SECONDS)
 
     # What the protocols call.
 

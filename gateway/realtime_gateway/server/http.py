@@ -89,6 +89,7 @@ class GatewayRequest(WebRequest):
 
     def process(self) -> None:
         """Hand a whole request to the application, or to a WebSocket."""
+        self.channel.has_served = True
         self.request_start = self.server.loop.time()
         problem = self._problem()
         if problem:
@@ -206,7 +207,8 @@ class GatewayRequest(WebRequest):
         }
         self.run = server.start_application(self, scope, self.application_queue.get, self.application_sent)
         if server.http_timeout:
-            self._timer = server.loop.call_later(server.http_timeout, self.check_timeouts)
+            # Upstream's check asks for more than the timeout; the loop's clock is exact to a millisecond only.
+            self._timer = server.loop.call_later(server.http_timeout + 0.01, self.check_timeouts)
 
     _timer: asyncio.TimerHandle | None = None
 
@@ -279,6 +281,13 @@ class GatewayHTTPFactory(HTTPFactory):
         wrapper.requestFactory = GatewayRequest
         self._channels.add(wrapper._channel)
         return wrapper
+
+    def has_fresh_channels(self) -> bool:
+        """Say whether a connection is open on which no request has been made yet."""
+        return any(
+            channel.transport is not None and not channel.requests and not getattr(channel, "has_served", False)
+            for channel in self._channels
+        )
 
     def end_idle_channels(self) -> None:
         """Close kept-alive connections that have no request; those that have one close after it."""

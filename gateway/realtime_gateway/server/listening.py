@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import os
@@ -9,6 +10,8 @@ import select
 import socket
 import stat
 from typing import Any
+
+from twisted.internet.endpoints import serverFromString
 
 from realtime_gateway.errors import StartError
 from realtime_gateway.server.options import Address, InheritedSocket, TcpAddress, UnixAddress
@@ -108,17 +111,79 @@ def _explain(address: Address, error: OSError) -> StartError:
     return StartError(f"Cannot listen on {where}: {error.strerror or error}.")
 
 
-def start_accepting(reactor: Any, listener: socket.socket, factory: Any) -> Any:
-    """Hand a listening socket to Twisted, which duplicates it; return Twisted's port."""
-    with listener:
-        return reactor.adoptStreamPort(listener.fileno(), listener.family, factory)
+class Listeners:
+    """The sockets that one server accepts on, from their opening to their end.
 
+    Args:
+        reactor: Twisted's, running.
+        loop: the reactor's event loop.
+        factory: makes the protocol of each connection.
+        backlog: connections that the kernel keeps waiting, per socket.
+        reuse_port: share TCP ports with other processes.
+    """
 
-def accept_waiting(port: Any) -> None:
-    """Accept what the kernel has queued on a port that is about to close; closing would reset those clients."""
-    for _ in range(1000):
-        with contextlib.suppress(OSError, ValueError):
-            if select.select([port.fileno()], [], [], 0)[0]:
+    def __init__(
+        self, reactor: Any, loop: asyncio.AbstractEventLoop, factory: Any, backlog: int, *, reuse_port: bool = False
+    ) -> None:
+        self._reactor = reactor
+        self._loop = loop
+        self._factory = factory
+        self._backlog = backlog
+        self._reuse_port = reuse_port
+        self._ports: list[Any] = []
+        self._unix_paths: list[str] = []
+
+    async def open(self, address: Address) -> Any:
+        """Listen on one more address; return Twisted's port.
+
+        Raises:
+            StartError: the address cannot be had; the message names it.
+        """
+        listener = open_socket(address, self._backlog, reuse_port=self._reuse_port)
+        port = await self._by_twisted(str(address)) if listener is None else self._adopt(listener)
+        if isinstance(address, UnixAddress):
+            self._unix_paths.append(address.path)
+        self._ports.append(port)
+        return port
+
+    async def _by_twisted(self, description: str) -> Any:
+        try:
+            endpoint = serverFromString(self._reactor, description)
+            return await endpoint.listen(self._factory).asFuture(self._loop)
+        except Exception as error:
+            raise StartError(f"Cannot listen on {description}: {error}") from error
+
+    def _adopt(self, listener: socket.socket) -> Any:
+        with listener:
+            port = self._reactor.adoptStreamPort(listener.fileno(), listener.family, self._factory)
+            listener.listen(self._backlog)  # Twisted has set its own, 50
+        if listener.family == socket.AF_UNIX:
+            # Twisted would remove the path at the end, also of a socket that others still accept from; we remove ours.
+            port._bindPath = b"\0"
+        return port
+
+    def accept_waiting(self) -> None:
+        """Accept what the kernel has queued; closing would reset those clients."""
+        for port in self._ports:
+            for _ in range(self._backlog):
+                if not _readable(port):
+                    break
                 port.doRead()
-                continue
-        return
+
+    async def close(self) -> None:
+        """Stop listening; connections stay."""
+        for port in self._ports:
+            stopped = port.stopListening()
+            if stopped is not None:
+                await stopped.asFuture(self._loop)
+        self._ports.clear()
+        for path in self._unix_paths:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+        self._unix_paths.clear()
+
+
+def _readable(port: Any) -> bool:
+    poll = select.poll()
+    poll.register(port.fileno(), select.POLLIN)
+    return any(event & select.POLLIN for _, event in poll.poll(0))

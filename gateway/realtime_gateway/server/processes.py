@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 from realtime_gateway.errors import StartError
 from realtime_gateway.server.listening import bind_tcp, open_socket
-from realtime_gateway.server.options import Address, InheritedSocket, TcpAddress, TwistedEndpoint
+from realtime_gateway.server.options import Address, InheritedSocket, TcpAddress, TwistedEndpoint, UnixAddress
 
 logger = logging.getLogger("realtime_gateway.server")
 
@@ -46,11 +46,13 @@ class SharedSockets:
         sockets: held open by the parent.
         addresses: what each child is told to listen on.
         reuse_port: whether each child binds for itself.
+        unix_paths: those that we have made.
     """
 
     sockets: tuple[socket.socket, ...]
     addresses: tuple[Address, ...]
     reuse_port: bool
+    unix_paths: tuple[str, ...] = ()
 
     @property
     def fds(self) -> tuple[int, ...]:
@@ -58,9 +60,13 @@ class SharedSockets:
         return () if self.reuse_port else tuple(held.fileno() for held in self.sockets)
 
     def close(self) -> None:
-        """Let go of the port."""
+        """Let go of the addresses; a Unix socket's path goes too."""
         for held in self.sockets:
+            path = held.getsockname() if held.family == socket.AF_UNIX else None
             held.close()
+            if path and path in self.unix_paths:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path)
 
 
 def share(addresses: Sequence[Address], backlog: int, *, reuse_port: bool) -> SharedSockets:
@@ -93,7 +99,8 @@ def share(addresses: Sequence[Address], backlog: int, *, reuse_port: bool) -> Sh
         given: list[Address] = [TcpAddress(*each.getsockname()[:2]) for each in held]
     else:
         given = [InheritedSocket(each.fileno()) for each in held]
-    return SharedSockets(tuple(held), tuple(given), balanced)
+    paths = tuple(address.path for address in addresses if isinstance(address, UnixAddress))
+    return SharedSockets(tuple(held), tuple(given), balanced, paths)
 
 
 def _hold(address: TcpAddress, backlog: int, *, reuse_port: bool) -> socket.socket:

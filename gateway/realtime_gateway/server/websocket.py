@@ -50,7 +50,7 @@ class GatewayWebSocket(LeanWebSocket):
     application_queue: InputQueue
     client_addr: list[Any] | None = None
     path = ""
-    _lost_as = endings.LOST
+    _ended_as: endings.Ending | None = None  # when the server has ended it, why
     _disconnect_told = False
     _drained: asyncio.Future[None] | None = None
 
@@ -167,9 +167,9 @@ class GatewayWebSocket(LeanWebSocket):
         self._resume_reading()
 
     def _write(self, message: Send) -> None:
-        recorder.messages_sent.add()
         if self.state != self.STATE_OPEN:
             return
+        recorder.messages_sent.add()
         if self._perMessageCompress is not None:
             self.sendMessage(message.payload, message.is_binary)
         else:
@@ -177,6 +177,9 @@ class GatewayWebSocket(LeanWebSocket):
 
     def _deny(self, ending: endings.Ending, retry_after_seconds: int | None = None) -> None:
         if self.state != self.STATE_CONNECTING:
+            return
+        if self.connection.state is State.DENYING:  # the head of another answer has left already
+            self._end_denied()
             return
         headers = [] if retry_after_seconds is None else [(b"retry-after", b"%d" % retry_after_seconds)]
         text = ending.reason or handshake.status_line(ending.status).split(None, 2)[2].decode().strip()
@@ -189,6 +192,7 @@ class GatewayWebSocket(LeanWebSocket):
         self.state = self.STATE_CLOSED
         self.connection.client_left()
         self.transport.unregisterProducer()
+        self.resumeProducing()  # nobody else would wake a send that waits
         self.transport.loseConnection()
         self._tell_disconnect(endings.LOST.code, "")
 
@@ -209,6 +213,7 @@ class GatewayWebSocket(LeanWebSocket):
             recorder.handshakes.add(1, ending.label)
             self._deny(ending, retry_after_seconds=1)
         elif self.state == self.STATE_OPEN:
+            self._ended_as = ending
             self.close_with(ending.code, ending.reason)
 
     def cut(self) -> None:
@@ -254,7 +259,7 @@ class GatewayWebSocket(LeanWebSocket):
                 self.autoPingTimeout, self.onAutoPingTimeout
             )
             return
-        self._lost_as = endings.PING_TIMEOUT
+        self._ended_as = endings.PING_TIMEOUT
         super().onAutoPingTimeout()
 
     def _connectionLost(self, reason: Any) -> None:
@@ -270,19 +275,24 @@ class GatewayWebSocket(LeanWebSocket):
         self.connection.client_left()
         if self._disconnect_told:
             return
+        ended_as, said_code, said_reason = self._how_it_ended(wasClean, code, reason)
         if was_connecting:
             recorder.handshakes.add(1, "abandoned")
-        if self.closedByMe and self.localCloseCode is not None:
-            ended_by, why = self.localCloseCode, (self.localCloseReason or b"").decode("utf8", "replace")
-        elif wasClean:
-            ended_by, why = code or endings.NO_CODE.code, reason or ""
         else:
-            ended_by, why = self._lost_as.code, self._lost_as.reason
-        if not was_connecting:
-            ending = self._lost_as if ended_by == self._lost_as.code else endings.by_code(ended_by)
-            recorder.closed.add(1, ending.label)
-        self._tell_disconnect(ended_by, why)
+            recorder.closed.add(1, ended_as.label)
+        self._tell_disconnect(said_code, said_reason)
         self._log_action("disconnected")
+
+    def _how_it_ended(self, was_clean: bool, code: int | None, reason: str | None) -> tuple[endings.Ending, int, str]:
+        """Return the ending with the code and reason that the application hears: those of whoever closed first."""
+        if self.closedByMe and self.localCloseCode is not None:
+            said = self.localCloseCode, (self.localCloseReason or b"").decode("utf8", "replace")
+        elif was_clean:
+            said = code or endings.NO_CODE.code, reason or ""
+        else:
+            lost_as = self._ended_as or endings.LOST
+            said = lost_as.code, lost_as.reason
+        return self._ended_as or endings.by_code(said[0]), *said
 
     def _tell_disconnect(self, code: int, reason: str) -> None:
         if not self._disconnect_told:

@@ -212,3 +212,11 @@ def refuses_connections(port: int) -> bool:
     except OSError:
         return False
     return False
+
+
+def test_a_busy_thread_does_not_keep_the_process_alive(applications):
+    with ServeProcess("conversations:application", directory=applications) as it:
+        httpx.get(f"{it.url}/busy-thread")
+        it.terminate()
+        assert it.wait(20) == 0
+        assert "Threads of the application are still busy" in it.output

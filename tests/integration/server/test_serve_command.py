@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -252,10 +254,23 @@ def test_processes_end_when_their_parent_is_killed(applications):
 
 
 def test_each_process_has_an_admin_port_of_its_own(applications):
-    it = ServeProcess("conversations:application", "--processes", "2", directory=applications)
+    first = two_adjacent_free_ports()
+    options = ("--processes", "2", "--admin-port", str(first))
+    it = ServeProcess("conversations:application", *options, directory=applications)
+    it.admin_port = first
     with it:
         second = f"http://127.0.0.1:{it.admin_port + 1}/healthz"
         it.wait_for_output("in 2 processes")
         assert httpx.get(second).json()["phase"] == "serving"
         it.terminate()
         assert it.wait() == 0
+
+
+def two_adjacent_free_ports() -> int:
+    """Return the first of two free ports, below those that the kernel gives to clients."""
+    for first in random.Random().sample(range(10_000, 30_000, 2), 100):
+        with socket.socket() as one, socket.socket() as other, contextlib.suppress(OSError):
+            one.bind(("127.0.0.1", first))
+            other.bind(("127.0.0.1", first + 1))
+            return first
+    raise AssertionError("no two adjacent free ports")

@@ -74,6 +74,6 @@ async def test_the_scheme_of_a_websocket_is_wss(applications, certificate: Path)
     trust = ssl.create_default_context(cafile=str(certificate / "tls.crt"))
     with ServeProcess(
         "conversations:application", directory=applications, environment=WARNINGS, listen=("-e", endpoint)
-    ) as it:
+    ):
         async with connect(f"wss://127.0.0.1:{port}/scope", ssl=trust) as websocket:
             assert '"scheme": "wss"' in await websocket.recv()

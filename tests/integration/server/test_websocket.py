@@ -354,3 +354,27 @@ async def settled(measure: Callable[[], int]) -> int:
         before = now
         await asyncio.sleep(0.3)
     raise AssertionError(f"still growing: {before}")
+
+
+async def test_a_connection_that_reaches_its_maximum_age_is_told_to_come_again(applications):
+    with ServeProcess("conversations:application", "--websocket-timeout", "1", directory=applications) as it:
+        async with connect(f"{it.websocket_url}/echo") as websocket:
+            assert await closed(websocket) == (1012, "connection reached its maximum age; reconnect")
+        assert it.metric('realtime_gateway_connections_closed_total{reason="too_old"}') == 1
+
+
+async def test_connections_beyond_the_limit_are_refused_with_503(applications, tmp_path):
+    resource = tmp_path / "gateway.json"
+    spec = {"application": "conversations:application", "websocket": {"maxConnections": 2}}
+    described = {"apiVersion": "realtime-gateway.io/v1alpha1", "kind": "RealtimeGateway", "metadata": {"name": "chat"}}
+    resource.write_text(json.dumps({**described, "spec": spec}))
+    environment = {"REALTIME_GATEWAY_RESOURCE": str(resource)}
+    with ServeProcess("conversations:application", directory=applications, environment=environment) as it:
+        async with connect(f"{it.websocket_url}/echo"), connect(f"{it.websocket_url}/echo") as second:
+            response = await refused(f"{it.websocket_url}/echo")
+            assert response.status_code == 503
+            assert response.headers["Retry-After"] == "1"
+            await second.close()
+            async with connect(f"{it.websocket_url}/echo"):
+                pass
+        assert it.metric('realtime_gateway_handshakes_total{result="overloaded"}') == 1

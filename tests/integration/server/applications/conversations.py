@@ -251,3 +251,8 @@ async def http_loop(scope, receive, send, query):
     policy = type(asyncio.get_event_loop_policy())
     facts = {"loop": type(loop).__module__, "policy": f"{policy.__module__}.{policy.__name__}"}
     await reply(send, json.dumps(facts).encode())
+
+
+async def http_busy_thread(scope, receive, send, query):
+    asyncio.get_running_loop().run_in_executor(None, time.sleep, 3600)
+    await reply(send, b"a thread is busy now")

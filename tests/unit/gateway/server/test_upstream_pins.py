@@ -29,6 +29,7 @@ ADAPTER = "autobahn.twisted.websocket:WebSocketAdapterProtocol"
 AUTOBAHN = "autobahn.websocket.protocol:WebSocketProtocol"
 AUTOBAHN_SERVER = "autobahn.websocket.protocol:WebSocketServerProtocol"
 CHANNEL = "twisted.web.http:HTTPChannel"
+UNIX_PORT = "twisted.internet.unix:Port"
 
 # Our class → the upstream classes whose methods it may replace.
 REPLACES = {
@@ -65,6 +66,7 @@ LEANS_ON = {
         "_sendAutoPing",
     ],
     AUTOBAHN_SERVER: ["succeedHandshake", "_connectionMade"],
+    UNIX_PORT: ["_fromListeningDescriptor", "startListening", "connectionLost"],
     CHANNEL: ["allContentReceived", "rawDataReceived", "requestDone", "loseConnection", "connectionMade"],
 }
 DISTRIBUTIONS = {"daphne": "daphne", "autobahn": "autobahn", "twisted": "Twisted"}
