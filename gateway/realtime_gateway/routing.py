@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import cast
 
+import django
 from channels.routing import ChannelNameRouter, ProtocolTypeRouter, URLRouter
 from django.core.asgi import get_asgi_application
 from django.urls import URLPattern
@@ -47,6 +48,7 @@ def gateway_application(
     Raises:
         ConfigurationError: there is no such stack, or the resource is invalid.
     """
+    django.setup(set_prefix=False)  # as get_asgi_application does; what follows may import models
     django_application = http or cast(Application, get_asgi_application())
     if isinstance(websocket_urlpatterns, str):
         websocket_urlpatterns = cast(Sequence[URLPattern], import_string(websocket_urlpatterns))

@@ -14,12 +14,22 @@ from tests.support.conditions import until
 from tests.support.example_project import visiting
 from tests.support.redis_process import RedisProcess
 from tests.support.server_process import PYTHON, ServerProcess
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+from websockets.typing import Origin
 
 TUTORIAL = Path(__file__).parent / "tutorial"
 SERVE = ["-m", "realtime_gateway.cli.main", "serve", "--port", "{port}", "mysite.asgi:application"]
 RUNSERVER = ["manage.py", "runserver", "--noreload", "{port}"]
 RELOADING = ["manage.py", "runserver", "{port}"]
 SECONDS = 20
+
+# ASGI servers on the site as gateway_application routes it.
+ROUTED = {
+    "serve": ["-m", "realtime_gateway.cli.main", "serve", "--port", "{port}", "mysite.routed:application"],
+    "daphne": ["-m", "daphne", "-p", "{port}", "mysite.routed:application"],
+    "uvicorn": ["-m", "uvicorn", "--port", "{port}", "mysite.routed:application"],
+}
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +68,18 @@ async def check_chat(url: str) -> None:
 async def test_with_only_the_channel_layers_changed(words: list[str], site: Path, redis: RedisProcess) -> None:
     with running(site, redis, "mysite.settings", words) as server:
         await check_chat(server.url)
+
+
+@pytest.mark.parametrize("server_name", ROUTED)
+async def test_gateway_application_routes_the_site_and_refuses_strangers(
+    server_name: str, site: Path, redis: RedisProcess
+) -> None:
+    with running(site, redis, "mysite.settings", ROUTED[server_name]) as server:
+        await check_chat(server.url)
+        with pytest.raises(InvalidStatus, match="403"):
+            async with connect(server.websocket_url + "/ws/chat/lobby/", origin=Origin("http://evil.example")):
+                pass
+        assert "the origin 'http://evil.example' is not allowed" in server.output()
 
 
 async def test_our_runserver_serves_websockets_and_static_files(site: Path, redis: RedisProcess) -> None:
