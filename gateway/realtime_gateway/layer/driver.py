@@ -70,6 +70,7 @@ class Driver:
 
     def start(self) -> None:
         """Open links and let time pass."""
+        self.submit(events.Described(self.state.description()))
         self._use(self.state.machine.epochs.shards_in_use())
         self._tick_task = self.loop.create_task(self._tick(), context=Context())
         self._stop_before_the_loop_closes()

@@ -1,0 +1,216 @@
+"""Each branch of each Lua script, against a real server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+from tests.support.redis_process import RedisProcess
+
+from realtime_gateway.layer.shards.scripts import NAMES, load
+
+HEAD = [0, 60_000, 1000, 70, 60_000, 86_400_000]
+TOPIC = "topic"
+
+
+@pytest.fixture
+def client(redis_server: RedisProcess) -> Iterator[redis.Redis]:
+    with redis_server.client as made:
+        made.flushall()
+        yield made
+
+
+def run(client: redis.Redis, name: str, keys: list[str], *arguments: Any) -> Any:
+    return client.eval(load()[name].text, len(keys), *keys, *arguments)
+
+
+def publish(client: redis.Redis, *messages: tuple[str, str, str, str, int, int], epoch: int = 0) -> Any:
+    """Each message: kind, first key, second key, bytes, capacity, sequence."""
+    keys, arguments = ["epoch", "hosts"], [epoch, *HEAD[1:]]
+    for kind, first, second, body, capacity, sequence in messages:
+        keys += [first, second]
+        arguments += [kind, body, TOPIC, capacity, sequence]
+    return run(client, "publish", keys, *arguments)
+
+
+def group(body: str, stream: str = "stream", members: str = "members") -> tuple[str, str, str, str, int, int]:
+    return ("g", stream, members, body, 0, 1)
+
+
+def queued(body: str, sequence: int, capacity: int = 10) -> tuple[str, str, str, str, int, int]:
+    return ("q", "queue", "mark", body, capacity, sequence)
+
+
+def test_every_script_is_documented() -> None:
+    for name in NAMES:
+        head = load()[name].text.split("\n\n")[0].lower()
+        assert head.startswith("--")
+        assert "keys" in head
+        assert "returns" in head
+
+
+def test_publish_stores_and_pushes_the_same_bytes_with_the_stream_id(client: redis.Redis) -> None:
+    with client.pubsub() as subscription:
+        subscription.subscribe(TOPIC)
+        subscription.get_message(timeout=5)
+        status, stream_id = publish(client, group("body"))
+        pushed = subscription.get_message(timeout=5)
+    assert status == b"OK"
+    assert client.xrange("stream") == [(stream_id, {b"e": b"body"})]
+    assert pushed is not None
+    assert pushed["data"] == stream_id + b" body"
+    assert 0 < client.ttl("stream") <= 70
+
+
+def test_publish_refuses_a_writer_that_is_older_with_the_document(client: redis.Redis) -> None:
+    client.mset({"epoch": 5, "hosts": "document"})
+    assert publish(client, group("body"), epoch=4) == [b"NEW", 5, b"document"]
+    assert not client.exists("stream")
+
+
+def test_publish_refuses_a_writer_that_is_newer(client: redis.Redis) -> None:
+    client.set("epoch", 5)
+    assert publish(client, group("body"), epoch=6) == [b"OLD", 5]
+    assert not client.exists("stream")
+
+
+def test_publish_keeps_the_order_of_a_batch_over_several_streams(client: redis.Redis) -> None:
+    answer = publish(client, group("1", "a"), group("2", "b"), group("3", "a"))
+    assert len(answer) == 4
+    assert [fields[b"e"] for _, fields in client.xrange("a")] == [b"1", b"3"]
+
+
+def test_publish_trims_by_time(client: redis.Redis) -> None:
+    old = int(time.time() * 1000) - 3_600_000
+    for number in range(300):
+        client.xadd("stream", {"e": "old"}, id=f"{old}-{number}")
+    publish(client, group("new"))
+    assert client.xlen("stream") <= 100
+
+
+def test_publish_returns_the_normal_channels_of_a_group_that_have_not_expired(client: redis.Redis) -> None:
+    now = int(time.time() * 1000)
+    client.zadd("members", {"work": now, "gone": now - 90_000_000})
+    _, answer = publish(client, group("body"))
+    assert answer[1:] == [b"work"]
+
+
+def test_publish_reports_a_foreign_key_and_goes_on_with_the_rest(client: redis.Redis) -> None:
+    client.set("foreign", "text")
+    answer = publish(client, group("1", "foreign"), group("2"))
+    assert isinstance(answer[1], redis.ResponseError)
+    assert "WRONGTYPE" in str(answer[1]) or "wrong kind" in str(answer[1])
+    assert client.xlen("stream") == 1
+
+
+def test_publish_stores_nothing_more_after_an_error_of_the_server(client: redis.Redis) -> None:
+    client.config_set("maxmemory", 1)
+    try:
+        answer = publish(client, group("1"), group("2"))
+    except redis.ResponseError as error:
+        assert "OOM" in str(error) or "memory" in str(error)  # noqa: PT017 - either form is right
+    else:
+        assert all(isinstance(one, redis.ResponseError) for one in answer[1:])
+    finally:
+        client.config_set("maxmemory", 0)
+    assert not client.exists("stream")
+
+
+def test_publish_to_an_inbox_is_refused_while_the_mailbox_is_full(client: redis.Redis) -> None:
+    message = ("i", "inbox", "full", "body", 0, 1)
+    assert publish(client, message)[0] == b"OK"
+    assert run(client, "full", ["full"], 1000) == b"OK"
+    assert publish(client, message) == [b"OK", b"FULL"]
+    assert client.xlen("inbox") == 1
+    assert run(client, "full", ["full"], 0) == 1
+    assert publish(client, message)[1] != b"FULL"
+
+
+def test_a_queue_takes_its_capacity_and_no_more(client: redis.Redis) -> None:
+    assert publish(client, *(queued(str(number), number, 2) for number in range(3))) == [b"OK", 1, 1, b"FULL"]
+    assert client.llen("queue") == 2
+
+
+def test_a_queue_takes_a_message_once_however_often_it_is_sent(client: redis.Redis) -> None:
+    assert publish(client, queued("a", 1), queued("b", 2), queued("a", 1), queued("b", 2)) == [b"OK", 1, 1, 1, 1]
+    assert client.llen("queue") == 2
+
+
+def test_what_has_expired_takes_no_room_in_a_queue_and_is_not_popped(client: redis.Redis) -> None:
+    now = int(time.time() * 1000)
+    client.rpush("queue", f"{now - 61_000} old", f"{now - 60_500} old too")
+    assert publish(client, queued("new", 1, 1)) == [b"OK", 1]
+    client.lpush("queue", f"{now - 61_000} old")
+    queued_ms, body, age_ms = run(client, "pop", ["queue"], 60_000)
+    assert body == b"new"
+    assert int(queued_ms) >= now
+    assert int(age_ms) >= 0
+    assert run(client, "pop", ["queue"], 60_000) == []
+
+
+def test_what_is_put_back_is_popped_next(client: redis.Redis) -> None:
+    publish(client, queued("first", 1), queued("second", 2))
+    queued_ms, body, _ = run(client, "pop", ["queue"], 60_000)
+    assert run(client, "put_back", ["queue"], queued_ms, body, 60_000, TOPIC) == 2
+    assert run(client, "pop", ["queue"], 60_000)[:2] == [queued_ms, b"first"]
+    assert client.pttl("queue") > 0
+
+
+def test_fence_only_ever_goes_up_and_announces_it(client: redis.Redis) -> None:
+    keys = ["epoch", "hosts", "dataset"]
+    assert run(client, "fence", keys, 0, "", "word", TOPIC)[:3] == [0, b"", b"word"]
+    assert not client.exists("epoch", "hosts")
+    with client.pubsub() as subscription:
+        subscription.subscribe(TOPIC)
+        subscription.get_message(timeout=5)
+        assert run(client, "fence", keys, 3, "three", "other word", TOPIC)[:3] == [3, b"three", b"word"]
+        announced = subscription.get_message(timeout=5)
+    assert announced is not None
+    assert announced["data"] == b"three"
+    assert run(client, "fence", keys, 2, "two", "", TOPIC)[:2] == [3, b"three"]
+    assert abs(int(run(client, "fence", keys, 3, "three", "", TOPIC)[3]) - time.time() * 1000) < 5000
+
+
+def test_join_says_where_the_stream_ends(client: redis.Redis) -> None:
+    assert run(client, "join", ["epoch", "stream"])[:2] == [0, b"0-0"]
+    _, stream_id = publish(client, group("body"))
+    client.set("epoch", 4)
+    assert run(client, "join", ["epoch", "stream"])[:2] == [4, stream_id]
+
+
+def test_read_pages_through_a_stream(client: redis.Redis) -> None:
+    ids = publish(client, *(group(str(number)) for number in range(5)))[1:]
+    _, _, first, page = run(client, "read", ["epoch", "stream"], "-", 2)
+    assert (first, page) == (ids[0], [[ids[0], b"0"], [ids[1], b"1"]])
+    _, _, _, rest = run(client, "read", ["epoch", "stream"], f"({ids[1].decode()}", 10)
+    assert [body for _, body in rest] == [b"2", b"3", b"4"]
+    assert run(client, "read", ["epoch", "nothing"], "-", 10)[2:] == [b"", []]
+
+
+def test_member_adds_and_removes_at_the_writers_epoch_only(client: redis.Redis) -> None:
+    keys = ["epoch", "hosts", "members"]
+    assert run(client, "member", keys, 0, "add", "work", 60_000) == [b"OK"]
+    assert client.zrange("members", 0, -1) == [b"work"]
+    assert 0 < client.pttl("members") <= 60_000
+    assert run(client, "member", keys, 0, "remove", "work", 60_000) == [b"OK"]
+    assert not client.exists("members")
+    assert run(client, "member", keys, 1, "add", "work", 60_000) == [b"OLD", 0]
+    client.mset({"epoch": 2, "hosts": "document"})
+    assert run(client, "member", keys, 1, "add", "work", 60_000) == [b"NEW", 2, b"document"]
+
+
+def test_heartbeat_keeps_the_living_and_drops_the_silent(client: redis.Redis) -> None:
+    keys = ["epoch", "hosts", "processes", "process"]
+    client.zadd("processes", {"silent": 1})
+    assert run(client, "heartbeat", keys, "me", "{}", 30, 0) == [0, b""]
+    assert client.zrange("processes", 0, -1) == [b"me"]
+    assert client.get("process") == b"{}"
+    assert 0 < client.ttl("process") <= 30
+    assert run(client, "lease", ["process"]) == 1
+    assert run(client, "lease", ["nobody"]) == 0
+    client.mset({"epoch": 2, "hosts": "document"})
+    assert run(client, "heartbeat", keys, "me", "{}", 30, 1) == [2, b"document"]
+    assert run(client, "heartbeat", keys, "me", "{}", 30, 2) == [2, b""]
