@@ -82,6 +82,27 @@ async def test_gateway_application_routes_the_site_and_refuses_strangers(
         assert "the origin 'http://evil.example' is not allowed" in server.output()
 
 
+INSPECTED = [*SERVE[:-1], "mysite.inspected:application"]
+WITH_DAPHNE = ["-m", "daphne", "-p", "{port}", "mysite.inspected:application"]
+DISPATCH = {
+    "serve makes dispatch cheaper": (INSPECTED, "mysite.settings", "realtime_gateway.consumers.database_hop"),
+    "the app makes it cheaper on any server": (
+        WITH_DAPHNE,
+        "mysite.adopted",
+        "realtime_gateway.consumers.database_hop",
+    ),
+    "a setting leaves it alone": (INSPECTED, "mysite.hopping", "channels.db"),
+    "the layer alone leaves it alone": (WITH_DAPHNE, "mysite.settings", "channels.db"),
+}
+
+
+@pytest.mark.parametrize("story", DISPATCH)
+def test_whose_dispatch_it_is(story: str, site: Path, redis: RedisProcess) -> None:
+    words, settings, module = DISPATCH[story]
+    with running(site, redis, settings, words) as server:
+        assert httpx.get(server.url + "/dispatch", trust_env=False).text == module
+
+
 async def test_our_runserver_serves_websockets_and_static_files(site: Path, redis: RedisProcess) -> None:
     with running(site, redis, "mysite.adopted", RUNSERVER) as server:
         await check_chat(server.url)
