@@ -150,12 +150,17 @@ class Shard:
 
 @dataclass(frozen=True)
 class Process:
-    """What a process of the data plane reports of itself on the shards."""
+    """What a process of the data plane reports of itself on the shards.
+
+    Attributes:
+        name: what people call it, such as its pod's name.
+        id: tells it apart from every other process; empty where the name does.
+    """
 
     name: str
     epoch: int
     connections: int = 0
-    pod: str = ""
+    id: str = ""
 
 
 @dataclass(frozen=True)
@@ -190,7 +195,6 @@ class Snapshot:
 
     Attributes:
         objects: the objects that the resource owns, as the API server returned them.
-        strangers: names wanted by the resource that belong to somebody else: key → who.
         shards: every shard that has a StatefulSet or should have one, by index.
         hosts: the durable host list in the ConfigMap; None when there is none, Unknown when it cannot be read.
         status_epoch: the greatest epoch that the resource's status has named.
@@ -198,7 +202,6 @@ class Snapshot:
     """
 
     objects: Mapping[ObjectKey, Manifest] = field(default_factory=dict, repr=False)
-    strangers: Mapping[ObjectKey, str] = field(default_factory=dict)
     pods: tuple[tuple[str, Pod], ...] = ()
     shards: tuple[Shard, ...] = ()
     sentinels: tuple[Sentinel, ...] = ()

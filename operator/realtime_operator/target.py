@@ -12,6 +12,8 @@ API_GROUP = "realtime-gateway.io"
 API_VERSION = f"{API_GROUP}/v1alpha1"
 KIND = "RealtimeGateway"
 PLURAL = "realtimegateways"
+# The operator's name as a writer of fields, in events, and on everything that it makes.
+FIELD_MANAGER = "realtime-gateway-operator"
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from realtime_operator.decide.checklist import decide
 from realtime_operator.decide.wanted import live_shards
 from realtime_operator.objects import host_list, identity
 from realtime_operator.objects.pods import digest
-from realtime_operator.objects.sentinel_terms import quorum
+from realtime_operator.sentinel_terms import quorum
 from realtime_operator.plan import (
     Action,
     AnnounceHosts,
@@ -322,10 +322,11 @@ class SimulatedCluster:
             shard = self._of_shard(index)
             for server in shard.values():
                 primary = shard.get(server.follows) if server.follows is not None else None
-                if server.role is Role.REPLICA and primary is not None and primary.role is Role.PRIMARY:
-                    if self._up(server) and self._up(primary):
-                        server.keys, server.document = primary.keys, primary.document
-                        server.history, server.offset = primary.history, primary.offset
+                if primary is None or not self._up(server) or not self._up(primary):
+                    continue
+                if server.role is Role.REPLICA and primary.role is Role.PRIMARY:
+                    server.keys, server.document = primary.keys, primary.document
+                    server.history, server.offset = primary.history, primary.offset
 
     def _watch(self, master: str) -> None:
         """Sentinels that agree on a primary which is away for long enough make another one."""
@@ -352,7 +353,7 @@ class SimulatedCluster:
         chosen = max(good, key=lambda address: shard[address].offset)
         shard[chosen].role, shard[chosen].follows = Role.PRIMARY, None
         for address, server in shard.items():
-            if address != chosen and (server.follows == named or address == named):
+            if address != chosen and named in (server.follows, address):
                 server.role, server.follows = Role.REPLICA, chosen
         for sentinel in self.sentinels.values():
             if master in sentinel.knows:

@@ -21,13 +21,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from realtime_operator.objects.sentinel_terms import (
+from realtime_operator.plan import Action, Finding, Follow, Monitor, Promote, Verdict
+from realtime_operator.sentinel_terms import (
     FAILOVER_TIMEOUT_SECONDS,
     MISSING_PODS_SECONDS,
     STRAY_SECONDS,
     quorum,
 )
-from realtime_operator.plan import Action, Finding, Follow, Monitor, Promote, Verdict
 from realtime_operator.snapshot import Address, Member, Monitored, Role, Sentinel, Server, Shard, Unknown
 from realtime_operator.status import reasons
 

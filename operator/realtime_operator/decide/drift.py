@@ -11,11 +11,10 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from realtime_operator.objects import identity
 from realtime_operator.objects.pods import digest
 from realtime_operator.plan import RemoveForeign
 from realtime_operator.snapshot import Manifest, ObjectKey
-from realtime_operator.target import API_GROUP
+from realtime_operator.target import API_GROUP, FIELD_MANAGER
 
 APPLIED_ANNOTATION = f"{API_GROUP}/applied"
 # Fields that tell the entries of a list apart, in this order.
@@ -59,13 +58,11 @@ def foreign_entries(seen: Manifest) -> tuple[str, ...]:
     """JSON pointers of what other managers have set in the parts of an object that are ours alone."""
     alone = _OURS_ALONE.get(seen["kind"], ())
     managed = seen["metadata"].get("managedFields", ())
-    ours = {
-        path for entry in managed if entry.get("manager") == identity.FIELD_MANAGER for path in _leaves(entry, seen)
-    }
+    ours = {path for entry in managed if entry.get("manager") == FIELD_MANAGER for path in _leaves(entry, seen)}
     theirs = {
         path
         for entry in managed
-        if entry.get("manager") != identity.FIELD_MANAGER and not entry.get("subresource")
+        if entry.get("manager") != FIELD_MANAGER and not entry.get("subresource")
         for path in _leaves(entry, seen)
     }
     inside = tuple("/" + part.replace(".", "/") for part in alone)

@@ -34,9 +34,6 @@ def in_place(target: Target, snapshot: Snapshot) -> Verdict:
     provisioning: list[str] = []
     for manifest in wanted_objects(target, snapshot):
         key = key_of(manifest)
-        if key in snapshot.strangers:
-            findings.append(_taken(key, snapshot.strangers[key]))
-            continue
         wanted, seen = stamped(manifest), snapshot.objects.get(key)
         if seen is None or not covers(seen, wanted):
             actions.append(Apply(wanted))
@@ -73,11 +70,6 @@ def _hosts_settled(target: Target, snapshot: Snapshot) -> bool:
 def _of_redis(seen: Manifest) -> bool:
     component = seen["metadata"].get("labels", {}).get(identity.COMPONENT_LABEL)
     return component in {identity.REDIS, identity.SENTINEL}
-
-
-def _taken(key: ObjectKey, owner: str) -> Finding:
-    message = f"{key} belongs to {owner}; rename it or the resource."
-    return Finding(reasons.DEGRADED, reasons.NAME_TAKEN, message)
 
 
 def _some(names: list[str]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from realtime_gateway.resource.spec import ManagedRedis
 from realtime_operator.objects import identity, pods, quantities, security_context
 from realtime_operator.objects.redis_shard import OVERHEAD_BYTES
-from realtime_operator.objects.sentinel_terms import REDIS_PORT
+from realtime_operator.sentinel_terms import REDIS_PORT
 from realtime_operator.target import Target
 
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from realtime_operator.objects.sentinel_terms import SENTINEL_PORT
-from realtime_operator.target import API_GROUP, API_VERSION, KIND, Target
+from realtime_operator.sentinel_terms import SENTINEL_PORT
+from realtime_operator.target import API_GROUP, API_VERSION, FIELD_MANAGER, KIND, Target
 
 LONGEST = 52
-FIELD_MANAGER = "realtime-gateway-operator"
 SHARD_LABEL = f"{API_GROUP}/shard"
 WORKER_LABEL = f"{API_GROUP}/worker"
 COMPONENT_LABEL = "app.kubernetes.io/component"

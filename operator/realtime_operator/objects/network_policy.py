@@ -6,7 +6,7 @@ from typing import Any
 
 from realtime_operator.objects import identity
 from realtime_operator.objects.gateway_pods import ADMIN_PORT, HTTP_PORT
-from realtime_operator.objects.sentinel_terms import REDIS_PORT, SENTINEL_PORT
+from realtime_operator.sentinel_terms import REDIS_PORT, SENTINEL_PORT
 from realtime_operator.target import Target
 
 CLIENTS = (identity.GATEWAY, identity.WORKER, identity.REDIS, identity.SENTINEL)

@@ -8,7 +8,7 @@ from typing import Any
 
 from realtime_gateway.resource.spec import ManagedRedis
 from realtime_operator.objects import identity
-from realtime_operator.objects.sentinel_terms import REDIS_PORT, SENTINEL_PORT
+from realtime_operator.sentinel_terms import REDIS_PORT, SENTINEL_PORT
 from realtime_operator.target import Target
 
 SCRIPTS = ("start_redis.sh", "start_sentinel.sh", "ready.sh", "alive.sh")

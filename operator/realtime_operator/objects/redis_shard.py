@@ -8,7 +8,7 @@ from realtime_gateway.resource.cluster import PodTemplate
 from realtime_gateway.resource.spec import ManagedRedis
 from realtime_operator.objects import accounts, identity, pods, quantities, security_context
 from realtime_operator.objects.redis_config import config_files
-from realtime_operator.objects.sentinel_terms import REDIS_PORT
+from realtime_operator.sentinel_terms import REDIS_PORT
 from realtime_operator.target import Target
 
 # Memory of a server beside its data: buffers of clients and replicas, and the allocator's own.

@@ -15,7 +15,7 @@ from realtime_operator.objects.redis_shard import (
     shared_volumes,
     stateful_spec,
 )
-from realtime_operator.objects.sentinel_terms import SENTINEL_PORT
+from realtime_operator.sentinel_terms import SENTINEL_PORT
 from realtime_operator.target import Target
 
 

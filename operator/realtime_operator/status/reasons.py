@@ -15,7 +15,7 @@ PAUSED = "Paused"
 
 # Ready
 ALL_SERVING = "AllServing"  # true: every gateway and worker pod that is wanted serves
-GATEWAY_UNAVAILABLE = "GatewayUnavailable"  # no gateway pod is ready
+GATEWAY_UNAVAILABLE = "GatewayUnavailable"  # fewer gateway or worker pods serve than wanted
 REDIS_UNAVAILABLE = "RedisUnavailable"  # a shard has no primary that answers
 INVALID_SPEC = "InvalidSpec"  # the resource has problems; nothing is changed until they are solved
 
@@ -53,6 +53,7 @@ DATA_LOSS_POSSIBLE = "DataLossPossible"  # event: a primary is about to be chose
 DATA_LOST = "DataLost"  # a shard came back empty
 SWITCHOVER_FAILED = "SwitchoverFailed"  # event: a planned switchover was given up; the primary stays
 UNKNOWN = "Unknown"  # a server did not answer
+EXTERNAL = "External"  # unknown: the shards are run by somebody else, and not asked
 
 # HostsSynced
 SYNCED = "Synced"  # true: every process uses the present host list

@@ -80,23 +80,11 @@ def test_a_paused_resource_is_left_as_it_is(ready: SimulatedCluster) -> None:
     assert plan.finding(reasons.PAUSED) is not None
 
 
-def test_a_name_that_belongs_to_somebody_else_is_said_and_left(ready: SimulatedCluster) -> None:
-    key = ObjectKey("Service", "chat")
-    del ready.objects[key]
-    snapshot = replace(ready.snapshot(), strangers={key: "Helm release web"})
-    plan = decide(ready.target, snapshot)
-    assert plan.actions == ()
-    finding = plan.finding(reasons.DEGRADED)
-    assert finding is not None
-    assert finding.reason == reasons.NAME_TAKEN
-
-
 def test_what_nothing_wants_any_more_goes(ready: SimulatedCluster) -> None:
     change(ready, {"cache": {"enabled": False}})
     ready.run(30)
-    assert not [
-        key for key in ready.objects if "cache" in key.name or ("worker" in key.name and key.kind == "Deployment")
-    ]
+    assert not [key for key in ready.objects if "cache" in key.name]
+    assert ObjectKey("Deployment", "chat-worker-receipts") not in ready.objects
 
 
 def test_a_new_shard_joins_the_host_list_when_it_is_ready(ready: SimulatedCluster) -> None:

@@ -75,7 +75,7 @@ ROUTED = target(
 EXTERNAL = target({"redis": {"external": {"hosts": [{"name": "a", "url": "redis://redis.example.com:6379/0"}]}}})
 PASSWORDS = {
     "data": {user: base64.b64encode(f"{user}-password".encode()).decode() for user in accounts.USERS},
-    **{key: value for key, value in accounts.new_passwords(PLAIN).items()},
+    **accounts.new_passwords(PLAIN),
 }
 
 

@@ -1,0 +1,122 @@
+"""Start the operator: ``python -m realtime_operator``."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from random import Random
+from typing import Any
+
+import kopf
+
+from realtime_gateway.errors import GatewayError
+from realtime_operator.following import Following
+from realtime_operator.handlers import register, settings_for
+from realtime_operator.kube.client import OPTIONAL, OWNED, KubeClient
+from realtime_operator.kube.errors import KubeError
+from realtime_operator.leadership import Leadership
+from realtime_operator.observe.object_cache import ObjectCache
+from realtime_operator.options import Options, read_options
+from realtime_operator.relisting import relist_for_ever
+from realtime_operator.target import FIELD_MANAGER, KIND
+
+CRD_POLL_SECONDS = 5.0
+log = logging.getLogger("realtime_operator")
+
+
+def main() -> int:
+    """Run until SIGTERM or SIGINT."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # One line per event of every object is nobody's reading.
+    logging.getLogger("kopf.objects").setLevel(logging.WARNING)
+    try:
+        asyncio.run(run(read_options()))
+    except GatewayError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+async def run(options: Options) -> None:
+    """Serve until a signal asks to end."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    client = await KubeClient.connect()
+    try:
+        kinds = await _wait_for_kinds(client, stop)
+        if not stop.is_set():
+            await _serve(options, client, kinds, stop)
+    finally:
+        await client.close()
+
+
+async def _serve(options: Options, client: KubeClient, kinds: Sequence[str], stop: asyncio.Event) -> None:
+    cache = ObjectCache()
+    leadership = Leadership(client, options.namespace, FIELD_MANAGER, options.identity, time.monotonic)
+    following = Following(options, client, cache, leadership, time.monotonic, Random())
+    registry, settings = kopf.OperatorRegistry(), kopf.OperatorSettings()
+    register(registry, kinds, cache, following)
+    settings_for(settings, kinds)
+    kopf.on.login(registry=registry)(_login)
+    watching = kopf.operator(
+        registry=registry,
+        settings=settings,
+        standalone=True,
+        clusterwide=not options.watched,
+        namespaces=options.watched,
+        stop_flag=stop,
+    )
+    tasks = [
+        asyncio.create_task(watching, name="watch"),
+        asyncio.create_task(leadership.run(), name="lead"),
+        asyncio.create_task(relist_for_ever(client, kinds, options.watched, cache, following), name="list again"),
+    ]
+    log.info("%s serves %s.", options.identity, ", ".join(options.watched) or "all namespaces")
+    await asyncio.wait([*tasks, asyncio.create_task(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
+    await following.close()
+    await _end(tasks)
+
+
+async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """End all tasks; one that failed by itself is why the operator ends, and is raised."""
+    failed = [task for task in tasks if task.done() and not task.cancelled() and task.exception() is not None]
+    for task in tasks:
+        task.cancel()
+    for task in tasks:
+        with suppress(asyncio.CancelledError, Exception):
+            await task
+    for task in failed:
+        raise RuntimeError(f"The operator's task {task.get_name()!r} failed") from task.exception()
+
+
+async def _wait_for_kinds(client: KubeClient, stop: asyncio.Event) -> tuple[str, ...]:
+    """Wait for our own kind: with its scanning turned off, kopf serves only kinds that are there at its start."""
+    waited = False
+    while not stop.is_set():
+        try:
+            if await client.serves(KIND):
+                optional = [kind for kind in OPTIONAL if await client.serves(kind)]
+                return (*OWNED, *optional, "Pod", KIND)
+            if not waited:
+                log.info("Waiting for the CustomResourceDefinition of %s.", KIND)
+                waited = True
+        except KubeError as error:
+            log.warning("%s", error)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CRD_POLL_SECONDS):
+                await stop.wait()
+    return ()
+
+
+def _login(**kwargs: Any) -> kopf.ConnectionInfo | None:
+    return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

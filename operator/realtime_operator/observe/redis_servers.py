@@ -1,0 +1,177 @@
+"""Redis servers and Sentinels asked what they are, each within a second; who does not answer is Unknown."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from realtime_gateway.errors import HostListInvalid
+from realtime_gateway.hosts import HostList
+from realtime_operator.snapshot import Address, Attached, Monitored, Process, Role, Server, Unknown
+
+ANSWER_SECONDS = 1.0
+USER = "operator"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What the data plane keeps on a shard for whoever asks.
+
+    Attributes:
+        hosts: the host list stored there; None when there is none.
+    """
+
+    hosts: HostList | Unknown | None
+    processes: tuple[Process, ...]
+
+
+class RedisServers:
+    """Kept connections to the servers and Sentinels of one resource.
+
+    Args:
+        password: of the operator's account, which is asked for at each new connection.
+    """
+
+    def __init__(self, password: Callable[[], str]) -> None:
+        self._password = password
+        self._clients: dict[Address, Redis] = {}
+
+    def client(self, address: Address) -> Redis:
+        """A client that answers within a second or not at all, and never sends a command twice."""
+        if address not in self._clients:
+            self._clients[address] = Redis(
+                host=address.host,
+                port=address.port,
+                username=USER,
+                password=self._password(),
+                socket_timeout=ANSWER_SECONDS,
+                socket_connect_timeout=ANSWER_SECONDS,
+                retry=Retry(NoBackoff(), 0),
+                decode_responses=True,
+            )
+        return self._clients[address]
+
+    async def tell(self, address: Address, *words: str | int) -> Any:
+        """Give a server or Sentinel one command, once, and return its answer.
+
+        Raises:
+            RedisError, OSError: it refused, or did not answer; then nobody knows whether it took it.
+        """
+        return await _command(self.client(address), *words)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        clients, self._clients = list(self._clients.values()), {}
+        await asyncio.gather(*(client.aclose() for client in clients))
+
+    async def server(self, address: Address) -> Server | Unknown:
+        """What a Redis server says of itself."""
+        return await self._ask(address, _server)
+
+    async def sentinel(self, address: Address) -> Mapping[str, Monitored] | Unknown:
+        """What a Sentinel says of each master name."""
+        return await self._ask(address, _masters)
+
+    async def stored(self, address: Address, prefix: str) -> Stored | Unknown:
+        """What the data plane keeps on a primary."""
+        return await self._ask(address, lambda client: _stored(client, prefix))
+
+    async def _ask(self, address: Address, question: Callable[[Redis], Awaitable[T]]) -> T | Unknown:
+        client = self.client(address)
+        try:
+            async with asyncio.timeout(2 * ANSWER_SECONDS):
+                return await question(client)
+        except (RedisError, OSError, TimeoutError) as error:
+            # A connection that failed is not used again, and neither is the password that it was made with.
+            del self._clients[address]
+            await client.aclose()
+            return Unknown(f"{address}: {str(error) or type(error).__name__}")
+
+
+async def _server(client: Redis) -> Server:
+    info = await client.info("replication")
+    keyspace = await client.info("keyspace")
+    run_id = (await client.info("server"))["run_id"]
+    keys = sum(int(database["keys"]) for database in keyspace.values())
+    if info["role"] == "master":
+        attached = tuple(_attached(info[f"slave{n}"]) for n in range(info["connected_slaves"]) if f"slave{n}" in info)
+        online = tuple(replica for replica in attached if replica is not None)
+        return Server(
+            Role.PRIMARY, run_id, info["master_replid"], int(info["master_repl_offset"]), keys, attached=online
+        )
+    follows = Address(str(info["master_host"]), int(info["master_port"]))
+    up = info["master_link_status"] == "up"
+    offset = int(info["slave_repl_offset"])
+    return Server(Role.REPLICA, run_id, info["master_replid"], max(offset, 0), keys, follows, up)
+
+
+def _attached(entry: Mapping[str, Any]) -> Attached | None:
+    if entry.get("state") != "online":
+        return None
+    return Attached(Address(str(entry["ip"]), int(entry["port"])), int(entry["offset"]))
+
+
+async def _command(client: Redis, *words: str | int) -> Any:
+    untyped: Any = client.execute_command
+    return await untyped(*words)
+
+
+async def _masters(client: Redis) -> Mapping[str, Monitored]:
+    answer = await _command(client, "SENTINEL", "MASTERS")
+    states = answer.values() if isinstance(answer, Mapping) else [_pairs(entry) for entry in answer]
+    return {state["name"]: _monitored(state) for state in states}
+
+
+def _pairs(entry: Any) -> Mapping[str, Any]:
+    return entry if isinstance(entry, Mapping) else dict(zip(entry[::2], entry[1::2], strict=True))
+
+
+def _monitored(state: Mapping[str, Any]) -> Monitored:
+    flags = state["flags"]
+    words = flags.split(",") if isinstance(flags, str) else flags
+    return Monitored(
+        Address(str(state["ip"]), int(state["port"])),
+        objectively_down="o_down" in words,
+        failover_in_progress="failover_in_progress" in words,
+    )
+
+
+async def _stored(client: Redis, prefix: str) -> Stored:
+    # These three keys are the layer's (its `names`): the operator reads them as people read a notice board.
+    document = _text(await client.get(f"{prefix}:hosts"))
+    names = [_text(name) for name in await client.zrange(f"{prefix}:processes", 0, -1)]
+    said = await client.mget([f"{prefix}:process:{name}" for name in names]) if names else []
+    found = zip(names, map(_text, said), strict=True)
+    return Stored(_hosts(document), tuple(_process(name, text) for name, text in found if text))
+
+
+def _text(value: object) -> str:
+    """A reply as text: the client decodes them, which its types cannot say."""
+    return value if isinstance(value, str) else ""
+
+
+def _hosts(text: str) -> HostList | Unknown | None:
+    if not text:
+        return None
+    try:
+        return HostList.from_json(text, "the shard")
+    except HostListInvalid as error:
+        return Unknown(str(error))
+
+
+def _process(identity: str, text: str) -> Process:
+    try:
+        said = json.loads(text)
+        return Process(str(said.get("name") or identity), int(said["epoch"]), int(said.get("connections", 0)), identity)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        # Something that cannot be read is somebody at no epoch: nothing is retired while it is there.
+        return Process(identity, 0, id=identity)

@@ -1,0 +1,167 @@
+"""One pass for one resource: parse, observe, decide, apply, report. Everything it knows it reads again each time."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from realtime_gateway.errors import ResourceInvalid
+from realtime_gateway.resource.parsing import parse_resource
+from realtime_operator.apply.backoff import Backoff
+from realtime_operator.apply.perform import Means, NotLeading, perform
+from realtime_operator.decide.checklist import decide
+from realtime_operator.kube.client import KubeClient
+from realtime_operator.objects import accounts, identity
+from realtime_operator.observe.object_cache import ObjectCache, ResourceKey
+from realtime_operator.observe.observing import observe
+from realtime_operator.observe.redis_servers import RedisServers
+from realtime_operator.options import Options
+from realtime_operator.plan import Outcome, Plan
+from realtime_operator.snapshot import Manifest, ObjectKey, Snapshot
+from realtime_operator.status import events, report
+from realtime_operator.status.conditions import Status, invalid_status, status_of
+from realtime_operator.target import KIND, Target
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What a pass came to.
+
+    Attributes:
+        snapshot: what it saw; None when there was nothing to look at.
+    """
+
+    plan: Plan = field(default_factory=Plan)
+    outcomes: tuple[Outcome, ...] = ()
+    snapshot: Snapshot | None = None
+
+
+class Reconciler:
+    """Passes for one resource, and the few things that outlive a pass: connections, waits, since when facts hold."""
+
+    def __init__(
+        self,
+        key: ResourceKey,
+        options: Options,
+        client: KubeClient,
+        cache: ObjectCache,
+        may_write: Callable[[], bool],
+        clock: Callable[[], float],
+    ) -> None:
+        self._namespace, self._name = key
+        self._options = options
+        self._cache = cache
+        self._clock = clock
+        self._since: dict[str, float] = {}
+        self.backoff = Backoff()
+        self.servers = RedisServers(lambda: self._password("operator"))
+        self._means = Means(client, cache, self.servers, self.backoff, may_write, lambda: self._password("sentinel"))
+
+    @property
+    def resource(self) -> Manifest | None:
+        """The resource as it was seen last; None when it is gone or going."""
+        seen = self._cache.get(self._namespace, ObjectKey(KIND, self._name))
+        return None if seen is None or "deletionTimestamp" in seen["metadata"] else seen
+
+    async def run(self) -> Pass:
+        """One pass.
+
+        Raises:
+            NotLeading: somebody else leads now.
+            KubeError: the status could not be written.
+        """
+        resource = self.resource
+        if resource is None:
+            return Pass()
+        try:
+            target = self._target(resource)
+        except ResourceInvalid as error:
+            await self._report(
+                resource, invalid_status(_generation(resource), _problems(error), _status(resource), _now())
+            )
+            return Pass()
+        snapshot = await self.look(target)
+        plan = decide(target, snapshot)
+        self._since = {fact: self._since.get(fact, self._clock()) for fact in plan.facts}
+        outcomes = await perform(target, plan.actions, self._means, self._clock)
+        self._log(outcomes)
+        status = status_of(target, snapshot, plan, outcomes, _status(resource), _now())
+        await self._report(resource, status)
+        return Pass(plan, outcomes, snapshot)
+
+    async def glance(self) -> Snapshot | None:
+        """Look without deciding."""
+        resource = self.resource
+        if resource is None:
+            return None
+        try:
+            return await self.look(self._target(resource))
+        except ResourceInvalid:
+            return None
+
+    async def look(self, target: Target) -> Snapshot:
+        """One look at everything."""
+        held = {fact: self._clock() - since for fact, since in self._since.items()}
+        return await observe(target, self._cache, self.servers, held)
+
+    def _target(self, resource: Manifest) -> Target:
+        parsed = parse_resource(resource)
+        metadata = resource["metadata"]
+        paused = metadata.get("annotations", {}).get(identity.PAUSE_ANNOTATION, "false") != "false"
+        return Target(
+            name=parsed.name,
+            namespace=parsed.namespace,
+            uid=metadata["uid"],
+            generation=_generation(resource),
+            spec=parsed.spec,
+            written=resource["spec"],
+            default_image=self._options.default_image,
+            operator_namespace=self._options.namespace,
+            paused=paused,
+        )
+
+    async def _report(self, resource: Manifest, status: Status) -> None:
+        if not self._means.may_write():
+            raise NotLeading
+        before = _status(resource).get("conditions", ())
+        written = await report.write(self._means.client, resource, status)
+        if written is None:
+            return
+        self._cache.put(written)
+        news = events.transitions(before, status["conditions"])
+        told = [events.event(resource, condition, _now(), self._options.identity) for condition in news]
+        await events.announce(self._means.client, told)
+
+    def _password(self, user: str) -> str:
+        """A password as it is in the cluster now; empty while there is none."""
+        resource = self.resource
+        name = f"{self._name}-redis-passwords"
+        seen = self._cache.get(self._namespace, ObjectKey("Secret", name))
+        if resource is None or seen is None or not accounts.is_complete(seen):
+            return ""
+        return accounts.read_passwords(seen)[user]
+
+    def _log(self, outcomes: tuple[Outcome, ...]) -> None:
+        for outcome in outcomes:
+            level = logging.DEBUG if outcome.done else logging.WARNING
+            log.log(level, "%s/%s: %r: %s", self._namespace, self._name, outcome.action, outcome.message or "done")
+
+
+def _generation(resource: Manifest) -> int:
+    return int(resource["metadata"].get("generation", 0))
+
+
+def _status(resource: Manifest) -> Status:
+    return dict(resource.get("status", {}))
+
+
+def _problems(error: ResourceInvalid) -> str:
+    return "\n".join(f"{problem.path}: {problem.message}" for problem in error.problems)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
