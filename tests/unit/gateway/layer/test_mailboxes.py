@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+from typing import Any
+
+from realtime_gateway.layer.mailboxes import Mailbox, Mailboxes
+
+
+class Letter:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def decode(self) -> dict[str, object]:
+        return {"name": self.name}
+
+
+class Sleeper:
+    def __init__(self) -> None:
+        self.woken = False
+
+    def done(self) -> bool:
+        return self.woken
+
+    def set_result(self, result: None) -> None:
+        assert not self.woken
+        self.woken = True
+
+
+def taken(box: Mailbox, now: float = 0) -> Any:
+    body = box.take(now)
+    return body.decode()["name"] if body else None
+
+
+def test_messages_come_out_in_the_order_they_went_in() -> None:
+    box = Mailbox(10, 0)
+    for name in "abc":
+        assert box.put(Letter(name), 60)
+    assert [taken(box) for _ in range(4)] == ["a", "b", "c", None]
+
+
+def test_a_full_mailbox_refuses_the_newest() -> None:
+    box = Mailbox(2, 0)
+    assert [box.put(Letter(name), 60) for name in "abc"] == [True, True, False]
+    assert box.full
+    assert [taken(box) for _ in range(3)] == ["a", "b", None]
+
+
+def test_what_has_expired_is_dropped_from_the_old_end_and_counted() -> None:
+    box = Mailbox(10, 0)
+    box.put(Letter("a"), 1)
+    box.put(Letter("b"), 2)
+    box.put(Letter("c"), 5)
+    assert box.expire(2) == 2
+    assert taken(box) == "c"
+
+
+def test_each_message_wakes_one_receiver_in_turn() -> None:
+    box, first, second = Mailbox(10, 0), Sleeper(), Sleeper()
+    box.wait(first)
+    box.wait(second)
+    box.put(Letter("a"), 60)
+    assert (first.woken, second.woken) == (True, False)
+    box.put(Letter("b"), 60)
+    assert second.woken
+
+
+def test_a_receiver_that_is_cancelled_after_it_was_woken_hands_its_turn_on() -> None:
+    box, first, second = Mailbox(10, 0), Sleeper(), Sleeper()
+    box.wait(first)
+    box.wait(second)
+    box.put(Letter("a"), 60)
+    box.stop_waiting(first, 0)
+    assert second.woken
+    assert taken(box) == "a"
+
+
+def test_a_receiver_that_is_cancelled_while_it_waits_takes_nothing() -> None:
+    box, first, second = Mailbox(10, 0), Sleeper(), Sleeper()
+    box.wait(first)
+    box.wait(second)
+    box.stop_waiting(first, 0)
+    box.put(Letter("a"), 60)
+    assert (first.woken, second.woken) == (False, True)
+
+
+def test_a_receiver_that_gave_up_by_itself_is_passed_over() -> None:
+    box, gone, waiting = Mailbox(10, 0), Sleeper(), Sleeper()
+    box.wait(gone)
+    box.wait(waiting)
+    gone.woken = True
+    box.put(Letter("a"), 60)
+    assert waiting.woken
+
+
+def test_a_mailbox_is_idle_when_nobody_has_received_for_so_long() -> None:
+    boxes = Mailboxes(lambda channel: 5, idle_seconds=60)
+    boxes.open("unread", 0)
+    boxes.open("read", 0).take(50)
+    waited = boxes.open("waited on", 0)
+    waited.wait(Sleeper())
+    assert boxes.idle(61) == ["unread"]
+    assert boxes.any_reader()
+    assert sorted(boxes) == ["read", "unread", "waited on"]
+
+
+def test_a_mailbox_takes_its_capacity_from_its_channels_name() -> None:
+    boxes = Mailboxes(lambda channel: {"small": 1}.get(channel, 100), idle_seconds=60)
+    assert boxes.open("small", 0).capacity == 1
+    assert boxes.open("small", 0) is boxes.get("small")
+
+
+def test_dropping_says_how_many_messages_went_with_it_and_clearing_keeps_the_channel() -> None:
+    boxes = Mailboxes(lambda channel: 5, idle_seconds=60)
+    boxes.open("a", 0).put(Letter("x"), 60)
+    assert boxes.drop("a") == 1
+    assert boxes.drop("a") == 0
+    boxes.open("b", 0).put(Letter("x"), 60)
+    boxes.clear()
+    assert len(boxes) == 1
+    assert len(boxes.open("b", 0)) == 0
+
+
+def test_draining_gives_all_bodies_oldest_first() -> None:
+    box = Mailbox(10, 0)
+    box.put(Letter("a"), 60)
+    box.put(Letter("b"), 60)
+    assert [body.decode()["name"] for body in box.drain()] == ["a", "b"]
+    assert not len(box)

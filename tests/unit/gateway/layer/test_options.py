@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from realtime_gateway.environment import read_environment
+from realtime_gateway.errors import ConfigurationError, HostListInvalid
+from realtime_gateway.hosts import Shard
+from realtime_gateway.layer.options import describe, label, plain_hosts, read_options
+from realtime_gateway.resource.spec import ChannelLayer
+
+NOTHING = read_environment({})
+
+
+def test_the_defaults_are_those_of_the_resource() -> None:
+    options, resource = read_options({}), ChannelLayer()
+    assert (options.prefix, options.expiry, options.capacity) == (
+        resource.prefix, resource.expiry_seconds, resource.capacity,
+    )  # fmt: skip
+
+
+def test_every_option_of_both_upstream_layers_is_taken() -> None:
+    given = {
+        "hosts": ["redis://a"], "prefix": "p", "expiry": 1, "group_expiry": 2, "capacity": 3,
+        "channel_capacity": {"a*": 1}, "symmetric_encryption_keys": ["k"], "random_prefix_length": 12,
+        "serializer_format": "json", "on_disconnect": "d", "on_reconnect": "r",
+    }  # fmt: skip
+    options = read_options(given)
+    assert {name: getattr(options, name) for name in given} == given
+
+
+def test_an_unknown_option_is_refused_with_the_nearest_known_one() -> None:
+    with pytest.raises(ConfigurationError, match=r"no option 'expirey'\. Did you mean 'expiry'\?"):
+        read_options({"expirey": 5})
+    with pytest.raises(ConfigurationError, match="It has hosts, prefix"):
+        read_options({"zzz": 5})
+
+
+@pytest.mark.parametrize("name", ["expiry", "group_expiry", "send_timeout", "history_seconds", "capacity"])
+@pytest.mark.parametrize("value", [0, -1, "60", None, True])
+def test_an_impossible_number_is_refused_by_name(name: str, value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=name):
+        read_options({name: value})
+
+
+def test_a_prefix_must_be_text() -> None:
+    with pytest.raises(AssertionError, match="Prefix must be unicode"):
+        read_options({"prefix": b"bytes"})
+
+
+def test_keys_are_not_in_the_repr() -> None:
+    assert "hush" not in repr(read_options({"symmetric_encryption_keys": ["hush"]}))
+
+
+def test_globs_are_compiled_in_order_and_patterns_kept() -> None:
+    pattern = re.compile("x")
+    compiled = read_options({"channel_capacity": {"a*": 1, pattern: 2}}).capacities()
+    assert [capacity for _, capacity in compiled] == [1, 2]
+    assert compiled[0][0].match("abc")
+    assert compiled[1][0] is pattern
+
+
+@pytest.mark.parametrize(
+    ("entry", "connection"),
+    [
+        ("redis://h:1/2", {"address": "redis://h:1/2"}),
+        (("h", 1), {"host": "h", "port": 1}),
+        (["h", 1], {"host": "h", "port": 1}),
+        ({"host": "h", "port": 1, "db": 3}, {"host": "h", "port": 1, "db": 3}),
+        ({"path": "/s"}, {"path": "/s"}),
+        ({"sentinels": [("s", 1)], "master_name": "m"}, {"sentinels": [("s", 1)], "master_name": "m"}),
+    ],
+)
+def test_each_form_becomes_a_shard_named_by_position(entry: Any, connection: dict[str, Any]) -> None:
+    hosts = plain_hosts(["redis://first", entry], NOTHING)
+    assert (hosts.epoch, hosts.shards[1].name, hosts.shards[1].connection) == (0, "1", connection)
+
+
+def test_hosts_come_from_config_then_redis_url_then_the_default() -> None:
+    environment = read_environment({"REDIS_URL": "redis://a,redis://b"})
+    assert plain_hosts(["redis://c"], environment).shards[0].connection == {"address": "redis://c"}
+    assert [shard.connection["address"] for shard in plain_hosts(None, environment).shards] == ["redis://a", "redis://b"]
+    assert plain_hosts([], NOTHING).shards[0].connection == {"address": "redis://localhost:6379"}
+
+
+@pytest.mark.parametrize(
+    ("hosts", "complaint"),
+    [
+        ("redis://h", "You must pass a list"),
+        ([5], r"hosts\[0\] is neither"),
+        (["http://h"], "begins with none of"),
+        ([{"sentinels": [("s", 1)]}], "no 'master_name'"),
+        ([{"master_name": "m"}], "no sentinels"),
+        ([{"password": "hush"}], "says neither"),
+        ([{"name": "a", "host": "h"}, {"name": "a", "host": "i"}], "more than once"),
+    ],
+)
+def test_a_host_in_no_known_form_is_refused(hosts: Any, complaint: str) -> None:
+    with pytest.raises(HostListInvalid, match=complaint) as caught:
+        plain_hosts(hosts, NOTHING)
+    assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("connection", "expected"),
+    [
+        ({"address": "redis://h"}, "s"),
+        ({"address": "redis://h/0"}, "s"),
+        ({"address": "redis://h/3"}, "s@3"),
+        ({"address": "redis://h?db=4"}, "s@4"),
+        ({"address": "redis://h", "db": 5}, "s@5"),
+        ({"address": "unix:///run/redis.sock"}, "s"),
+        ({"host": "h", "db": 6}, "s@6"),
+    ],
+)
+def test_the_database_is_part_of_a_shards_label(connection: dict[str, Any], expected: str) -> None:
+    assert label(Shard("s", 1, connection)) == expected
+
+
+@pytest.mark.parametrize(
+    ("connection", "expected"),
+    [
+        ({"address": "redis://user:hush@h:1/2"}, "redis://h:1/2"),
+        ({"host": "h", "port": 1, "password": "hush"}, "h:1"),
+        ({"path": "/run/s"}, "/run/s"),
+        ({"sentinels": [("a", 1), ("b", 2)], "master_name": "m"}, "m by Sentinel a:1, b:2"),
+    ],
+)
+def test_a_shard_is_described_without_its_password(connection: dict[str, Any], expected: str) -> None:
+    assert describe(Shard("s", 1, connection)) == expected
