@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -34,6 +34,7 @@ class UpProcess:
         port: int | None = None,
         directory: Path | None = None,
         output_directory: Path | None = None,
+        command: Sequence[str] = ("-m", "realtime_gateway.cli.main"),
     ) -> None:
         self.file = file
         self.port = port or free_port()
@@ -44,7 +45,7 @@ class UpProcess:
         words += ["--directory", str(directory)] if directory else []
         with self.output.open("wb") as output, self.errors.open("wb") as errors:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "realtime_gateway.cli.main", *words],
+                [sys.executable, *command, *words],
                 cwd=file.parent,
                 env=inherited() | dict(environment or {}),
                 stdin=subprocess.DEVNULL,

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from realtime_gateway.hosts import HostList, Shard
+from realtime_gateway.local.application_plan import cache_name, gateway_names, gateway_processes, worker_processes
 from realtime_gateway.local.plan import (
     LOOPBACK,
     Kind,
@@ -20,10 +21,6 @@ from realtime_gateway.local.plan import (
     RedisAnswers,
     SentinelAgrees,
     Stage,
-    cache_name,
-    gateway_names,
-    gateway_processes,
-    worker_processes,
 )
 from realtime_gateway.resource.spec import ManagedRedis, RealtimeGateway
 

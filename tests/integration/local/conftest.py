@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import textwrap
+import json
 from collections.abc import Callable
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
+from tests.support.up_process import UpProcess
+from websockets.sync.client import connect
 
 APPLICATION = '''
 """Echoes WebSocket frames, and answers HTTP with what `up` has set in the environment."""
@@ -29,16 +32,23 @@ async def application(scope, receive, send):
         await send({"type": "websocket.send", "text": event["text"]})
 '''
 
+HEAD = """\
+apiVersion: realtime-gateway.io/v1alpha1
+kind: RealtimeGateway
+metadata: {name: tiny}
+spec:
+"""
+SENTINEL = "{managed: {shards: 1, replicas: 1, sentinels: 3}}"
+
 Write = Callable[..., Path]
 
 
-@pytest.fixture
-def resource(tmp_path: Path) -> Write:
-    """Return a function that writes a resource named `tiny`, and the application, and returns the resource's path.
+def writer(directory: Path) -> Write:
+    """Return a function that writes a resource named `tiny` into ``directory`` and returns its path.
 
-    Its arguments replace fields of the spec, written as in YAML's flow style.
+    Its arguments replace fields of the spec, written as in YAML's flow style. The application lies beside it.
     """
-    (tmp_path / "tiny.py").write_text(APPLICATION)
+    (directory / "tiny.py").write_text(APPLICATION)
 
     def write(**fields: str) -> Path:
         spec = {
@@ -48,17 +58,32 @@ def resource(tmp_path: Path) -> Write:
             "drain": "{periodSeconds: 1}",
             **fields,
         }
-        head = """\
-            apiVersion: realtime-gateway.io/v1alpha1
-            kind: RealtimeGateway
-            metadata: {name: tiny}
-            spec:
-            """
-        lines = "".join(f"  {name}: {value}\n" for name, value in spec.items())
-        file = tmp_path / "gateway.yaml"
-        replacement = tmp_path / "gateway.yaml.new"
-        replacement.write_text(textwrap.dedent(head) + lines)
-        replacement.replace(file)  # as editors do, and never half written
-        return file
+        file, replacement = directory / "gateway.yaml", directory / "gateway.yaml.new"
+        replacement.write_text(HEAD + "".join(f"  {name}: {value}\n" for name, value in spec.items()))
+        return replacement.replace(file)  # as editors do, and never half written
 
     return write
+
+
+@pytest.fixture
+def resource(tmp_path: Path) -> Write:
+    return writer(tmp_path)
+
+
+def told(up: UpProcess) -> dict[str, str | None]:
+    """Return what the application knows of its environment."""
+    with urlopen(up.url, timeout=10) as response:
+        answer: dict[str, str | None] = json.load(response)
+    return answer
+
+
+def serving(up: UpProcess) -> set[str | None]:
+    """Return the names of the gateways that answer, from enough new connections to meet each."""
+    return {told(up)["REALTIME_GATEWAY_PROCESS"] for _ in range(40)}
+
+
+def echoes(up: UpProcess) -> bool:
+    """Tell whether a WebSocket works."""
+    with connect(f"ws://127.0.0.1:{up.port}/") as client:
+        client.send("hello")
+        return client.recv(timeout=10) == "hello"
