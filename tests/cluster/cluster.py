@@ -100,7 +100,7 @@ class Cluster:
                 "for example `kind load image-archive`"
             )
         with tempfile.TemporaryDirectory() as directory:
-            archive = images.archive(name, Path(directory), "docker-archive")
+            archive = images.archive(name, Path(directory))
             subprocess.run([*shlex.split(loader), str(archive)], check=True)
 
 
@@ -150,7 +150,7 @@ class OwnCluster(Cluster):
 
     def load_image(self, name: str) -> None:
         with tempfile.TemporaryDirectory() as directory:
-            archive = images.archive(name, Path(directory), "oci-archive")
+            archive = images.archive(name, Path(directory))
             for node in self.nodes:
                 with archive.open("rb") as content:
                     subprocess.run(

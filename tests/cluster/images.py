@@ -11,6 +11,7 @@ BUILDAH = ROOT / "tests" / "cluster" / "node" / "buildah.sh"
 # The node has these from the start.
 PYTHON = "realtime-gateway.test/python:1"
 ECHO = "realtime-gateway.test/echo:1"
+REDIS = "realtime-gateway.test/redis:1"
 
 
 def build(name: str, context: Path, *options: str) -> str:
@@ -25,9 +26,9 @@ def build(name: str, context: Path, *options: str) -> str:
     return name
 
 
-def archive(name: str, directory: Path, form: str) -> Path:
-    """Write a built image to one file: an `oci-archive` or a `docker-archive`."""
+def archive(name: str, directory: Path) -> Path:
+    """Write a built image to one file, as `docker save` does: of the forms there are, the one that is not compressed."""
     path = directory / "image.tar"
-    command = [BUILDAH, "push", "-q", name, f"{form}:{path}:{name}"]
+    command = [BUILDAH, "push", "--quiet", name, f"docker-archive:{path}:{name}"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return path

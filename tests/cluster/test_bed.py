@@ -129,8 +129,8 @@ def test_the_api_server_is_killed_and_back_and_no_pod_notices(own_cluster: OwnCl
 
 def test_requests_of_one_client_are_counted_from_the_audit_log(own_cluster: OwnCluster, namespace: Namespace) -> None:
     user = f"counted-{namespace.name}"
-    own_cluster.kubectl("auth", "can-i", "list", "pods", "--as", user, "--as-group", "system:authenticated")
-    found = own_cluster.audited(user)
+    own_cluster.try_kubectl("auth", "can-i", "list", "pods", "--as", user, "--as-group", "system:authenticated")
+    found = [entry for entry in own_cluster.audited(user) if "objectRef" in entry]  # the others ask what there is
     assert [(entry["verb"], entry["objectRef"]["resource"]) for entry in found] == [
         ("create", "selfsubjectaccessreviews")
     ]

@@ -47,8 +47,11 @@ base_files() { # Debian with Python: under the project's image in the tests, in 
 
 image() { # NAME CONTEXT: from images/NAME.Containerfile, into the layout where all images share their layers
     "$here/buildah.sh" build -q -f "$here/images/$1.Containerfile" -t "$(tagged "$1")" "$2" >/dev/null
-    "$here/buildah.sh" push -q "$(tagged "$1")" "oci:$layout:$(tagged "$1")"
+    "$here/buildah.sh" push --quiet "$(tagged "$1")" "oci:$layout:$(tagged "$1")"
 }
+
+once base "bookworm 1" base_files & # waits for the network, mostly
+base=$!
 
 v="-X k8s.io/component-base/version"
 once kube "$kubernetes_version $(sources "$here/programs/kube")" go_program kube \
@@ -62,10 +65,11 @@ once local-path-provisioner "$local_path_provisioner" go_install "$local_path_pr
 once helm "$helm" go_install "$helm"
 once pause "$(sources "$here/images/pause.c")" gcc -static -Os -o "$bin/pause" "$here/images/pause.c"
 
-once base "bookworm 1" base_files
+wait "$base"
 for program in pause coredns skipper local-path-provisioner; do
     once "image $program" "$(sources "$here/images/$program.Containerfile" "$cache/stamps/$program")" image "$program" "$bin"
 done
 once "image python" "$(sources "$here/images/python.Containerfile" "$cache/stamps/base")" image python "$cache"
-echo_sources=$(sources "$here/images/echo.Containerfile" "$here/images/echo.py" "$cache/stamps/image python")
-once "image echo" "$echo_sources" image echo "$here/images"
+from_python() { sources "$@" "$cache/stamps/image python"; }
+once "image echo" "$(from_python "$here/images/echo.Containerfile" "$here/images/echo.py")" image echo "$here/images"
+once "image redis" "$(from_python "$here/images/redis.Containerfile")" image redis "$here/images"
