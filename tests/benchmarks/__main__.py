@@ -48,7 +48,7 @@ def _loads(options: argparse.Namespace, cores: Cores) -> Iterator[tuple[str, Run
         yield title, {each.name: partial(run_room, each, load, cores) for each in CONTENDERS}
     for groups, members in ((max(options.clients // 2, 1), 2), (1, options.clients)):
         title = f"The layer alone, {groups} groups x {members} members, 20 outstanding"
-        sends = options.messages * options.clients // members
+        sends = max(options.messages * options.clients // members // 3, 1)
         loads = {name: LayerLoad(path, 0, groups, members, 20, sends) for name, path in LAYERS.items()}
         yield title, {name: partial(run_layer, load, cores) for name, load in loads.items()}
 
