@@ -11,8 +11,6 @@ import socket
 import stat
 from typing import Any
 
-from twisted.internet.endpoints import serverFromString
-
 from realtime_gateway.errors import StartError
 from realtime_gateway.server.options import Address, InheritedSocket, TcpAddress, UnixAddress
 
@@ -147,6 +145,8 @@ class Listeners:
         return port
 
     async def _by_twisted(self, description: str) -> Any:
+        from twisted.internet.endpoints import serverFromString
+
         try:
             endpoint = serverFromString(self._reactor, description)
             return await endpoint.listen(self._factory).asFuture(self._loop)
@@ -157,7 +157,11 @@ class Listeners:
         with listener:
             port = self._reactor.adoptStreamPort(listener.fileno(), listener.family, self._factory)
             listener.listen(self._backlog)  # Twisted has set its own, 50
-        if listener.family == socket.AF_UNIX:
+        if listener.family != socket.AF_UNIX:
+            from realtime_gateway.server.prompt_transport import PromptTransport
+
+            port.transport = PromptTransport
+        else:
             # Twisted would remove the path at the end, also of a socket that others still accept from; we remove ours.
             port._bindPath = b"\0"
         return port

@@ -105,6 +105,12 @@ async def test_what_an_application_sends_after_its_close_is_dropped_in_silence(s
     server.wait_for_output("ended in order")
 
 
+async def test_what_an_application_sends_before_its_close_arrives_before_it(server: ServeProcess):
+    async with connect(f"{server.websocket_url}/last-words") as websocket:
+        assert [await websocket.recv() for _ in range(3)] == ["0", "1", "2"]
+        assert (await closed(websocket))[0] == 4000
+
+
 async def test_the_application_hears_the_clients_code_and_reason(server: ServeProcess):
     async with connect(f"{server.websocket_url}/echo") as websocket:
         await websocket.close(4123, "enough for today")

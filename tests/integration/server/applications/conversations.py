@@ -256,3 +256,12 @@ async def http_loop(scope, receive, send, query):
 async def http_busy_thread(scope, receive, send, query):
     asyncio.get_running_loop().run_in_executor(None, time.sleep, 3600)
     await reply(send, b"a thread is busy now")
+
+
+async def websocket_last_words(scope, receive, send, query):
+    """Sends and closes in one turn of the loop."""
+    await accept(receive, send)
+    for number in range(3):
+        await send({"type": "websocket.send", "text": str(number)})
+    await send({"type": "websocket.close", "code": 4000})
+    await until_disconnect(receive)

@@ -29,6 +29,8 @@ ADAPTER = "autobahn.twisted.websocket:WebSocketAdapterProtocol"
 AUTOBAHN = "autobahn.websocket.protocol:WebSocketProtocol"
 AUTOBAHN_SERVER = "autobahn.websocket.protocol:WebSocketServerProtocol"
 CHANNEL = "twisted.web.http:HTTPChannel"
+DESCRIPTOR = "twisted.internet.abstract:FileDescriptor"
+TCP_CONNECTION = "twisted.internet.tcp:Connection"
 UNIX_PORT = "twisted.internet.unix:Port"
 
 # Our class → the upstream classes whose methods it may replace.
@@ -66,6 +68,8 @@ LEANS_ON = {
         "_sendAutoPing",
     ],
     AUTOBAHN_SERVER: ["succeedHandshake", "_connectionMade"],
+    DESCRIPTOR: ["write", "doWrite", "loseConnection", "_maybePauseProducer"],
+    TCP_CONNECTION: ["writeSomeData"],
     UNIX_PORT: ["_fromListeningDescriptor", "startListening", "connectionLost"],
     CHANNEL: ["allContentReceived", "rawDataReceived", "requestDone", "loseConnection", "connectionMade"],
 }
