@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import select
 import subprocess
 import sys
 from contextlib import suppress
-from typing import Any, ClassVar
+from typing import IO, Any, ClassVar
 
 from django.apps import apps
 from django.conf import UserSettingsHolder, settings
@@ -17,6 +18,7 @@ from django.test import TransactionTestCase
 from realtime_gateway.errors import StartError
 from realtime_gateway.testing.errand import Errand, write_errand
 
+START_SECONDS = 60
 STOP_SECONDS = 20
 
 
@@ -70,10 +72,18 @@ class GatewayLiveServerTestCase(TransactionTestCase):
                 cls._start_live_server(write_fd)
             finally:
                 os.close(write_fd)
-            answer = ready.read()  # until it is ready or gone
+            cls._live_port = cls._port_when_ready(ready)
+
+    @classmethod
+    def _port_when_ready(cls, ready: IO[bytes]) -> int:
+        readable, _, _ = select.select([ready], [], [], START_SECONDS)
+        if not readable:
+            cls._live_server.kill()
+            raise StartError(f"The live server was not ready within {START_SECONDS} s.", "Its own output is above.")
+        answer = ready.read()  # the port, or the end when the process is gone
         if not answer:
             raise StartError("The live server ended before it was ready.", "Its own message is above.")
-        cls._live_port = int(answer)
+        return int(answer)
 
     @classmethod
     def _start_live_server(cls, ready_fd: int) -> None:
