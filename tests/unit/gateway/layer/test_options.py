@@ -81,7 +81,10 @@ def test_each_form_becomes_a_shard_named_by_position(entry: Any, connection: dic
 def test_hosts_come_from_config_then_redis_url_then_the_default() -> None:
     environment = read_environment({"REDIS_URL": "redis://a,redis://b"})
     assert plain_hosts(["redis://c"], environment).shards[0].connection == {"address": "redis://c"}
-    assert [shard.connection["address"] for shard in plain_hosts(None, environment).shards] == ["redis://a", "redis://b"]
+    assert [shard.connection["address"] for shard in plain_hosts(None, environment).shards] == [
+        "redis://a",
+        "redis://b",
+    ]
     assert plain_hosts([], NOTHING).shards[0].connection == {"address": "redis://localhost:6379"}
 
 

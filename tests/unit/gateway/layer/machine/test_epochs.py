@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+from tests.support.machine_bench import Bench, hosts
+
+from realtime_gateway.layer.machine import actions, events
+
+OLD, NEW = hosts(1, "0"), hosts(2, "0", "1", earlier=(hosts(1, "0"),))
+
+
+def fence_all(bench: Bench, epoch: int) -> None:
+    while bench.calls("fence"):
+        bench.answer("fence", [epoch, b"", b"word", b"0"])
+
+
+def test_each_new_link_is_fenced_with_the_newest_list() -> None:
+    bench = Bench(OLD)
+    bench.feed(events.LinkUp("0", "run"))
+    call = bench.call("fence")
+    assert call.arguments[:2] == (1, OLD.to_json())
+    assert call.keys == ("p:epoch", "p:hosts", "p:dataset")
+
+
+def test_a_plain_list_is_never_stored() -> None:
+    bench = Bench(hosts(0, "0"))
+    bench.feed(events.LinkUp("0", "run"))
+    assert bench.call("fence").arguments[:2] == (0, "")
+
+
+def test_a_newer_list_is_adopted_when_every_shard_within_reach_is_fenced() -> None:
+    bench = Bench(OLD)
+    bench.link_up(epoch=1)
+    bench.feed(events.Learned(NEW))
+    assert [shard.name for shard in bench.of(actions.UseShards)[-1].hosts.shards] == ["0", "1"]
+    assert not bench.of(actions.Adopted)
+    bench.feed(events.LinkUp("1", "other"))
+    bench.answer("fence", [2, b"", b"word", b"0"], "1")
+    assert not bench.of(actions.Adopted)
+    bench.answer("fence", [2, b"", b"word", b"0"], "0")
+    assert [one.hosts.epoch for one in bench.of(actions.Adopted)] == [2]
+
+
+def test_a_list_is_learned_from_the_control_channel_a_heartbeat_and_a_fence() -> None:
+    document = NEW.to_json().encode()
+    for tell in (
+        lambda bench: bench.feed(events.Pushed("0", "control", document)),
+        lambda bench: bench.answer("heartbeat", [2, document]),
+        lambda bench: bench.answer("fence", [2, document, b"word", b"0"]),
+    ):
+        bench = Bench(OLD)
+        bench.feed(events.LinkUp("0", "run"))
+        tell(bench)
+        assert bench.machine.epochs.newest == NEW
+
+
+def test_an_older_or_equal_list_changes_nothing() -> None:
+    bench = Bench(NEW)
+    bench.link_up(epoch=2)
+    bench.feed(events.Learned(OLD))
+    bench.feed(events.Learned(NEW))
+    assert bench.machine.epochs.newest == NEW
+    assert not bench.of(actions.Adopted)
+
+
+def test_a_list_none_of_whose_shards_can_be_reached_replaces_nothing() -> None:
+    bench = Bench(OLD)
+    bench.link_up(epoch=1)
+    bench.feed(events.Learned(hosts(2, "elsewhere")))
+    bench.send()
+    assert bench.answer_all_ok() == [1]
+    assert not bench.of(actions.Adopted)
+
+
+def test_a_newer_list_in_the_middle_of_an_adoption_wins() -> None:
+    newest = hosts(3, "1", "2")
+    bench = Bench(OLD)
+    bench.link_up(epoch=1)
+    bench.feed(events.LinkUp("1", "other"))
+    bench.feed(events.Learned(NEW))
+    bench.feed(events.Learned(newest))
+    fence_all(bench, 3)
+    assert [one.hosts.epoch for one in bench.of(actions.Adopted)] == [3]
+
+
+def test_a_shard_that_goes_away_in_an_adoption_does_not_hold_it_up() -> None:
+    bench = Bench(OLD)
+    bench.link_up(epoch=1)
+    bench.feed(events.LinkUp("1", "other"))
+    bench.answer("fence", [1, b"", b"word", b"0"], "1")
+    bench.feed(events.Learned(NEW))
+    bench.answer("fence", [2, b"", b"word", b"0"], "1")
+    bench.link_down("0")
+    assert [one.hosts.epoch for one in bench.of(actions.Adopted)] == [2]
+    bench.feed(events.LinkUp("0", "run"))
+    assert bench.call("fence", "0").arguments[0] == 2
+
+
+def test_a_refused_fence_is_tried_again() -> None:
+    bench = Bench(OLD)
+    bench.feed(events.LinkUp("0", "run"))
+    bench.answer("fence", events.Refusal("LOADING", "LOADING"))
+    assert not bench.calls("fence")
+    bench.tick()
+    bench.answer("fence", [1, b"", b"word", b"0"])
+    bench.send()
+    assert bench.answer_all_ok() == [1]
+
+
+def test_a_heartbeat_that_finds_an_older_shard_fences_it() -> None:
+    bench = Bench(OLD)
+    bench.link_up(epoch=1)
+    bench.answer("heartbeat", [0, b""])
+    assert bench.call("fence").arguments[0] == 1
+
+
+def test_a_pinned_list_writes_under_the_shards_own_epoch() -> None:
+    bench = Bench(hosts(0, "0"), follow_hosts=False)
+    bench.feed(events.LinkUp("0", "run"))
+    bench.answer("fence", [7, NEW.to_json().encode(), b"word", b"0"])
+    bench.send()
+    assert bench.call("publish").arguments[0] == 7
+    assert not bench.of(actions.Adopted)
+
+
+def test_a_document_that_is_no_host_list_is_ignored() -> None:
+    bench = Bench(OLD)
+    bench.link_up(epoch=1)
+    bench.feed(events.Pushed("0", "control", b"rubbish"))
+    bench.feed(events.Pushed("0", "control", b""))
+    assert bench.machine.epochs.newest == OLD

@@ -1,0 +1,278 @@
+from __future__ import annotations
+
+from tests.support.machine_bench import Bench, entry, group_owned_by, hosts
+
+from realtime_gateway.layer import names
+from realtime_gateway.layer.envelope import Kind
+from realtime_gateway.layer.machine import actions, events
+from realtime_gateway.layer.machine.actions import Verdict
+
+ROOM = names.group("room")
+THEM = 5
+
+
+def page(*entries: tuple[bytes, bytes], server_ms: bytes = b"5") -> list[object]:
+    return [0, server_ms, b"", [list(one) for one in entries]]
+
+
+def test_a_join_is_certain_once_the_subscription_is_confirmed_and_the_stream_has_been_looked_at() -> None:
+    bench = Bench()
+    bench.link_up()
+    ticket = bench.join()
+    assert bench.of(actions.Subscribe) == [actions.Subscribe("0", (ROOM,))]
+    assert not bench.calls("join")
+    bench.feed(events.Subscribed("0", ROOM))
+    assert bench.verdict(ticket) is None
+    bench.answer("join", [0, b"5-0", b"5"])
+    assert bench.verdict(ticket) == actions.Settle(ticket, Verdict.DONE, "", "")
+
+
+def test_a_second_member_needs_no_word_with_the_server() -> None:
+    bench = Bench()
+    bench.link_up()
+    bench.join_live()
+    before = len(bench.pending)
+    assert bench.verdict(bench.join(channel="a.me!2")) is not None
+    assert len(bench.pending) == before
+
+
+def test_what_was_pushed_before_the_join_is_not_delivered_and_what_came_after_is() -> None:
+    bench = Bench()
+    bench.link_up()
+    bench.join()
+    bench.feed(events.Subscribed("0", ROOM))
+    bench.push(b"5-0", entry(THEM, 1))
+    bench.push(b"5-1", entry(THEM, 2))
+    bench.answer("join", [0, b"5-0", b"5"])
+    bench.push(b"5-2", entry(THEM, 3))
+    assert bench.bodies() == [b"2", b"3"]
+
+
+def test_an_entry_is_delivered_once_however_often_it_comes() -> None:
+    bench = Bench()
+    bench.link_up()
+    bench.join_live()
+    for stream_id, sequence in ((b"6-0", 1), (b"6-1", 2), (b"6-2", 1), (b"6-3", 2), (b"6-4", 3)):
+        bench.push(stream_id, entry(THEM, sequence))
+    assert bench.bodies() == [b"1", b"2", b"3"]
+    assert len(bench.of(actions.Repeated)) == 2
+
+
+def test_a_reader_that_was_away_reads_the_gap_from_its_position_before_anything_new() -> None:
+    bench = Bench()
+    bench.link_up()
+    bench.join_live()
+    bench.push(b"6-0", entry(THEM, 1))
+    bench.link_down()
+    bench.link_up()
+    bench.feed(events.Subscribed("0", ROOM))
+    bench.push(b"6-3", entry(THEM, 4))
+    call = bench.call("read")
+    assert call.arguments[0] == "(6-0"
+    bench.feed(events.Replied("0", call.purpose, page((b"6-1", entry(THEM, 2)), (b"6-2", entry(THEM, 3)))))
+    assert bench.bodies() == [b"1", b"2", b"3", b"4"]
+
+
+def test_on_another_server_the_whole_stream_is_read_again() -> None:
+    bench = Bench()
+    bench.link_up(run_id="old")
+    bench.join_live()
+    bench.push(b"6-0", entry(THEM, 1))
+    bench.link_down()
+    bench.link_up(run_id="new")
+    bench.feed(events.Subscribed("0", ROOM))
+    call = bench.call("read")
+    assert call.arguments[0] == "-"
+    bench.feed(events.Replied("0", call.purpose, page((b"2-0", entry(THEM, 1)), (b"2-1", entry(THEM, 2)))))
+    assert bench.bodies() == [b"1", b"2"]
+
+
+def test_a_long_gap_is_read_page_by_page() -> None:
+    bench = Bench()
+    bench.link_up()
+    bench.join_live()
+    bench.link_down()
+    bench.link_up()
+    bench.feed(events.Subscribed("0", ROOM))
+    first = [(b"6-%d" % number, entry(THEM, number)) for number in range(1, 501)]
+    bench.answer("read", page(*first))
+    call = bench.call("read")
+    assert call.arguments[0] == "(6-500"
+    bench.feed(events.Replied("0", call.purpose, page((b"6-501", entry(THEM, 501)))))
+    assert bench.bodies() == [b"%d" % number for number in range(1, 502)]
+
+
+def test_a_predecessor_that_was_never_pushed_is_looked_for_in_the_stream() -> None:
+    bench = Bench()
+    bench.link_up()
+    bench.join_live()
+    bench.push(b"6-0", entry(THEM, 1))
+    bench.push(b"6-2", entry(THEM, 3, previous=2))
+    assert bench.bodies() == [b"1"]
+    bench.answer("read", page((b"6-1", entry(THEM, 2, previous=1)), (b"6-2", entry(THEM, 3, previous=2))))
+    assert bench.bodies() == [b"1", b"2", b"3"]
+    assert not bench.of(actions.Lost)
+
+
+def test_a_predecessor_that_the_stream_does_not_have_is_reported_as_lost() -> None:
+    bench = Bench()
+    bench.link_up()
+    bench.join_live()
+    bench.push(b"6-0", entry(THEM, 1))
+    bench.push(b"6-2", entry(THEM, 3, previous=2))
+    bench.answer("read", page((b"6-2", entry(THEM, 3, previous=2))))
+    assert bench.bodies() == [b"1", b"3"]
+    assert [one.destinations for one in bench.of(actions.Lost)] == [(ROOM,)]
+
+
+def test_leaving_keeps_what_was_seen_against_repetition() -> None:
+    bench = Bench()
+    bench.link_up()
+    bench.join_live()
+    bench.push(b"6-0", entry(THEM, 1))
+    bench.feed(events.Leave(-1, "room", "a.me!1", own=True))
+    assert bench.of(actions.Unsubscribe) == [actions.Unsubscribe("0", (ROOM,))]
+    bench.join_live(last=b"6-0")
+    bench.push(b"7-0", entry(THEM, 1, age_ms=10))
+    bench.push(b"7-1", entry(THEM, 3, previous=2))
+    assert bench.bodies() == [b"1", b"3"]
+    assert not bench.of(actions.Lost)
+
+
+def test_what_was_seen_is_forgotten_when_nothing_older_can_come_back() -> None:
+    bench = Bench()
+    bench.link_up()
+    bench.join_live()
+    bench.push(b"6-0", entry(THEM, 1))
+    bench.feed(events.Leave(-1, "room", "a.me!1", own=True))
+    bench.tick()
+    for _ in range(3):
+        bench.tick(100)
+    assert not bench.machine.following._departed
+
+
+def test_who_joined_after_a_message_was_sent_for_the_first_time_does_not_get_it() -> None:
+    bench = Bench()
+    bench.link_up()
+    bench.join_live()
+    bench.now += 10
+    bench.join(channel="a.me!late")
+    bench.push(b"9-0", entry(THEM, 1, age_ms=5000))
+    assert [list(one.channels) for one in bench.of(actions.Deliver)] == [["a.me!1"]]
+
+
+def test_a_confirmation_of_an_earlier_subscription_does_not_count_for_a_later_one() -> None:
+    bench = Bench()
+    bench.link_up()
+    bench.join()
+    bench.feed(events.Leave(-1, "room", "a.me!1", own=True))
+    ticket = bench.join()
+    bench.feed(events.Subscribed("0", ROOM))
+    assert not bench.calls("join")
+    bench.feed(events.Subscribed("0", ROOM))
+    bench.answer("join", [0, b"5-0", b"5"])
+    assert bench.verdict(ticket) is not None
+
+
+def test_leaving_before_the_join_is_certain_ends_it() -> None:
+    bench = Bench()
+    bench.link_up()
+    ticket = bench.join()
+    bench.feed(events.Leave(-1, "room", "a.me!1", own=True))
+    assert bench.verdict(ticket) is not None
+    bench.feed(events.Subscribed("0", ROOM))
+    assert not bench.calls("join")
+
+
+def test_a_join_without_a_server_fails_in_time() -> None:
+    bench = Bench(send_timeout_seconds=10)
+    ticket = bench.join()
+    bench.tick(9)
+    assert bench.verdict(ticket) is None
+    bench.tick(2)
+    assert bench.verdict(ticket) == actions.Settle(ticket, Verdict.UNAVAILABLE, "0", "")
+    assert not bench.machine.following.follows
+
+
+def test_a_membership_ends_by_expiry_and_joining_again_renews_it() -> None:
+    bench = Bench(group_expiry_seconds=100)
+    bench.link_up()
+    bench.join_live()
+    bench.join(channel="a.me!2")
+    bench.tick(60)
+    bench.join(channel="a.me!1")
+    bench.tick(60)
+    assert list(bench.machine.following.follows[ROOM].members) == ["a.me!1"]
+
+
+def test_the_inbox_is_read_from_its_very_beginning() -> None:
+    bench = Bench()
+    bench.feed(events.Listen())
+    bench.link_up()
+    bench.feed(events.Subscribed("0", "i:me"))
+    call = bench.call("read")
+    assert call.arguments[0] == "-"
+    early = entry(THEM, 1, kind=Kind.CHANNEL, channel="a.me!1")
+    bench.feed(events.Replied("0", call.purpose, page((b"1-0", early))))
+    assert [one.channels for one in bench.of(actions.Deliver)] == [("a.me!1",)]
+
+
+def test_what_is_held_is_bounded_and_read_from_the_stream_instead() -> None:
+    bench = Bench()
+    bench.link_up()
+    bench.join_live()
+    bench.link_down()
+    bench.link_up()
+    bench.feed(events.Subscribed("0", ROOM))
+    big = entry(THEM, 1, body=b"x" * 5_000_000)
+    bench.push(b"6-0", big)
+    bench.push(b"6-1", entry(THEM, 2, body=b"y" * 5_000_000))
+    bench.answer("read", page())
+    assert bench.bodies() == []
+    bench.answer("read", page((b"6-0", big), (b"6-1", entry(THEM, 2))))
+    assert [len(one) for one in bench.bodies()] == [5_000_000, 1]
+
+
+def test_bytes_that_are_no_entry_are_counted_and_skipped() -> None:
+    bench = Bench()
+    bench.link_up()
+    bench.join_live()
+    bench.push(b"6-0", b"rubbish")
+    bench.feed(events.Pushed("0", ROOM, b""))
+    bench.push(b"6-1", entry(THEM, 1))
+    assert bench.bodies() == [b"1"]
+    assert [one.reason for one in bench.of(actions.Dropped)] == ["malformed", "malformed"]
+
+
+def test_an_entry_of_a_newer_epoch_waits_for_the_newer_list() -> None:
+    bench = Bench()
+    bench.link_up()
+    bench.join_live()
+    bench.pending.clear()
+    bench.push(b"6-0", entry(THEM, 1, epoch=1))
+    assert bench.bodies() == []
+    newer = hosts(1, "0").to_json().encode()
+    bench.answer("heartbeat", [1, newer])
+    bench.answer("fence", [1, newer, b"word", b"0"])
+    bench.answer("read", page((b"6-0", entry(THEM, 1, epoch=1))))
+    assert bench.bodies() == [b"1"]
+
+
+def test_a_group_that_moves_is_read_to_its_end_on_the_old_owner_first() -> None:
+    one, two = hosts(1, "0"), hosts(2, "0", "1", earlier=(hosts(1, "0"),))
+    group = group_owned_by("1", two)
+    bench = Bench(one)
+    bench.link_up(epoch=1)
+    bench.join_live(group)
+    bench.push(b"6-0", entry(THEM, 1, epoch=1), group)
+    bench.feed(events.Learned(two))
+    bench.feed(events.LinkUp("1", "other"))
+    while bench.calls("fence"):
+        bench.answer("fence", [2, b"", b"word", b"0"])
+    assert not [one for one in bench.of(actions.Subscribe) if one.shard == "1"]
+    bench.answer("read", page((b"6-1", entry(THEM, 2, epoch=1))), "0")
+    assert bench.of(actions.Unsubscribe) == [actions.Unsubscribe("0", (names.group(group),))]
+    bench.feed(events.Subscribed("1", names.group(group)))
+    bench.push(b"3-1", entry(THEM, 4, epoch=2), group, "1")
+    bench.answer("read", page((b"3-0", entry(THEM, 3, epoch=2))), "1")
+    assert bench.bodies() == [b"1", b"2", b"3", b"4"]

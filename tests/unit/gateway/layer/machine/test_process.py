@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from tests.support.machine_bench import Bench, entry
+
+from realtime_gateway.layer import names
+from realtime_gateway.layer.envelope import Kind
+from realtime_gateway.layer.machine import actions, events
+
+
+def test_a_process_says_that_it_lives_on_each_link_and_again_every_few_seconds() -> None:
+    bench = Bench()
+    bench.feed(events.Described('{"name": "pod"}'))
+    bench.link_up()
+    beat = bench.call("heartbeat")
+    assert beat.arguments[:2] == ("me", '{"name": "pod"}')
+    bench.tick(1)
+    assert not bench.calls("heartbeat")
+    bench.tick(2)
+    assert bench.calls("heartbeat") == 1
+
+
+def test_a_shard_that_was_never_up_is_not_reported_as_lost() -> None:
+    bench = Bench()
+    bench.feed(events.LinkDown("0", "refused"))
+    assert not bench.of(actions.Disconnected)
+
+
+def test_a_shard_is_reported_once_as_lost_and_as_back_when_everything_is_read() -> None:
+    bench = Bench()
+    bench.link_up()
+    bench.join_live()
+    bench.link_down()
+    bench.feed(events.LinkDown("0", "still"))
+    assert len(bench.of(actions.Disconnected)) == 1
+    bench.link_up()
+    assert not bench.of(actions.Reconnected)
+    bench.feed(events.Subscribed("0", "g:room"))
+    bench.answer("read", [0, b"5", b"", []])
+    assert bench.of(actions.Reconnected) == [actions.Reconnected("0", ("g:room",), ())]
+
+
+def test_a_return_names_what_was_lost() -> None:
+    bench = Bench()
+    bench.link_up()
+    bench.join_live()
+    bench.push(b"6-0", entry(5, 1))
+    bench.link_down()
+    bench.link_up()
+    bench.feed(events.Subscribed("0", "g:room"))
+    bench.answer("read", [0, b"5", b"", [[b"6-2", entry(5, 3, previous=2)]]])
+    assert bench.of(actions.Reconnected)[0].lost == ("g:room",)
+
+
+def test_a_channel_that_is_gone_leaves_every_group() -> None:
+    bench = Bench()
+    bench.link_up()
+    for group in ("a", "b", "c"):
+        bench.join_live(group)
+    bench.join("a", "a.me!2")
+    bench.feed(events.Gone("a.me!1"))
+    assert list(bench.machine.following.follows) == ["g:a"]
+
+
+def test_a_flush_ends_all_memberships_but_not_the_inbox() -> None:
+    bench = Bench()
+    bench.link_up()
+    bench.feed(events.Listen())
+    bench.join_live()
+    bench.feed(events.Flushed())
+    assert list(bench.machine.following.follows) == ["i:me"]
+
+
+def test_a_full_mailbox_is_announced_and_taken_back() -> None:
+    bench = Bench()
+    bench.link_up()
+    bench.feed(events.Full("a.me!1", True))
+    assert (bench.pending[-1].keys, bench.pending[-1].arguments) == (("p:full:a.me!1",), (1000,))
+    bench.feed(events.Full("a.me!1", False))
+    assert bench.pending[-1].arguments == (0,)
+
+
+def test_ones_own_messages_are_seen_to_come_back() -> None:
+    bench = Bench()
+    bench.link_up()
+    bench.feed(events.Listen())
+    bench.feed(events.Subscribed("0", "i:me"))
+    bench.answer("read", [0, b"5", b"", []])
+    assert bench.machine.sequence_seen(names.inbox("me")) == 0
+    own = entry(77, 8, kind=Kind.CHANNEL, channel="a.me!1")
+    bench.feed(events.Pushed("0", "i:me", b"6-0 " + own))
+    assert bench.machine.sequence_seen(names.inbox("me")) == 8

@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+import pytest
+from tests.support.machine_bench import Bench, group_owned_by, hosts, packed, sequences
+
+from realtime_gateway.layer import names
+from realtime_gateway.layer.envelope import Kind, parse
+from realtime_gateway.layer.machine import actions, events
+from realtime_gateway.layer.machine.actions import Verdict
+
+
+def ok(count: int = 1) -> list[bytes]:
+    return [b"OK", *[b"1-1"] * count]
+
+
+def test_nothing_is_written_before_the_link_has_answered_with_its_epoch() -> None:
+    bench = Bench()
+    bench.send()
+    bench.feed(events.LinkUp("0", "run"))
+    assert not bench.calls("publish")
+    bench.answer("fence", [0, b"", b"word", b"0"])
+    assert bench.calls("publish") == 1
+
+
+def test_what_is_sent_in_one_turn_goes_out_as_one_batch() -> None:
+    bench = Bench()
+    bench.link_up()
+    for number in range(5):
+        bench.feed(events.Publish(number, names.group("room"), Kind.GROUP, "", b"", b"x"))
+    assert not bench.calls("publish")
+    bench.feed(events.TurnEnded())
+    assert sequences(bench.call("publish")) == [1, 2, 3, 4, 5]
+
+
+def test_one_batch_at_a_time_goes_to_a_shard() -> None:
+    bench = Bench()
+    bench.link_up()
+    first = bench.send()
+    second = bench.send()
+    assert bench.calls("publish") == 1
+    bench.answer("publish", ok())
+    assert bench.verdict(first) is not None
+    assert bench.verdict(second) is None
+    bench.answer("publish", ok())
+    assert bench.verdict(second) == actions.Settle(second, Verdict.DONE, "0", "")
+
+
+def test_a_batch_is_bounded_in_messages_and_in_bytes() -> None:
+    bench = Bench()
+    for _ in range(300):
+        bench.send()
+    bench.send(body=b"x" * 2_000_000)
+    bench.send()
+    bench.link_up()
+    sizes = []
+    while bench.calls("publish"):
+        call = bench.call("publish")
+        sizes.append(len(sequences(call)))
+        bench.feed(events.Replied("0", call.purpose, ok(sizes[-1])))
+    assert sizes == [256, 44, 1, 1]
+
+
+def test_what_was_in_flight_when_the_link_broke_is_sent_again_under_the_same_numbers() -> None:
+    bench = Bench()
+    bench.link_up()
+    ticket = bench.send()
+    assert sequences(bench.call("publish")) == [1]
+    bench.link_down()
+    bench.send()
+    bench.link_up()
+    assert bench.answer_all_ok() == [1, 2]
+    assert bench.verdict(ticket) is not None
+
+
+def test_another_server_gets_what_was_acknowledged_again_before_anything_new() -> None:
+    bench = Bench()
+    bench.link_up(run_id="old")
+    bench.send()
+    bench.send()
+    bench.answer_all_ok()
+    bench.link_down()
+    bench.send()
+    bench.link_up(run_id="new")
+    assert bench.answer_all_ok() == [1, 2, 3]
+
+
+def test_the_same_server_gets_nothing_again_that_it_acknowledged() -> None:
+    bench = Bench()
+    bench.link_up()
+    bench.send()
+    bench.answer_all_ok()
+    bench.link_down()
+    bench.link_up()
+    assert bench.answer_all_ok() == []
+
+
+def test_acknowledged_messages_are_forgotten_by_contact_and_not_by_the_clock() -> None:
+    bench = Bench(replay_seconds=20)
+    bench.link_up(run_id="old")
+    bench.send()
+    bench.answer_all_ok()
+    bench.tick(3600)  # no word from the server meanwhile
+    bench.link_down()
+    bench.link_up(run_id="new")
+    assert bench.answer_all_ok() == [1]
+    bench.tick(30)
+    bench.answer("heartbeat", [0, b""])
+    bench.tick()
+    bench.link_down()
+    bench.link_up(run_id="newest")
+    assert bench.answer_all_ok() == []
+
+
+def test_what_is_kept_is_bounded_in_bytes() -> None:
+    bench = Bench(replay_bytes=10_000)
+    bench.link_up(run_id="old")
+    for _ in range(20):
+        bench.send(body=b"x" * 1000)
+        bench.answer_all_ok()
+    bench.tick()
+    assert sum(one.count for one in bench.of(actions.Dropped) if one.reason == "replay_bound") == 12
+    bench.link_down()
+    bench.link_up(run_id="new")
+    assert len(bench.answer_all_ok()) == 8
+
+
+def test_a_sender_is_told_when_its_time_is_up_and_the_message_is_not_sent_later() -> None:
+    bench = Bench(send_timeout_seconds=10)
+    bench.feed(events.LinkDown("0", "refused"))
+    late = bench.send()
+    bench.tick(9)
+    assert bench.verdict(late) is None
+    intime = bench.send()
+    bench.tick(1.5)
+    assert bench.verdict(late) == actions.Settle(late, Verdict.UNAVAILABLE, "0", "refused")
+    bench.link_up()
+    assert bench.answer_all_ok() == [2]
+    assert bench.verdict(intime) is not None
+
+
+def test_what_waits_for_a_shard_out_of_reach_is_bounded() -> None:
+    bench = Bench(unsent_bytes=5000)
+    tickets = [bench.send(body=b"x" * 1000) for _ in range(6)]
+    refused = [ticket for ticket in tickets if bench.verdict(ticket)]
+    assert refused == tickets[4:]
+
+
+def test_a_shard_that_does_not_let_us_in_fails_its_senders_at_once() -> None:
+    bench = Bench()
+    ticket = bench.send()
+    bench.feed(events.LinkRefused("0", "NOAUTH"))
+    assert bench.verdict(ticket) == actions.Settle(ticket, Verdict.REFUSED, "0", "NOAUTH")
+
+
+@pytest.mark.parametrize("code", ["OOM", "WRONGTYPE", "NOPERM"])
+def test_an_error_for_good_reaches_the_sender_with_its_words(code: str) -> None:
+    bench = Bench()
+    bench.link_up()
+    ticket = bench.send()
+    bench.answer("publish", events.Refusal(code, f"{code} no"))
+    assert bench.verdict(ticket) == actions.Settle(ticket, Verdict.REFUSED, "0", f"{code} no")
+
+
+@pytest.mark.parametrize("code", ["LOADING", "BUSY", "MASTERDOWN", "READONLY"])
+def test_an_error_that_passes_is_waited_out(code: str) -> None:
+    bench = Bench()
+    bench.link_up()
+    ticket = bench.send()
+    bench.answer("publish", events.Refusal(code, f"{code} later"))
+    assert bench.verdict(ticket) is None
+    assert bool(bench.of(actions.Redial)) == (code == "READONLY")
+    bench.tick()
+    assert bench.answer_all_ok() == [1]
+    assert bench.verdict(ticket) is not None
+
+
+def test_the_senders_chain_names_the_message_before_to_the_same_group() -> None:
+    bench = Bench()
+    bench.link_up()
+    previous = []
+    for group in ("a", "b", "a", "b", "a"):
+        bench.send(group)
+        previous += [parse(raw).previous for raw in packed(bench.pending[-1])]
+        bench.answer_all_ok()
+    assert previous == [0, 0, 1, 2, 3]
+
+
+def test_what_is_sent_again_carries_its_age() -> None:
+    bench = Bench()
+    bench.send()
+    bench.tick(2.5)
+    bench.link_up()
+    assert [parse(raw).age_ms for raw in packed(bench.call("publish"))] == [2500]
+
+
+def test_a_group_message_waits_for_the_queues_of_its_normal_channels() -> None:
+    both = hosts(0, "0", "1")
+    group = group_owned_by("0", both)
+    channel = group_owned_by("1", both)
+    bench = Bench(both)
+    bench.link_up("0")
+    bench.link_up("1")
+    ticket = bench.send(group)
+    bench.answer("publish", [b"OK", [b"1-1", channel.encode()]], "0")
+    assert bench.verdict(ticket) is None
+    call = bench.call("publish", "1")
+    assert sequences(call) == [1]
+    assert call.keys[2:] == [f"p:q:{channel}", f"p:s:{channel}:{77:x}:{group}"]
+    bench.feed(events.Replied("1", call.purpose, [b"OK", b"FULL"]))
+    assert bench.verdict(ticket) is not None
+    assert bench.verdict(ticket).verdict is Verdict.DONE  # type: ignore[union-attr]  # just checked
+    assert [one.reason for one in bench.of(actions.Dropped)] == ["queue_full"]
+
+
+def test_an_older_shard_is_fenced_before_the_batch_is_tried_again() -> None:
+    bench = Bench(hosts(3, "0"))
+    bench.link_up(epoch=3)
+    bench.send()
+    bench.answer("publish", [b"OLD", 2])
+    assert not bench.calls("publish")
+    fence = bench.call("fence")
+    assert fence.arguments[0] == 3
+    bench.feed(events.Replied("0", fence.purpose, [3, b"", b"word", b"0"]))
+    assert bench.answer_all_ok() == [1]
+
+
+def test_a_group_that_moves_takes_its_messages_with_it() -> None:
+    one, two = hosts(1, "0"), hosts(2, "0", "1", earlier=(hosts(1, "0"),))
+    group = group_owned_by("1", two)
+    bench = Bench(one)
+    bench.link_up(epoch=1)
+    bench.send(group)
+    bench.answer_all_ok()
+    waiting = bench.send(group)
+    bench.answer("publish", [b"NEW", 2, two.to_json().encode()])
+    bench.feed(events.LinkUp("1", "other"))
+    while bench.calls("fence"):
+        bench.answer("fence", [2, b"", b"word", b"0"])
+    call = bench.call("publish")
+    assert (call.shard, sequences(call)) == ("1", [1, 2])
+    bench.feed(events.Replied("1", call.purpose, ok(2)))
+    assert bench.verdict(waiting) is not None

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from tests.support.machine_bench import Bench, entry, group_owned_by, hosts
+
+from realtime_gateway.layer import names
+from realtime_gateway.layer.envelope import Kind
+from realtime_gateway.layer.machine import actions, events
+
+JOB = entry(5, 1, kind=Kind.QUEUED, body=b"job")
+
+
+def test_a_waiting_receiver_subscribes_to_wake_ups_and_looks_at_once() -> None:
+    bench = Bench()
+    bench.link_up()
+    bench.feed(events.Wanted("work", 1))
+    assert bench.of(actions.Subscribe)[-1] == actions.Subscribe("0", ("q:work",))
+    assert bench.call("pop").keys == ("p:q:work",)
+
+
+def test_as_many_messages_are_taken_as_receivers_wait() -> None:
+    bench = Bench()
+    bench.link_up()
+    bench.feed(events.Wanted("work", 3))
+    assert bench.calls("pop") == 3
+    bench.feed(events.Pushed("0", "q:work", b""))
+    assert bench.calls("pop") == 3
+
+
+def test_a_message_is_handed_over_with_what_is_left_of_its_life() -> None:
+    bench = Bench(expiry_seconds=60)
+    bench.link_up()
+    bench.feed(events.Wanted("work", 1))
+    bench.answer("pop", [b"123", JOB, b"10000"])
+    handed = bench.of(actions.HandOver)[0]
+    assert (handed.channel, handed.body, handed.expires_at) == ("work", b"job", bench.now + 50)
+
+
+def test_an_empty_queue_is_looked_at_again_when_woken_and_now_and_then() -> None:
+    bench = Bench()
+    bench.link_up()
+    bench.feed(events.Wanted("work", 1))
+    bench.answer("pop", [])
+    assert not bench.calls("pop")
+    bench.feed(events.Pushed("0", "q:work", b""))
+    bench.answer("pop", [])
+    bench.tick(2)
+    assert bench.calls("pop") == 1
+
+
+def test_what_nobody_wants_any_more_is_put_back() -> None:
+    bench = Bench()
+    bench.link_up()
+    bench.feed(events.Unwanted("work", b"123", JOB))
+    call = bench.call("put_back")
+    assert (call.keys, call.arguments[:2]) == (("p:q:work",), (b"123", JOB))
+
+
+def test_a_new_link_looks_again() -> None:
+    bench = Bench()
+    bench.feed(events.Wanted("work", 1))
+    bench.link_up()
+    assert bench.calls("pop") == 1
+    bench.link_down()
+    bench.link_up()
+    assert bench.calls("pop") == 1
+
+
+def test_a_queue_that_nobody_waits_on_is_left_after_a_while() -> None:
+    bench = Bench()
+    bench.link_up()
+    bench.feed(events.Wanted("work", 1))
+    bench.answer("pop", [])
+    bench.feed(events.Wanted("work", 0))
+    bench.tick(5)
+    assert not bench.of(actions.Unsubscribe)
+    bench.tick(6)
+    assert bench.of(actions.Unsubscribe) == [actions.Unsubscribe("0", ("q:work",))]
+
+
+def test_earlier_owners_are_asked_first_while_they_are_not_retired() -> None:
+    new = hosts(2, "0", "1", earlier=(hosts(1, "0"),))
+    channel = group_owned_by("1", new)
+    bench = Bench(new)
+    bench.link_up("0", epoch=2)
+    bench.link_up("1", epoch=2)
+    bench.feed(events.Wanted(channel, 1))
+    bench.answer("pop", [], "0")
+    bench.answer("pop", [b"1", JOB, b"0"], "1")
+    assert len(bench.of(actions.HandOver)) == 1
+
+
+def test_an_earlier_owner_out_of_reach_is_passed_over() -> None:
+    new = hosts(2, "0", "1", earlier=(hosts(1, "0"),))
+    channel = group_owned_by("1", new)
+    bench = Bench(new)
+    bench.link_up("1", epoch=2)
+    bench.feed(events.Wanted(channel, 1))
+    assert bench.call("pop").shard == "1"
+
+
+def test_the_same_owner_in_every_list_is_asked_once() -> None:
+    new = hosts(2, "0", "1", earlier=(hosts(1, "0"),))
+    channel = group_owned_by("0", new)
+    assert Bench(new).machine.queues._owners(channel) == ("0",)
+    assert names.queue(channel) == f"q:{channel}"
+
+
+def test_a_queued_message_that_cannot_be_read_is_counted() -> None:
+    bench = Bench()
+    bench.link_up()
+    bench.feed(events.Wanted("work", 1))
+    bench.answer("pop", [b"1", b"rubbish", b"0"])
+    assert [one.reason for one in bench.of(actions.Dropped)] == ["malformed"]
