@@ -10,6 +10,7 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -60,7 +61,7 @@ class Groups:
         self.seen: set[tuple[int, str]] = set()
         self.twice = 0
         self.missing: dict[int, int] = {}
-        self.arrived: dict[int, asyncio.Event] = {}
+        self.complete: dict[int, asyncio.Future[None]] = {}
         self.readers: list[asyncio.Task[None]] = []
 
     async def fill(self) -> None:
@@ -80,19 +81,31 @@ class Groups:
             self.seen.add((number, channel))
             self.missing[number] -= 1
             if not self.missing[number]:
-                self.arrived[number].set()
+                self.complete.pop(number).set_result(None)
 
-    async def send(self, numbers: range, senders: asyncio.Semaphore) -> None:
-        """Send each number to the next group, so many at a time, and wait until all members have it."""
+    async def send(self, numbers: Iterable[int]) -> None:
+        """Send each number to the next group, and wait until all members have it or nothing comes any more."""
+        pending = iter(numbers)
+        senders = [asyncio.create_task(self.send_from(pending)) for _ in range(self.load.outstanding)]
+        seen = -1
+        while senders and len(self.seen) > seen:
+            seen = len(self.seen)
+            done, left = await asyncio.wait(senders, timeout=SILENCE_SECONDS)
+            senders = list(left)
+            for sender in done:
+                sender.result()
+        for sender in senders:
+            sender.cancel()
+        await asyncio.gather(*senders, return_exceptions=True)
 
-        async def one(number: int) -> None:
-            async with senders:
-                self.missing[number], self.arrived[number] = self.load.members, asyncio.Event()
-                event = {"type": "chat.message", "number": number, "message": TEXT}
-                await self.layer.group_send(f"group{number % self.load.groups}", event)
-                await asyncio.wait_for(self.arrived[number].wait(), SILENCE_SECONDS)
-
-        await asyncio.gather(*(one(number) for number in numbers), return_exceptions=True)
+    async def send_from(self, pending: Iterator[int]) -> None:
+        loop = asyncio.get_running_loop()
+        for number in pending:
+            self.missing[number] = self.load.members
+            complete = self.complete[number] = loop.create_future()
+            event = {"type": "chat.message", "number": number, "message": TEXT}
+            await self.layer.group_send(f"group{number % self.load.groups}", event)
+            await complete
 
     async def leave(self) -> None:
         for reader in self.readers:
@@ -105,11 +118,10 @@ async def measure(load: LayerLoad) -> LayerOutcome:
     layer = import_string(load.backend)(hosts=[("127.0.0.1", load.redis_port)])
     groups = Groups(load, layer)
     await groups.fill()
-    senders = asyncio.Semaphore(load.outstanding)
     warm_up = load.groups
-    await groups.send(range(warm_up), senders)
+    await groups.send(range(warm_up))
     cpu, started = time.process_time(), time.monotonic()
-    await groups.send(range(warm_up, warm_up + load.messages), senders)
+    await groups.send(range(warm_up, warm_up + load.messages))
     cpu, seconds = time.process_time() - cpu, time.monotonic() - started
     await groups.leave()
     expected = (warm_up + load.messages) * load.members
