@@ -27,7 +27,7 @@ def build(name: str, context: Path, *options: str) -> str:
 
 
 def archive(name: str, directory: Path) -> Path:
-    """Write a built image to one file, as `docker save` does: of the forms there are, the one that is not compressed."""
+    """Write a built image to one file, as `docker save` does: of the known forms, the one without compression."""
     path = directory / "image.tar"
     command = [BUILDAH, "push", "--quiet", name, f"docker-archive:{path}:{name}"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
