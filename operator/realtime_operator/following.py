@@ -49,9 +49,14 @@ class Following:
         self._leadership = leadership
         self._clock = clock
         self._random = random
+        self._all_read = asyncio.Event()
         self._turns = asyncio.Semaphore(PASSES_AT_ONCE)
         self._tasks: dict[ResourceKey, asyncio.Task[None]] = {}
         self._changed: dict[ResourceKey, asyncio.Event] = {}
+
+    def all_is_read(self) -> None:
+        """Everything that was there at the start is in the cache: passes may begin."""
+        self._all_read.set()
 
     def begin(self, key: ResourceKey) -> None:
         """Follow a resource, or look at it again."""
@@ -84,6 +89,7 @@ class Following:
         reconciler = Reconciler(key, self._options, self._client, self._cache, may_write, self._clock)
         changed = self._changed[key]
         try:
+            await self._all_read.wait()
             failures = restless = 0
             while True:
                 await self._leadership.leading.wait()

@@ -10,6 +10,7 @@ import kopf
 from realtime_operator.following import Following
 from realtime_operator.kube.client import KINDS, OTHERS
 from realtime_operator.observe.object_cache import ObjectCache, resource_of
+from realtime_operator.snapshot import Manifest
 from realtime_operator.target import FIELD_MANAGER, KIND
 
 # Server side: only what the operator has made is sent to it. Pods carry the label by their templates.
@@ -17,13 +18,19 @@ SELECTOR = f"app.kubernetes.io/managed-by={FIELD_MANAGER}"
 
 
 def register(registry: kopf.OperatorRegistry, kinds: Iterable[str], cache: ObjectCache, following: Following) -> None:
-    """Watch kinds. An index holds all handlers back until its first list is complete, so nothing is decided on half."""
+    """Watch kinds.
 
-    async def on_event(event: Any, **_: Any) -> None:
-        noted(event, cache, following)
+    kopf hands every object to an index as soon as it comes, and to event handlers only when the first list of every
+    index is complete. So the index fills the cache, and the first event says that nothing is decided on half of it.
+    """
 
     async def on_index(body: Any, **_: Any) -> None:
-        cache.put(dict(body))
+        noted(dict(body), cache, following)
+
+    async def on_event(event: Any, **_: Any) -> None:
+        following.all_is_read()
+        if event["type"] == "DELETED":
+            deleted(dict(event["object"]), cache, following)
 
     for kind in kinds:
         place = place_of(kind)
@@ -31,22 +38,19 @@ def register(registry: kopf.OperatorRegistry, kinds: Iterable[str], cache: Objec
         kopf.on.event(*place, id=f"event-{place[2]}", registry=registry)(on_event)
 
 
-def noted(event: Any, cache: ObjectCache, following: Following) -> None:
-    """Keep what an event shows, and wake whom it concerns; an echo of our own write concerns nobody."""
-    seen = dict(event["object"])
-    deleted = event["type"] == "DELETED"
+def noted(seen: Manifest, cache: ObjectCache, following: Following) -> None:
+    """Keep an object, and wake whom it concerns; an echo of our own write concerns nobody."""
     key = resource_of(seen)
-    if deleted:
-        cache.remove(seen)
-    changed = deleted or cache.put(seen)
-    if key is None:
-        return
-    if seen["kind"] != KIND:
-        following.wake(key) if changed else None
-    elif deleted:
-        following.end(key)
-    elif changed or event["type"] is None:
-        following.begin(key)
+    if cache.put(seen) and key is not None:
+        (following.begin if seen["kind"] == KIND else following.wake)(key)
+
+
+def deleted(seen: Manifest, cache: ObjectCache, following: Following) -> None:
+    """Forget an object, and wake whom it belonged to."""
+    key = resource_of(seen)
+    cache.remove(seen)
+    if key is not None:
+        (following.end if seen["kind"] == KIND else following.wake)(key)
 
 
 def settings_for(settings: kopf.OperatorSettings, kinds: Iterable[str]) -> None:

@@ -147,7 +147,7 @@ class Reconciler:
 
     def _log(self, outcomes: tuple[Outcome, ...]) -> None:
         for outcome in outcomes:
-            level = logging.DEBUG if outcome.done else logging.WARNING
+            level = logging.INFO if outcome.done else logging.WARNING
             log.log(level, "%s/%s: %r: %s", self._namespace, self._name, outcome.action, outcome.message or "done")
 
 

@@ -14,7 +14,12 @@ def deployments(target: Target, snapshot: Snapshot) -> Verdict:
     names = [target.name, *(identity.worker_name(target, worker.name) for worker in target.spec.workers)]
     for name in names:
         seen = snapshot.objects.get(ObjectKey("Deployment", name))
-        message = "" if seen is None else unfinished(seen)
+        if seen is None:
+            waiting = "is not made yet; its pods need a host list"
+            return Verdict(
+                findings=(Finding(reasons.PROGRESSING, reasons.PROVISIONING, f"Deployment {name} {waiting}."),)
+            )
+        message = unfinished(seen)
         if message:
             progress = Finding(reasons.PROGRESSING, reasons.ROLLING_OUT, f"Deployment {name}: {message}.")
             return Verdict(findings=(progress,))

@@ -33,8 +33,8 @@ SERVER_RIGHTS = {
     "pod": "+ping +role +info",
 }
 SENTINEL_RIGHTS = {
-    "gateway": "&* +ping +info +role +subscribe +psubscribe +client|setname +client|setinfo +sentinel|masters"
-    " +sentinel|master +sentinel|replicas +sentinel|slaves +sentinel|sentinels +sentinel|get-master-addr-by-name",
+    "gateway": "&* +@connection +@pubsub -@admin -@dangerous +info +role +sentinel|masters +sentinel|master"
+    " +sentinel|replicas +sentinel|slaves +sentinel|sentinels +sentinel|get-master-addr-by-name",
     "operator": "&* +@all",
     "sentinel": "&* +ping +info +role +publish +subscribe +client|setname +sentinel|is-master-down-by-addr",
     "pod": "+ping +sentinel|get-master-addr-by-name +sentinel|failover",
