@@ -52,8 +52,18 @@ def parse_json(text: str, source: str) -> RealtimeGateway:
         raise _unreadable(source, f"is not JSON: {error.msg}", error.lineno) from error
     except (ValueError, RecursionError) as error:
         raise _unreadable(source, "is not JSON that can be read: a number too long, or nested too deeply") from error
-    wrong = tuple(Wrong((), f"{name} stands twice in one object") for name in twice)
-    return parse_resource(document, Source(source, wrong=wrong))
+    return parse_resource(document, _json_source(text, source, twice))
+
+
+def _json_source(text: str, source: str, twice: list[str]) -> Source:
+    """Nearly all JSON is YAML too: where PyYAML is installed, it knows on which line each field stands."""
+    try:
+        from realtime_gateway.resource.yaml_documents import read_documents
+
+        [document] = read_documents(text)
+    except (ImportError, ValueError):
+        return Source(source, wrong=tuple(Wrong((), f"{name} stands twice in one object") for name in twice))
+    return Source(source, document.lines, tuple(document.wrong))
 
 
 def parse_yaml(text: str, source: str) -> RealtimeGateway:

@@ -129,6 +129,7 @@ def test_json_needs_no_yaml(tmp_path, monkeypatch):
     path = tmp_path / "gateway.json"
     path.write_text(json.dumps(body))
     assert load_resource(path).name == "chat"
+    assert "gateway.json: a stands twice in one object" in lines('{"a": 1, "a": 2}', parse_json, "gateway.json")
     with pytest.raises(ResourceInvalid, match=r"pip install 'realtime-gateway\[local\]'"):
         parse_yaml(GOOD, "gateway.yaml")
 
@@ -139,7 +140,8 @@ def test_json_needs_no_yaml(tmp_path, monkeypatch):
         ('{\n"a" 1}', "gateway.json:2: is not JSON: Expecting ':' delimiter"),
         ("[" * 200_000, "gateway.json: is not JSON that can be read: a number too long, or nested too deeply"),
         ("9" * 5000, "gateway.json: is not JSON that can be read: a number too long, or nested too deeply"),
-        ('{"a": 1, "a": 2}', "gateway.json: a stands twice in one object"),
+        ('{\n"a": 1,\n"a": 2}', "gateway.json:2: a: stands twice, again on line 3"),
+        ('{\n"kind": 5}', "gateway.json:2: kind: expected RealtimeGateway, not 5"),
     ],
 )
 def test_json_that_is_no_resource_is_refused(text, problem):
