@@ -8,7 +8,9 @@ import random
 from collections.abc import Callable
 from contextvars import Context
 
+from realtime_gateway.environment import read_environment
 from realtime_gateway.hosts import HostList, Shard
+from realtime_gateway.layer.account import with_account
 from realtime_gateway.layer.options import describe
 from realtime_gateway.layer.shards.dialling import DialFailed
 from realtime_gateway.layer.shards.link import Callbacks, Link, open_link
@@ -90,9 +92,8 @@ class ShardLinks:
         while True:
             lost: asyncio.Future[str] = self._loop.create_future()
             try:
-                link = await open_link(
-                    self._shards[name].connection, CONNECT_SECONDS, self._callbacks_for(name, self._lost(name, lost))
-                )
+                connection = with_account(self._shards[name].connection, read_environment())
+                link = await open_link(connection, CONNECT_SECONDS, self._callbacks_for(name, self._lost(name, lost)))
             except DialFailed as error:
                 reason = f"{describe(self._shards[name])}: {error}"
                 if str(error) != told:
