@@ -65,6 +65,16 @@ class Binding:
         if self._own_loop.loop is not None and self._own_loop.loop is not asyncio.get_running_loop():
             self._own_loop.stop()
 
+    def let_go(self) -> None:
+        """End everything soon, from whichever thread the layer was collected in."""
+        driver, self._driver = self._driver, None
+        if driver is not None and not driver.alive:
+            driver.sever()
+        elif driver is not None and driver.loop is not self._own_loop.loop:
+            asyncio.run_coroutine_threadsafe(driver.stop(), driver.loop)
+        # Its own loop ends the driver before it closes.
+        self._own_loop.stop_soon()
+
     def after_fork_in_child(self) -> None:
         """Become a new process: nothing of the parent's connections, channels or numbers."""
         self._lock = threading.Lock()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import weakref
+from functools import partial
 from typing import Any
 
 from channels.exceptions import ChannelFull
@@ -44,8 +45,10 @@ class RedisChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # channels has
         self.group_expiry = self.options.group_expiry
         self.prefix = self.options.prefix
         self.hosts = choose_hosts(self.options, environment)
-        self._process_name = environment.process_name
-        self._binding = Binding(self._new_state)
+        # Nothing that lives on a loop refers to the layer, so that one which is dropped (Django makes new ones when
+        # CHANNEL_LAYERS changes in a test) ends its connections.
+        self._binding = Binding(partial(ProcessState, self.options, self.hosts, environment.process_name))
+        weakref.finalize(self, self._binding.let_go).atexit = False
         _LAYERS.add(self)
 
     def __str__(self) -> str:
@@ -153,9 +156,6 @@ class RedisChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # channels has
         await self.close()
 
     # Inside
-
-    def _new_state(self) -> ProcessState:
-        return ProcessState(self.options, self.hosts, self._process_name)
 
     def _encode(self, message: dict[str, Any], where: str) -> bytes:
         body = self._binding.state.serializer.encode(message)

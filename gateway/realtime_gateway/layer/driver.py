@@ -167,7 +167,7 @@ class Driver:
     def _once_a_second(self, now: float) -> None:
         state = self.state
         for channel in state.mailboxes.idle(now):
-            recorder.layer_dropped.add(state.mailboxes.drop(channel), "idle")
+            recorder.layer_dropped.add(state.drop(channel), "idle")
             self.submit(events.Gone(channel))
         for channel in list(state.full_channels):
             box = state.mailboxes.get(channel)

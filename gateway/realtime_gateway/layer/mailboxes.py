@@ -42,12 +42,11 @@ class Mailbox:
         last_receive_at: when somebody last waited or took; a mailbox without a reader is dropped by it.
     """
 
-    __slots__ = ("_items", "_waiters", "capacity", "full_logged_at", "last_receive_at")
+    __slots__ = ("_items", "_waiters", "capacity", "last_receive_at")
 
     def __init__(self, capacity: int, now: float) -> None:
         self.capacity = capacity
         self.last_receive_at = now
-        self.full_logged_at = -1e9
         self._items: deque[tuple[float, Body]] = deque()
         self._waiters: deque[Waiter] = deque()
 
@@ -98,11 +97,6 @@ class Mailbox:
             # It was woken and then cancelled before it could look: the message is still here for the next one.
             if self._items:
                 self._wake_one()
-
-    def wake_all(self) -> None:
-        """Wake every receiver, to look again at the state of the layer."""
-        while self._waiters:
-            self._wake_one()
 
     def clear(self) -> None:
         """Forget all messages; receivers go on waiting."""

@@ -100,6 +100,12 @@ class ProcessState:
         """Whether a specific channel belongs to this process."""
         return names.process_of(channel) == self.client_prefix
 
+    def drop(self, channel: str) -> int:
+        """Forget a local channel; return how many messages went with it."""
+        self._on_their_way.pop(channel, None)
+        self.full_channels.discard(channel)
+        return self.mailboxes.drop(channel)
+
     # Capacity of own channels: what was sent and has not come back takes room as well.
 
     def has_room(self, channel: str, box: Mailbox, now: float) -> bool:

@@ -81,8 +81,7 @@ async def leave(driver: Driver, group: str, channel: str) -> Settle:
 
 async def forget(driver: Driver, channel: str) -> None:
     """Drop a channel with its memberships."""
-    recorder.layer_dropped.add(driver.state.mailboxes.drop(channel), "forgotten")
-    driver.state.full_channels.discard(channel)
+    recorder.layer_dropped.add(driver.state.drop(channel), "forgotten")
     driver.submit(events.Gone(channel))
 
 

@@ -33,16 +33,25 @@ class OwnLoop:
             return self._loop
 
     def stop(self) -> None:
-        """End the thread and close the loop; call it from another thread."""
+        """End the thread, which closes the loop, and wait for it; call it from another thread."""
         with self._lock:
             loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
         if loop is not None and thread is not None:
             loop.call_soon_threadsafe(loop.stop)
             thread.join()
-            loop.close()
+
+    def stop_soon(self) -> None:
+        """As ``stop``, from any thread and without waiting."""
+        with self._lock:
+            loop, self._loop, self._thread = self._loop, None, None
+        if loop is not None:
+            loop.call_soon_threadsafe(loop.stop)
 
     @staticmethod
     def _run(loop: asyncio.AbstractEventLoop, started: threading.Event) -> None:
         asyncio.set_event_loop(loop)
         loop.call_soon(started.set)
-        loop.run_forever()
+        try:
+            loop.run_forever()
+        finally:
+            loop.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -165,6 +166,21 @@ async def test_the_layers_tasks_see_nothing_of_their_callers_context(
     finally:
         logger.removeFilter(look)
     assert set(seen) == {"nothing"}
+
+
+async def test_a_layer_that_nobody_holds_any_more_ends_its_connections(redis_server: RedisProcess) -> None:
+    before = await asyncio.to_thread(connections, redis_server)
+    layer = RedisChannelLayer(hosts=[redis_server.url])
+    await layer.new_channel()
+    await layer.group_send("room", {"type": "x"})
+    other = RedisChannelLayer(hosts=[redis_server.url])
+    await asyncio.to_thread(async_to_sync(other.group_send), "room", {"type": "x"})
+    assert await asyncio.to_thread(connections, redis_server) == before + 4
+    del layer, other
+    gc.collect()
+    async with asyncio.timeout(10):
+        while await asyncio.to_thread(connections, redis_server) > before:
+            await asyncio.sleep(0.02)
 
 
 def test_a_forked_child_is_a_process_of_its_own(redis_server: RedisProcess) -> None:

@@ -58,7 +58,7 @@ class Lane:
     """What goes to one shard."""
 
     __slots__ = (
-        "contact_at", "epoch", "in_flight", "queue", "queue_bytes", "refused", "retained", "retained_bytes",
+        "contact_at", "epoch", "in_flight", "queue", "queue_bytes", "retained", "retained_bytes",
         "retry_at", "run_id", "shard", "trouble", "up",
     )  # fmt: skip
 
@@ -74,7 +74,6 @@ class Lane:
         self.retained_bytes = 0
         self.contact_at = -1e9
         self.retry_at = 0.0
-        self.refused = ""  # the shard's own words when it answers but does not let us in
         self.trouble = ""  # why it is out of reach
 
     def enqueue(self, item: Item) -> None:

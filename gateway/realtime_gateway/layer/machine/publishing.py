@@ -96,7 +96,7 @@ class Publishing:
         lane = self.lanes.get(shard)
         if lane is None:
             return
-        lane.up, lane.epoch, lane.refused, lane.trouble = True, None, "", ""
+        lane.up, lane.epoch, lane.trouble = True, None, ""
         if lane.run_id and run_id != lane.run_id:
             # Another server: it may lack the end of what the last one acknowledged.
             lane.requeue(lane.retained)
@@ -117,7 +117,7 @@ class Publishing:
         lane = self.lanes.get(shard)
         if lane is None:
             return
-        lane.up, lane.epoch, lane.trouble, lane.refused = False, None, reason, refused
+        lane.up, lane.epoch, lane.trouble = False, None, reason
         if lane.in_flight is not None:
             batch, lane.in_flight = lane.in_flight, None
             lane.requeue(item for item in batch.items if not self._abandoned(item))

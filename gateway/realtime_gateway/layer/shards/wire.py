@@ -55,11 +55,6 @@ class Wire(asyncio.Protocol):
         self._on_push = on_push
 
     @property
-    def lost(self) -> bool:
-        """Whether the socket is gone."""
-        return self._lost
-
-    @property
     def file_number(self) -> int:
         """The socket's file descriptor, -1 when it has none."""
         socket = self._transport.get_extra_info("socket") if self._transport else None
