@@ -1,4 +1,4 @@
-"""Who to log in as on shards of a host list that names nobody: a host list is handed around, so it holds no password."""
+"""Who to log in as on shards of a host list that names nobody: such a list is handed around and holds no password."""
 
 from __future__ import annotations
 
