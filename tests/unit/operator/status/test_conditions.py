@@ -1,0 +1,149 @@
+"""Conditions, a case per sentence."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from tests.support.operator_targets import target
+from tests.support.simulated_cluster import SimulatedCluster, settled_cluster
+
+from realtime_operator.decide.checklist import decide
+from realtime_operator.plan import Apply, Outcome
+from realtime_operator.snapshot import Fleet, ObjectKey, Pod, Process, Snapshot, Unknown
+from realtime_operator.status import reasons
+from realtime_operator.status.conditions import invalid_status, status_of
+from realtime_operator.target import Target
+
+NOW, LATER = "2030-01-01T00:00:00.000000Z", "2030-01-02T00:00:00.000000Z"
+READY = settled_cluster(target())
+
+
+def serving(cluster: SimulatedCluster) -> Snapshot:
+    """What is seen when the Deployment is done as well."""
+    snapshot = cluster.snapshot()
+    objects = dict(snapshot.objects)
+    key = ObjectKey("Deployment", "chat")
+    status = {
+        "observedGeneration": 10**6,
+        "replicas": 3,
+        "updatedReplicas": 3,
+        "readyReplicas": 3,
+        "availableReplicas": 3,
+    }
+    objects[key] = {**objects[key], "status": status}
+    return replace(snapshot, objects=objects)
+
+
+def told(target: Target, snapshot: Snapshot, *outcomes: Outcome) -> dict[str, tuple[str, str, str]]:
+    status = status_of(target, snapshot, decide(target, snapshot), outcomes, {}, NOW)
+    return {entry["type"]: (entry["status"], entry["reason"], entry["message"]) for entry in status["conditions"]}
+
+
+def test_a_resource_that_is_up_says_so_in_every_condition() -> None:
+    found = told(READY.target, serving(READY))
+    assert {name: words[:2] for name, words in found.items()} == {
+        "Degraded": ("False", reasons.NOT_DEGRADED),
+        "HostsSynced": ("True", reasons.SYNCED),
+        "Paused": ("False", reasons.RUNNING),
+        "Progressing": ("False", reasons.SETTLED),
+        "Ready": ("True", reasons.ALL_SERVING),
+        "RedisHealthy": ("True", reasons.HEALTHY),
+    }
+
+
+def test_a_shard_without_a_primary_is_why_it_is_not_ready() -> None:
+    cluster = copy.deepcopy(READY)
+    for server in cluster.servers.values():
+        server.silent_until = cluster.now + 5
+    assert told(cluster.target, serving(cluster))["Ready"][:2] == ("False", reasons.REDIS_UNAVAILABLE)
+
+
+def test_a_process_that_is_behind_is_named() -> None:
+    fleet = Fleet((Process("chat-a", 1, 4), Process("celery", 0, 0)))
+    found = told(READY.target, replace(serving(READY), fleet=fleet))
+    assert found["HostsSynced"][:2] == ("False", reasons.WAITING_FOR_PROCESSES)
+    assert "celery" in found["HostsSynced"][2]
+    assert "chat-a" not in found["HostsSynced"][2]
+
+
+def test_what_is_not_known_is_not_called_false() -> None:
+    found = told(READY.target, replace(serving(READY), fleet=Unknown("no shard answers")))
+    assert found["HostsSynced"][0] == "Unknown"
+
+
+TROUBLES = {
+    "an image that cannot be had": (Pod("p", "u", False, trouble="ImagePullBackOff"), reasons.IMAGE_PULL),
+    "a container that ends again and again": (Pod("p", "u", False, trouble="CrashLoopBackOff"), reasons.CRASH_LOOP),
+    "an application that does not import": (
+        Pod("p", "u", False, trouble="CrashLoopBackOff", message="ModuleNotFoundError: No module named 'chat'"),
+        reasons.APPLICATION_IMPORT,
+    ),
+    "a volume that is not bound": (
+        Pod("p", "u", False, trouble="Unschedulable", message="pod has unbound immediate PersistentVolumeClaims"),
+        reasons.VOLUME_PENDING,
+    ),
+}
+
+
+@pytest.mark.parametrize("sentence", TROUBLES)
+def test_trouble_of_a_pod_is_said_in_its_own_word(sentence: str) -> None:
+    pod, reason = TROUBLES[sentence]
+    found = told(READY.target, replace(serving(READY), pods=(("gateway", pod),)))
+    assert found["Degraded"][:2] == ("True", reason)
+
+
+def test_a_pod_that_is_on_its_way_out_troubles_nobody() -> None:
+    pod = Pod("p", "u", False, deleting=True, trouble="CrashLoopBackOff")
+    assert told(READY.target, replace(serving(READY), pods=(("gateway", pod),)))["Degraded"][0] == "False"
+
+
+def test_a_quota_that_stops_a_deployment_is_said() -> None:
+    snapshot = serving(READY)
+    key = ObjectKey("Deployment", "chat")
+    failure = {"type": "ReplicaFailure", "status": "True", "message": "pods is forbidden: exceeded quota: few"}
+    objects = {**snapshot.objects, key: {**snapshot.objects[key], "status": {"conditions": [failure]}}}
+    assert told(READY.target, replace(snapshot, objects=objects))["Degraded"][1] == reasons.QUOTA_EXCEEDED
+
+
+def test_what_a_person_must_change_comes_before_what_may_pass() -> None:
+    action = Apply({"kind": "Service", "metadata": {"name": "chat"}})
+    passing = Outcome(action, reasons.FORBIDDEN, "for now")
+    permanent = Outcome(action, reasons.STORAGE_IMMUTABLE, "for ever", permanent=True)
+    assert told(READY.target, serving(READY), passing, permanent)["Degraded"][1] == reasons.STORAGE_IMMUTABLE
+
+
+def test_a_time_changes_only_with_the_status_of_its_condition() -> None:
+    snapshot = serving(READY)
+    plan = decide(READY.target, snapshot)
+    first = status_of(READY.target, snapshot, plan, (), {}, NOW)
+    assert status_of(READY.target, snapshot, plan, (), first, LATER) == first
+    behind = replace(snapshot, fleet=Fleet((Process("celery", 0),)))
+    second = status_of(READY.target, behind, decide(READY.target, behind), (), first, LATER)
+    times = {entry["type"]: entry["lastTransitionTime"] for entry in second["conditions"]}
+    assert times["HostsSynced"] == LATER
+    assert times["Ready"] == NOW
+
+
+def test_an_invalid_spec_says_so_and_keeps_the_other_conditions() -> None:
+    before: dict[str, Any] = {"conditions": [{"type": "RedisHealthy", "status": "True", "lastTransitionTime": NOW}]}
+    status = invalid_status(4, "spec.redis: set exactly one", before, LATER)
+    by_type = {entry["type"]: entry for entry in status["conditions"]}
+    assert by_type["Ready"]["reason"] == reasons.INVALID_SPEC
+    assert by_type["RedisHealthy"]["lastTransitionTime"] == NOW
+    assert status["phase"] == "Invalid"
+    assert status["observedGeneration"] == 4
+
+
+def test_the_url_and_the_connections_are_there_for_people() -> None:
+    exposed = target({"ingress": {"host": "chat.example.com", "tlsSecretName": "tls"}})
+    snapshot = replace(serving(READY), fleet=Fleet((Process("a", 1, 4), Process("b", 1, 5))))
+    status = status_of(exposed, snapshot, decide(exposed, snapshot), (), {}, NOW)
+    assert status["url"] == "wss://chat.example.com"
+    assert status["connections"] == 9
+    assert status["hosts"] == {"epoch": 1, "shards": ["chat-redis-0"], "podsAtEpoch": 2}
+    (shard,) = status["shards"]
+    assert shard["healthy"]
+    assert shard["replicas"] == 2
