@@ -140,8 +140,11 @@ def main() -> int:
         print(f"the cluster failed: {error}", file=sys.stderr)
         return 1
     finally:
+        held.say("stopping")
         keep_logs(held.machine.state)
-        held.machine.stop()
+        held.machine.kill()
+        held.say("every process has ended")
+        held.machine.remove()
         held.say("all of it is gone")
     return 0
 

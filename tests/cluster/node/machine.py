@@ -202,11 +202,14 @@ class Machine:
             cgroups.remove(group / node_name(number))
 
     # --- end
-    def stop(self) -> None:
-        """End every process, then remove the control groups and the files."""
+    def kill(self) -> None:
+        """End every process of the cluster."""
         if self.control_plane:
             os.kill(self.control_plane, signal.SIGKILL)
             wait_for("end of the control plane", 30, lambda: not Path(f"/proc/{self.control_plane}").exists())
+
+    def remove(self) -> None:
+        """Remove the control groups and the files."""
         remove_state(self.state)
         if self.lock >= 0:
             os.close(self.lock)

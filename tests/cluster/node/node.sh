@@ -8,7 +8,7 @@ name=node-$2 number=$2
 state=$1/$name
 pki=$1/pki
 disk=$state/var
-mkdir -p "$state"/{log,paused,running} "$disk"/{lib,log,tmp,cache}
+mkdir -p "$state"/{log,paused,running} "$disk"/{lib/containerd,log,tmp,cache} "$1/images/$name"
 rm -f "$state"/running/*
 
 # --- mounts. kubelet and containerd pass mounts on to containers, so they must be shared within the node.
@@ -34,6 +34,7 @@ fi
 mount -t tmpfs -o mode=755 run /run
 ln -sfn /run "$disk/run"
 mount --bind "$disk" /var
+mount --bind "$1/images/$name" /var/lib/containerd
 mkdir -p /run/sysctl /run/cni /run/flexvolume
 
 # kubelet insists on these values, which belong to the whole machine: it may write to copies.
@@ -65,7 +66,7 @@ sysctl -qw net.bridge.bridge-nf-call-iptables=1 # NetworkPolicies and services a
 echo "nameserver 10.96.0.10" >/run/resolv.conf
 
 # --- programs
-fill() { sed -e "s#@pki@#$pki#; s#@name@#$name#; s#@number@#$number#; s#@snapshotter@#$snapshotter#" "$here/config/$1" >"$2"; }
+fill() { sed -e "s#@pki@#$pki#; s#@name@#$name#; s#@number@#$number#" "$here/config/$1" >"$2"; }
 fill network.conflist /run/cni/10-test.conflist
 fill containerd.toml /run/containerd.toml
 fill kubelet.yaml /run/kubelet.yaml

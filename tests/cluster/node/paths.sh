@@ -4,9 +4,9 @@ bin=$cache/bin
 layout=$cache/images # an OCI layout with the node's own images
 export PATH=$bin:$PATH:/usr/sbin:/sbin
 
-# Overlays cannot be stacked: where the cache itself lies on one (in a container), files are copied instead.
-store=overlay snapshotter=overlayfs
-if [ "$(stat -f -c %T "$(dirname "$here")")" = overlayfs ]; then store=vfs snapshotter=native; fi
+# Overlays cannot be stacked: where the cache itself lies on one (in a container), buildah copies files instead.
+store=overlay
+if [ "$(stat -f -c %T "${XDG_CACHE_HOME:-$HOME}")" = overlayfs ]; then store=vfs; fi
 
 tagged() { echo "realtime-gateway.test/$1:1"; }
 
