@@ -92,6 +92,8 @@ def _add_running(group: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Serve until told to stop."""
     logging.basicConfig(level=LOG_LEVELS[arguments.verbosity], format=arguments.log_fmt)
+    if arguments.processes < 1:
+        raise ConfigurationError(f"--processes {arguments.processes} is no number of processes.", "Give 1 or more.")
     if arguments.processes > 1:
         return _run_parent(arguments)
     _exit_when_told_to_stop()
@@ -117,9 +119,13 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.parent_fd is not None:
             parent = ParentLine(arguments.parent_fd, server.loop, server.drain)
         server.ready_callable = lambda: _say_ready(arguments.application, server.listening_addresses, parent)
-        server.run()
-    _leave_in_the_end()
-    return 0
+        code = 1
+        try:
+            server.run()
+            code = 0
+        finally:
+            _leave_in_the_end(code)
+    return code
 
 
 def _run_parent(arguments: argparse.Namespace) -> int:
@@ -296,13 +302,13 @@ def _exit_when_told_to_stop() -> None:
         signal.signal(number, leave)
 
 
-def _leave_in_the_end() -> None:
+def _leave_in_the_end(code: int) -> None:
     """Exit although threads of the application are still busy; Python would wait for them without end."""
 
     def leave() -> None:
         logger.warning("Threads of the application are still busy %g s after the end; leaving", THREADS_SECONDS)
         logging.shutdown()
-        os._exit(0)
+        os._exit(code)
 
     watchdog = threading.Timer(THREADS_SECONDS, leave)
     watchdog.daemon = True

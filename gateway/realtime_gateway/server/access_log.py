@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from daphne.access import AccessLogGenerator
+
+from realtime_gateway.errors import ConfigurationError
 
 ActionLogger = Callable[[str, str, dict[str, Any]], None]
 
@@ -25,5 +27,9 @@ def access_log(target: str | None, *, by_default: bool) -> Iterator[ActionLogger
     elif target is None or target == "-":
         yield AccessLogGenerator(sys.stdout)
     else:
-        with open(target, "a", buffering=1) as stream:
+        with ExitStack() as closing:
+            try:
+                stream = closing.enter_context(open(target, "a", buffering=1))
+            except OSError as error:
+                raise ConfigurationError(f"The access log {target} cannot be opened: {error.strerror}.") from error
             yield AccessLogGenerator(stream)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -20,9 +22,10 @@ from realtime_gateway.server.application_run import ApplicationRun
 from realtime_gateway.telemetry import recorder
 
 if TYPE_CHECKING:
-    import asyncio
-
     from realtime_gateway.server.gateway_server import GatewayServer
+
+
+logger = logging.getLogger("realtime_gateway.server")
 
 
 @dataclass(frozen=True)
@@ -86,9 +89,19 @@ class GatewayRequest(WebRequest):
     path: bytes
     transport: Any
     _counted = False
+    _timer: asyncio.TimerHandle | None = None
+    _drained: asyncio.Future[None] | None = None
 
     def process(self) -> None:
         """Hand a whole request to the application, or to a WebSocket."""
+        try:
+            self._process()
+        except Exception:
+            logger.exception("A request could not be handled")
+            if self.transport is not None:
+                self.basic_error(500, b"Internal Server Error", "The server failed.")
+
+    def _process(self) -> None:
         self.channel.has_served = True
         self.request_start = self.server.loop.time()
         problem = self._problem()
@@ -166,6 +179,9 @@ class GatewayRequest(WebRequest):
         else:
             transport.protocol = protocol
         self.server.protocol_disconnected(self)
+        # Channel and request know each other: without this they would wait for the garbage collector.
+        self.server.http_factory.forget(channel)
+        channel.requests.clear()
         protocol.makeConnection(transport)
         protocol.begin(self.facts, upgrade)
 
@@ -189,6 +205,7 @@ class GatewayRequest(WebRequest):
         self._counted = True
         recorder.connections.add(1, "http")
         self.content.seek(0, 0)
+        self.registerProducer(self, True)
         self.application_queue = BodyQueue(server.loop, self.content, server.request_buffer_size)
         scope = {
             "type": "http",
@@ -210,8 +227,6 @@ class GatewayRequest(WebRequest):
             # Upstream's check asks for more than the timeout; the loop's clock is exact to a millisecond only.
             self._timer = server.loop.call_later(server.http_timeout + 0.01, self.check_timeouts)
 
-    _timer: asyncio.TimerHandle | None = None
-
     async def application_sent(self, message: dict[str, Any]) -> None:
         """Send a part of the response."""
         if self.finished or self.channel is None or self._disconnected:
@@ -225,6 +240,29 @@ class GatewayRequest(WebRequest):
             self.channel.persistent = False
             self.responseHeaders.setRawHeaders(b"connection", [b"close"])
         self.handle_reply(message)
+        if self._drained is not None:
+            await asyncio.shield(self._drained)
+
+    def finish(self) -> None:
+        """End the response."""
+        if self.producer is not None:
+            self.unregisterProducer()
+        super().finish()
+
+    def pauseProducing(self) -> None:
+        """The transport holds more than it wants to: ``send`` waits from now on."""
+        if self._drained is None:
+            self._drained = self.server.loop.create_future()
+
+    def resumeProducing(self) -> None:
+        """The client has taken everything."""
+        drained, self._drained = self._drained, None
+        if drained is not None and not drained.done():
+            drained.set_result(None)
+
+    def stopProducing(self) -> None:
+        """The transport is gone: nobody waits for it."""
+        self.resumeProducing()
 
     def handle_exception(self, exception: BaseException) -> None:
         """The application failed: 500, or a cut response if it has begun, so that nobody takes it for a whole one."""
@@ -254,6 +292,7 @@ class GatewayRequest(WebRequest):
 
     def gone(self) -> None:
         """The response is complete or the client has left; called once, by the server."""
+        self.resumeProducing()
         if self._timer is not None:
             self._timer.cancel()
         if self._counted:
@@ -281,6 +320,10 @@ class GatewayHTTPFactory(HTTPFactory):
         wrapper.requestFactory = GatewayRequest
         self._channels.add(wrapper._channel)
         return wrapper
+
+    def forget(self, channel: Any) -> None:
+        """Leave a channel alone that has become a WebSocket."""
+        self._channels.discard(channel)
 
     def has_fresh_channels(self) -> bool:
         """Say whether a connection is open on which no request has been made yet."""

@@ -23,7 +23,7 @@ def open_socket(address: Address, backlog: int, *, reuse_port: bool = False) -> 
     """
     try:
         if isinstance(address, TcpAddress):
-            return bind_tcp(address, backlog, reuse_port=reuse_port)
+            return _bind_tcp(address, backlog, reuse_port=reuse_port)
         if isinstance(address, UnixAddress):
             return _bind_unix(address, backlog)
         if isinstance(address, InheritedSocket):
@@ -33,8 +33,19 @@ def open_socket(address: Address, backlog: int, *, reuse_port: bool = False) -> 
     return None
 
 
-def bind_tcp(address: TcpAddress, backlog: int, *, reuse_port: bool) -> socket.socket:
-    """Bind a TCP socket; with a backlog of 0 it holds the port without listening."""
+def hold_port(address: TcpAddress) -> socket.socket:
+    """Return a socket that is bound and does not listen: the port is taken, and nobody connects to it.
+
+    Raises:
+        StartError: as above.
+    """
+    try:
+        return _bind_tcp(address, 0, reuse_port=True)
+    except OSError as error:
+        raise _explain(address, error) from error
+
+
+def _bind_tcp(address: TcpAddress, backlog: int, *, reuse_port: bool) -> socket.socket:
     family, kind, protocol, _, where = socket.getaddrinfo(
         address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]

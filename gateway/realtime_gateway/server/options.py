@@ -20,6 +20,10 @@ class TcpAddress:
     host: str
     port: int
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65_535:  # the C library would take it modulo 65,536
+            raise ConfigurationError(f"There is no port {self.port}.", "A port is a number from 0 to 65535.")
+
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 

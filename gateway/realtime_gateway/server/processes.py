@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from realtime_gateway.errors import StartError
-from realtime_gateway.server.listening import bind_tcp, open_socket
+from realtime_gateway.server.listening import hold_port, open_socket
 from realtime_gateway.server.options import Address, InheritedSocket, TcpAddress, TwistedEndpoint, UnixAddress
 
 logger = logging.getLogger("realtime_gateway.server")
@@ -110,7 +110,7 @@ def _hold(address: TcpAddress, backlog: int, *, reuse_port: bool) -> socket.sock
         alone = open_socket(address, backlog)
         assert alone is not None, "a TCP address is opened by us"
         alone.close()
-    return bind_tcp(address, 0, reuse_port=True)
+    return hold_port(address)
 
 
 @dataclass

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
+from collections.abc import Callable
 
 import httpx
 import pytest
+from tests.integration.server.test_websocket import read_to_end, settled
 from tests.support.serve_process import ServeProcess
 
 
@@ -83,6 +86,24 @@ def test_an_application_hears_that_its_client_has_left(server: ServeProcess):
     server.wait_for_output("http saw http.disconnect")
 
 
+def test_a_response_is_produced_as_fast_as_its_client_reads(server: ServeProcess):
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
+        client.sendall(b"GET /stream?count=2000 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        server.wait_for_output("streamed 1\n")
+        produced = settled_now(lambda: server.output.count("\nstreamed "))
+        assert produced < 500, "nothing slows the application down"
+        received = read_to_end(client)
+    assert received.count(b"x") == 2000 * 65536
+
+
+def test_a_forwarded_header_that_is_not_text_is_500_and_no_more(applications):
+    with ServeProcess("conversations:application", "--proxy-headers", directory=applications) as it:
+        with socket.create_connection(("127.0.0.1", it.port), timeout=10) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: \xff\r\n\r\n")
+            assert client.recv(4096).startswith(b"HTTP/1.1 500 ")
+        assert httpx.get(it.url).text == "hello"
+
+
 def test_a_response_that_takes_too_long_is_503(applications, tmp_path):
     with ServeProcess("conversations:application", "--http-timeout", "1", directory=applications) as it:
         response = httpx.get(f"{it.url}/slow?until={tmp_path / 'never'}", timeout=20)
@@ -126,3 +147,8 @@ def test_it_runs_on_plain_asyncio_when_told_to(applications):
     with ServeProcess("conversations:application", "--loop", "asyncio", directory=applications) as it:
         facts = json.loads(httpx.get(f"{it.url}/loop").text)
     assert facts["loop"].split(".")[0] == "asyncio"
+
+
+def settled_now(measure: Callable[[], int]) -> int:
+    """Return what is measured once it has stayed the same for a while."""
+    return asyncio.run(settled(measure))

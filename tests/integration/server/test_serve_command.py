@@ -88,6 +88,23 @@ def test_a_negative_time_is_refused(applications):
     assert "drain_period_seconds is -1" in said
 
 
+@pytest.mark.parametrize("more", [(), ("--processes", "2")])
+def test_a_port_that_does_not_exist_is_refused(applications, more: tuple[str, ...]):
+    said = failed("conversations:application", "-p", "70000", *more, directory=applications)
+    assert "There is no port 70000." in said
+    assert "Traceback" not in said
+
+
+def test_an_access_log_that_cannot_be_opened_is_named(applications, tmp_path):
+    path = tmp_path / "missing" / "access.log"
+    said = failed("conversations:application", "-p", "0", "--access-log", str(path), directory=applications)
+    assert f"The access log {path} cannot be opened" in said
+
+
+def test_no_processes_are_refused(applications):
+    assert "Give 1 or more" in failed("conversations:application", "--processes", "0", directory=applications)
+
+
 def test_a_proxy_header_without_proxy_headers_is_refused(applications):
     said = failed("conversations:application", "--proxy-headers-host", "X-Real-IP", directory=applications)
     assert "need --proxy-headers" in said

@@ -265,3 +265,11 @@ async def websocket_last_words(scope, receive, send, query):
         await send({"type": "websocket.send", "text": str(number)})
     await send({"type": "websocket.close", "code": 4000})
     await until_disconnect(receive)
+
+
+async def http_stream(scope, receive, send, query):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    for number in range(int(query["count"])):
+        await send({"type": "http.response.body", "body": b"x" * 65536, "more_body": True})
+        say("streamed", number + 1)
+    await send({"type": "http.response.body", "body": b""})
