@@ -10,7 +10,8 @@ from realtime_gateway.local.child import Child, State, in_parallel
 from realtime_gateway.local.console import Console
 from realtime_gateway.local.plan import LOOPBACK, STOP_ORDER, Changes, Kind, Plan, ProcessPlan, RedisAnswers, Stage
 from realtime_gateway.local.preflight import Taken
-from realtime_gateway.local.readiness import lacking
+from realtime_gateway.local.readiness import lacking, redis_complaint
+from realtime_gateway.local.redis_questions import role
 from realtime_gateway.local.redis_role import Siblings, primary_to_follow
 from realtime_gateway.local.watchdog_process import Watchdog
 
@@ -44,6 +45,7 @@ class ProcessGroup:
         self.is_ready = False
         self.children: dict[str, Child] = {}
         self._console = console
+        self._never_linked: dict[str, bool] = {}
         self._watchdog = Watchdog(taken.directory.path, taken.directory.lock)
         self._logs = taken.place.directory / "logs"
         self._logs.mkdir(mode=0o700)
@@ -123,11 +125,18 @@ class ProcessGroup:
         primary_port = asked.primary_port
         if not first_start and asked.shard:
             primary_port = await primary_to_follow(plan.name, asked, self._siblings(asked), self.say)
+        self._never_linked[plan.name] = primary_port is not None
         return plan.argv if primary_port is None else (*plan.argv, "--replicaof", LOOPBACK, str(primary_port))
 
     async def not_ready(self, plan: ProcessPlan, pid: int, running_seconds: float) -> str | None:
         """Return what a running process still lacks; None when it is ready."""
-        return await lacking(plan.readiness, pid, running_seconds, self.plan.shard_urls)
+        if not isinstance(plan.readiness, RedisAnswers):
+            return await lacking(plan.readiness, pid, running_seconds, self.plan.shard_urls)
+        present = await role(plan.readiness.port)
+        complaint = redis_complaint(plan.readiness, present)
+        if complaint is None and present and present.is_primary and self._never_linked[plan.name]:
+            self.say(f"{plan.name} took over before it had any data: what {plan.readiness.shard} held is lost")
+        return complaint
 
     def _siblings(self, asked: RedisAnswers) -> Siblings:
         servers = [

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from realtime_gateway.local.admin_page import get
 from realtime_gateway.local.plan import GatewayAnswers, Readiness, RedisAnswers, SentinelAgrees, WorkerReports
-from realtime_gateway.local.redis_questions import reporting_processes, role, sentinel_complaint
+from realtime_gateway.local.redis_questions import Role, reporting_processes, role, sentinel_complaint
 
 # An application may use another channel layer, which reports nothing: alive for this long is then all that is known.
 SILENT_WORKER_SECONDS = 12.0
@@ -24,7 +24,7 @@ async def lacking(readiness: Readiness, pid: int, running_seconds: float, shard_
     """
     match readiness:
         case RedisAnswers():
-            return await _redis(readiness)
+            return redis_complaint(readiness, await role(readiness.port))
         case SentinelAgrees():
             asked = (sentinel_complaint(readiness.port, shard, readiness.replicas) for shard in readiness.shards)
             return next((complaint for complaint in await asyncio.gather(*asked) if complaint), None)
@@ -39,8 +39,8 @@ async def lacking(readiness: Readiness, pid: int, running_seconds: float, shard_
             return None if reported else "has not reported to a shard"
 
 
-async def _redis(readiness: RedisAnswers) -> str | None:
-    present = await role(readiness.port)
+def redis_complaint(readiness: RedisAnswers, present: Role | None) -> str | None:
+    """Return what a Redis server in this role lacks; after a failover either role will do."""
     if present is None:
         return "does not answer"
     if present.is_primary and (readiness.primary_port is None or readiness.shard):

@@ -47,6 +47,16 @@ async def role(port: int) -> Role | None:
     return Role(is_primary=False, primary_port=int(answer[2]), linked=_text(answer[3]) == "connected")
 
 
+async def holds_data(port: int) -> bool:
+    """Tell whether a server answers and is, or has followed, a primary; one that has only just started has not."""
+    answer = await _ask(port, "INFO", "replication")
+    if not isinstance(answer, bytes):
+        return False
+    fields = dict(line.split(":", 1) for line in _text(answer).splitlines() if ":" in line)
+    # 1 is what a replica says that has never got anything from a primary.
+    return fields["role"] == "master" or int(fields.get("slave_repl_offset", 0)) > 1
+
+
 async def primary_ports(sentinel_ports: Sequence[int], shard: str) -> list[int | None]:
     """Ask each Sentinel in parallel for the port of a shard's primary; None for one that does not know."""
     answers = await asyncio.gather(*(primary_of(f"redis://{LOOPBACK}:{port}", shard) for port in sentinel_ports))

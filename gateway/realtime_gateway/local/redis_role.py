@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from realtime_gateway.local.plan import RedisAnswers
-from realtime_gateway.local.redis_questions import order_failover, primary_ports, role
+from realtime_gateway.local.redis_questions import holds_data, order_failover, primary_ports
 
 ASK_AGAIN_SECONDS = 0.3
 # Longer than a failover, which takes about two seconds once it has been ordered, and than one more attempt.
@@ -46,8 +46,8 @@ async def primary_to_follow(
         if named is not None and named != port:
             return named
         late = time.monotonic() - began > NOBODY_TAKES_OVER_SECONDS
-        if late or (named == port and not await _anyone_answers(siblings.server_ports)):
-            say(f"{name} starts empty: no server of {shard} is left, and what it held is lost")
+        if late or (named == port and not await _anyone_holds_data(siblings.server_ports)):
+            say(f"{name} starts empty, since no server is left that could take over: what {shard} held is lost")
             return None
         if not waiting_said:
             say(f"{name} waits until a replica of {shard} has taken over")
@@ -64,5 +64,5 @@ def majority(answers: Sequence[int | None]) -> int | None:
     return port if votes > len(answers) // 2 else None
 
 
-async def _anyone_answers(ports: Sequence[int]) -> bool:
-    return any(await asyncio.gather(*(role(port) for port in ports)))
+async def _anyone_holds_data(ports: Sequence[int]) -> bool:
+    return any(await asyncio.gather(*(holds_data(port) for port in ports)))
