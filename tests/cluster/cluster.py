@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -123,7 +124,7 @@ class OwnCluster(Cluster):
             )
         answer = pipe(self.holder.stdout).readline()
         if not answer:
-            self.holder.wait()
+            self.holder.communicate()
             raise RuntimeError(f"the cluster did not start:\n{log.read_text()}\nits logs: {CACHE / 'last-logs'}")
         where = json.loads(answer)
         host, port = where["ingress"]
@@ -151,14 +152,13 @@ class OwnCluster(Cluster):
     def load_image(self, name: str) -> None:
         with tempfile.TemporaryDirectory() as directory:
             archive = images.archive(name, Path(directory))
-            for node in self.nodes:
-                with archive.open("rb") as content:
-                    subprocess.run(
-                        self.on_node(node, "ctr", "-n", "k8s.io", "images", "import", "--no-unpack", "-"),
-                        stdin=content,
-                        stdout=subprocess.DEVNULL,
-                        check=True,
-                    )
+            with ThreadPoolExecutor() as pool:
+                list(pool.map(lambda node: self._import(archive, node), self.nodes))
+
+    def _import(self, archive: Path, node: str) -> None:
+        command = self.on_node(node, "ctr", "-n", "k8s.io", "images", "import", "--no-unpack", "-")
+        with archive.open("rb") as content:
+            subprocess.run(command, stdin=content, stdout=subprocess.DEVNULL, check=True)
 
     def audited(self, user: str) -> list[Object]:
         """Return the requests that a user has made so far, as the API server's audit log has them."""

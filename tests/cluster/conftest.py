@@ -99,7 +99,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     capture = request.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():  # a first build takes minutes: show its progress
         subprocess.run([BUILD], check=True)
-    own = OwnCluster(int(os.environ.get("REALTIME_GATEWAY_TEST_NODES", "1")), artefacts.FOLDER / "start.log")
+    own = OwnCluster(int(os.environ.get("REALTIME_GATEWAY_TEST_NODES", "2")), artefacts.FOLDER / "start.log")
     try:
         yield own
     finally:

@@ -20,7 +20,7 @@ def build(name: str, context: Path, *options: str) -> str:
     Raises:
         AssertionError: the build failed; the message ends with what it wrote.
     """
-    command = [BUILDAH, "build", "--layers", "-t", name, *options, context]
+    command: list[str | Path] = [BUILDAH, "build", "--layers", "-t", name, *options, context]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, f"building {name} failed:\n{(result.stdout + result.stderr)[-4000:]}"
     return name
@@ -29,6 +29,6 @@ def build(name: str, context: Path, *options: str) -> str:
 def archive(name: str, directory: Path) -> Path:
     """Write a built image to one file, as `docker save` does: of the known forms, the one without compression."""
     path = directory / "image.tar"
-    command = [BUILDAH, "push", "--quiet", name, f"docker-archive:{path}:{name}"]
+    command: list[str | Path] = [BUILDAH, "push", "--quiet", name, f"docker-archive:{path}:{name}"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return path

@@ -13,7 +13,7 @@ from tests.support.conditions import wait_until
 def two_nodes(own_cluster: OwnCluster) -> OwnCluster:
     """The cluster, if it has a second node to lose."""
     if len(own_cluster.nodes) < 2:
-        pytest.skip("the cluster has one node; REALTIME_GATEWAY_TEST_NODES=2 gives it two")
+        pytest.skip("the cluster has one node; REALTIME_GATEWAY_TEST_NODES=2 would give it two")
     return own_cluster
 
 

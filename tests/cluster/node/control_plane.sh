@@ -24,6 +24,7 @@ ip link set bridge0 up
 for number in 1 2 3 4; do # the pods of each node, so that the API server reaches webhooks
     ip route add "10.244.$number.0/24" via "10.89.0.1$number"
 done
+touch "$state/ground-laid" # nodes may be plugged in
 
 mkdir /run/etcd # in memory: a test's cluster need not outlive anything, and fsync is what etcd waits for most
 etcd_url=http://127.0.0.1:2379

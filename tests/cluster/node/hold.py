@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import signal
 import subprocess
@@ -46,7 +47,8 @@ class Held:
         admin = (machine.state / "pki" / "admin.conf").read_text()
         self.kubeconfig.touch(mode=0o600)
         self.kubeconfig.write_text(re.sub(r"https://[\d.:]+", f"https://127.0.0.1:{api.port}", admin))
-        await asyncio.to_thread(self._bring_up)
+        # Not the loop's own threads, whose end asyncio.run waits for: a start may be given up at any time.
+        await asyncio.get_running_loop().run_in_executor(ThreadPoolExecutor(1), self._bring_up)
         return {
             "state": str(machine.state),
             "kubeconfig": str(self.kubeconfig),
@@ -112,13 +114,19 @@ async def lines_of_standard_input() -> asyncio.StreamReader:
 
 
 async def serve(held: Held) -> None:
-    print(json.dumps(await held.start()), flush=True)
+    """Start the cluster and obey orders until standard input ends, which may be before the cluster is ready."""
+    orders = await lines_of_standard_input()
+    next_order = asyncio.ensure_future(orders.readline())
+    starting = asyncio.ensure_future(held.start())
+    await asyncio.wait([starting, next_order], return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        return
+    print(json.dumps(starting.result()), flush=True)
     if sys.stdin.isatty():
         print(f"export KUBECONFIG={held.kubeconfig}   # and Ctrl-C ends it", file=sys.stderr, flush=True)
-    orders = await lines_of_standard_input()
-    while order := await orders.readline():
-        answer = await asyncio.to_thread(held.obey, order.decode().strip())
-        print(json.dumps(answer), flush=True)
+    while order := await next_order:
+        print(json.dumps(await asyncio.to_thread(held.obey, order.decode().strip())), flush=True)
+        next_order = asyncio.ensure_future(orders.readline())
 
 
 async def until_told(held: Held) -> None:
@@ -160,4 +168,4 @@ def keep_logs(state: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    os._exit(main())  # at once, also with a thread that still waits for a start that was given up

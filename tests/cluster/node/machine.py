@@ -14,6 +14,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from tests.cluster.node import cgroups
@@ -113,6 +114,7 @@ class Machine:
             ],
         )
         self.control_plane = self._descendant("control-plane", outer, 1)
+        wait_for("bridge of the control plane", 10, (self.state / "control-plane" / "ground-laid").exists)
 
     def start_node(self, number: int) -> None:
         """Power a node on; its disk (images, volumes) is as it was left."""
@@ -205,7 +207,8 @@ class Machine:
     def kill(self) -> None:
         """End every process of the cluster."""
         if self.control_plane:
-            os.kill(self.control_plane, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(self.control_plane, signal.SIGKILL)
             wait_for("end of the control plane", 30, lambda: not Path(f"/proc/{self.control_plane}").exists())
 
     def remove(self) -> None:
