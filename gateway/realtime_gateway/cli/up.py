@@ -28,14 +28,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run it until it is told to stop."""
-    options = UpOptions(**{name: getattr(arguments, name) for name in _OPTIONS})
+    options = UpOptions(
+        file=arguments.file,
+        host=arguments.host,
+        port=arguments.port,
+        directory=arguments.directory,
+        project=arguments.project,
+        plain=arguments.plain,
+    )
     try:
         return asyncio.run(run_up(options))
     except KeyboardInterrupt:
         return 0  # before there was anything to stop
-
-
-_OPTIONS = ("file", "host", "port", "directory", "project", "plain")
 
 
 def _port(word: str) -> int:

