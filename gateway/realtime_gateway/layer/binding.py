@@ -20,6 +20,8 @@ from realtime_gateway.layer.sync_calls import OwnLoop
 T = TypeVar("T")
 Work = Callable[[Driver], Coroutine[Any, Any, T]]
 
+# How long another loop may take to end its connections when a receiver takes them over.
+_MOVE_SECONDS = 5.0
 # Drivers that a fork left behind: never collected, so that their transports never run code in the child.
 _LEFT_BEHIND: list[Driver] = []
 
@@ -49,12 +51,18 @@ class Binding:
         """
         loop = asyncio.get_running_loop()
         driver = self._driver
-        if driver is None or driver.loop is not loop or not driver.alive:
-            driver = await self._driver_for(loop, receives, waits)
+        if driver is not None and driver.loop is loop and driver.alive:
+            return await work(driver)
+        if driver is None or not driver.alive or self._moves(driver, loop, receives, waits):
+            await self._acquire()
+            try:
+                driver = self._bind(loop, receives, waits)
+            finally:
+                self._lock.release()
+        # Nothing is awaited from here to the hand-over, so calls keep the order in which they were made.
         if driver.loop is loop:
             return await work(driver)
-        future = asyncio.run_coroutine_threadsafe(work(driver), driver.loop)
-        return await asyncio.wrap_future(future)
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._run_here(work), driver.loop))
 
     async def close(self) -> None:
         """End all connections and the process's own loop; the next call starts again."""
@@ -85,44 +93,51 @@ class Binding:
             driver.sever()
         self.state = self._make_state()
 
-    async def _driver_for(self, loop: asyncio.AbstractEventLoop, receives: bool, waits: bool) -> Driver:
-        with self._lock:
-            driver = self._driver
-            if driver is not None and not driver.alive:
-                driver.sever()
-                driver = self._driver = None
-            own = driver is not None and driver.loop is self._own_loop.loop
-            if driver is not None and not self._moves(driver, own, loop, receives, waits):
-                return driver
-            leaving, self._driver = driver, None
-            target = loop if receives else self._own_loop.start()
-        if leaving is not None:
-            await self._end(leaving)
-        return await self._take(target)
+    async def _acquire(self) -> None:
+        # A loop never blocks on the lock: whoever holds it may be waiting for this very loop to end its driver.
+        while not self._lock.acquire(blocking=False):  # noqa: ASYNC110 - a lock between threads cannot be awaited
+            await asyncio.sleep(0.001)
 
-    def _moves(self, driver: Driver, own: bool, loop: asyncio.AbstractEventLoop, receives: bool, waits: bool) -> bool:
+    def _bind(self, loop: asyncio.AbstractEventLoop, receives: bool, waits: bool) -> Driver:
+        driver = self._driver
+        if driver is not None and not driver.alive:
+            driver.sever()
+            driver = self._driver = None
+        if driver is not None and self._moves(driver, loop, receives, waits):
+            self._driver = None
+            asyncio.run_coroutine_threadsafe(driver.stop(), driver.loop).result(_MOVE_SECONDS)
+            driver = None
+        if driver is None and receives:
+            driver = self._make_driver()
+        elif driver is None:
+            own_loop = self._own_loop.start()
+            driver = asyncio.run_coroutine_threadsafe(self._make_there(), own_loop).result(_MOVE_SECONDS)
+        self._driver = driver
+        return driver
+
+    def _make_driver(self) -> Driver:
+        driver = Context().run(Driver, self.state)
+        driver.start()
+        return driver
+
+    async def _make_there(self) -> Driver:
+        return self._make_driver()
+
+    def _moves(self, driver: Driver, loop: asyncio.AbstractEventLoop, receives: bool, waits: bool) -> bool:
         if driver.loop is loop:
             return False
-        if own and receives:
-            return True
-        if not waits:
-            return False
-        if self.state.mailboxes.any_reader():
+        if driver.loop is self._own_loop.loop:
+            return receives
+        if waits and self.state.mailboxes.any_reader():
             raise RuntimeError("Two event loops are trying to receive() on one channel layer at once!")
-        return True
+        return waits
 
-    async def _take(self, target: asyncio.AbstractEventLoop) -> Driver:
-        async def make() -> Driver:
-            # Whoever comes second finds the first one's.
-            with self._lock:
-                if self._driver is None:
-                    self._driver = Context().run(Driver, self.state)
-                    self._driver.start()
-                return self._driver
-
-        if target is asyncio.get_running_loop():
-            return await make()
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(make(), target))
+    async def _run_here(self, work: Work[T]) -> T:
+        driver = self._driver
+        if driver is not None and driver.loop is asyncio.get_running_loop():
+            return await work(driver)
+        # A receiver took the I/O to its loop in the meantime.
+        return await self.run(work)
 
     async def _end(self, driver: Driver) -> None:
         if driver.loop is asyncio.get_running_loop():

@@ -145,6 +145,7 @@ class Link:
         for answer in self._introductions:
             if not answer.done():
                 answer.set_exception(DialFailed(reason))
+                answer.exception()  # looked at here, since whoever dials waits for one of them at a time
 
     def _wires(self) -> list[Wire]:
         return [wire for wire in (getattr(self, "commands", None), getattr(self, "subscriptions", None)) if wire]
