@@ -1,0 +1,69 @@
+{{/* The operator's name. A release's name has at most 53 characters, so this fits a label. */}}
+{{- define "realtime-gateway.operator" -}}
+{{ .Release.Name }}-operator
+{{- end }}
+
+{{- define "realtime-gateway.serviceAccount" -}}
+{{ .Values.serviceAccount.name | default (include "realtime-gateway.operator" .) }}
+{{- end }}
+
+{{/* An image: of its repository, tag and digest; the chart's appVersion where there is neither. */}}
+{{- define "realtime-gateway.image" -}}
+{{- $image := index . 0 -}}
+{{- if $image.digest -}}
+{{ $image.repository }}@{{ $image.digest }}
+{{- else -}}
+{{ $image.repository }}:{{ $image.tag | default (index . 1).Chart.AppVersion }}
+{{- end -}}
+{{- end }}
+
+{{/* What tells this release's operator from others. The name is fixed: the NetworkPolicies of Redis let in pods with it. */}}
+{{- define "realtime-gateway.selector" -}}
+app.kubernetes.io/name: realtime-gateway-operator
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "realtime-gateway.labels" -}}
+{{ include "realtime-gateway.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+{{- end }}
+
+{{/* What the operator does in namespaces whose resources it serves. */}}
+{{- define "realtime-gateway.rules" -}}
+# The resources themselves are only read; what is said of them goes into their status and into events.
+- apiGroups: [realtime-gateway.io]
+  resources: [realtimegateways]
+  verbs: [list, watch]
+- apiGroups: [realtime-gateway.io]
+  resources: [realtimegateways/status]
+  verbs: [patch]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create]
+# What a resource consists of: made and set right by server-side apply, which needs create and patch; removed when
+# nothing wants it any more. Read by lists and watches alone.
+- apiGroups: [""]
+  resources: [configmaps, secrets, serviceaccounts, services]
+  verbs: [list, watch, create, patch, delete]
+- apiGroups: [apps]
+  resources: [deployments, statefulsets]
+  verbs: [list, watch, create, patch, delete]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [list, watch, create, patch, delete]
+- apiGroups: [networking.k8s.io]
+  resources: [ingresses, networkpolicies]
+  verbs: [list, watch, create, patch, delete]
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [httproutes]
+  verbs: [list, watch, create, patch, delete]
+# Redis pods are replaced one at a time by eviction, which honours disruption budgets.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list, watch]
+- apiGroups: [""]
+  resources: [pods/eviction]
+  verbs: [create]
+{{- end }}
