@@ -28,14 +28,14 @@ lint: .venv/installed-dev ## style, types, import rules, generated files
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/python -m realtime_gateway.resource --check manifests/crd.yaml docs/resource.md
+	$(BIN)/python -m realtime_gateway.resource --check manifests/crd.yaml charts/realtime-gateway/files/crd.yaml docs/resource.md
 
 format: .venv/installed-dev ## let ruff format and fix what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 generate: .venv/installed-dev ## write the files that are generated from code
-	$(BIN)/python -m realtime_gateway.resource --write manifests/crd.yaml docs/resource.md
+	$(BIN)/python -m realtime_gateway.resource --write manifests/crd.yaml charts/realtime-gateway/files/crd.yaml docs/resource.md
 
 bench: .venv/installed-dev ## compare with stock Daphne and channels_redis in one run; prints ratios
 	$(BIN)/python -m tests.benchmarks
