@@ -24,7 +24,7 @@ Runs = Mapping[str, Callable[[], Sample]]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Return 1 when any contender lost a delivery or made one twice."""
+    """Return 1 when our layer lost a delivery or made one twice; where another contender did, that is only said."""
     options = _options(argv)
     cores = choose()
     print(_machine(cores))
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         wrong += [f"{title}: {line}" for line in faults(samples)]
     for line in wrong:
         print(f"NOT DELIVERED EXACTLY ONCE: {line}")
-    return 1 if wrong else 0
+    return 1 if any(ours in line for line in wrong for ours in ("RealtimeGateway", "our layer")) else 0
 
 
 def _loads(options: argparse.Namespace, cores: Cores) -> Iterator[tuple[str, Runs]]:

@@ -61,10 +61,9 @@ def _program(module: str, argument: object, core: int | None) -> dict[str, Any]:
     pin(process.pid, core)
     try:
         output, _ = process.communicate(timeout=LONGEST_SECONDS)
-    except subprocess.TimeoutExpired:
+    finally:
         process.kill()
         process.wait()
-        raise
     if process.returncode:
         raise RuntimeError(f"{module} ended with exit code {process.returncode}")
     result: dict[str, Any] = json.loads(output)
