@@ -8,6 +8,28 @@ from pathlib import Path
 
 from tests.cluster.cluster import ROOT, Cluster, Namespace, OwnCluster
 
+# Each kind is a request, and there are about sixty; whatever is in none of these is of no use afterwards.
+KINDS = (
+    "pods",
+    "deployments",
+    "statefulsets",
+    "daemonsets",
+    "replicasets",
+    "jobs",
+    "services",
+    "endpointslices",
+    "configmaps",
+    "serviceaccounts",
+    "persistentvolumeclaims",
+    "ingresses",
+    "networkpolicies",
+    "poddisruptionbudgets",
+    "roles",
+    "rolebindings",
+    "leases",
+    "resourcequotas",
+)
+
 FOLDER = ROOT / "tests" / "artefacts" / "cluster"
 
 
@@ -19,8 +41,8 @@ def folder_for(test: str) -> Path:
 def keep(namespace: Namespace, folder: Path) -> None:
     """Write what a person would ask `kubectl` for."""
     folder.mkdir(parents=True, exist_ok=True)
-    listed = namespace.cluster.try_kubectl("api-resources", "--namespaced", "--verbs=list", "-o", "name").stdout
-    kinds = [kind for kind in listed.split() if kind not in {"secrets", "events", "events.events.k8s.io"}]
+    custom = namespace.cluster.try_kubectl("get", "customresourcedefinitions", "-o", "name").stdout.split()
+    kinds = [*KINDS, *(name.partition("/")[2] for name in custom)]
     questions = {
         "objects.yaml": ("get", ",".join(kinds), "-o", "yaml", "--show-managed-fields=false"),
         "secrets.txt": ("get", "secrets"),  # their names only

@@ -37,6 +37,7 @@ class Cluster:
     """What every cluster can do: the one that KUBECONFIG names."""
 
     nodes: Sequence[str] = ()
+    environment: Mapping[str, str] = {}
 
     def __init__(self, kubeconfig: Path, ingress: Address | None, kubectl: str = "kubectl") -> None:
         self.kubeconfig = kubeconfig
@@ -45,7 +46,7 @@ class Cluster:
 
     def try_kubectl(self, *arguments: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
         """Run kubectl, whatever comes of it; ``given`` is its standard input."""
-        environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig)}
+        environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig), **self.environment}
         return subprocess.run(
             [self.program, *arguments],
             input=given,
@@ -131,6 +132,7 @@ class OwnCluster(Cluster):
         super().__init__(Path(where["kubeconfig"]), (host, port), str(CACHE / "bin" / "kubectl"))
         self.nodes = where["nodes"]
         self.state = Path(where["state"])
+        self.environment = {"KUBECACHEDIR": str(self.state / "kubectl-cache")}  # nothing of it stays in a home folder
         self.dialler = Dialler(where["control_plane"])
 
     def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""The image of the data plane: it runs as it is, as a user without rights, on a file system that nobody can write."""
+"""Both images run as a user without rights, on a file system that nobody can write; the gateway's as it is."""
 
 from __future__ import annotations
 
@@ -79,3 +79,19 @@ async def test_the_default_command_serves_the_example_chat(
     assert heard == [{"message": "hello"}] * 6
     for socket in sockets:
         await socket.close()
+
+
+def test_the_operator_image_has_all_that_the_operator_imports(namespace: Namespace, operator_image: str) -> None:
+    modules = "pkgutil.walk_packages(realtime_operator.__path__, 'realtime_operator.')"
+    script = (
+        "import importlib, os, pkgutil, realtime_operator\n"
+        f"names = [module.name for module in {modules} if not module.name.endswith('__main__')]\n"
+        "for name in names: importlib.import_module(name)\n"
+        "print(os.getuid(), len(names) > 10)\n"
+    )
+    command = ["python", "-c", script]
+    container = {"name": "operator", "image": operator_image, "command": command, "securityContext": RESTRICTED}
+    pod = {"metadata": {"name": "operator"}, "spec": {"restartPolicy": "Never", "containers": [container]}}
+    namespace.apply({"apiVersion": "v1", "kind": "Pod", **pod})
+    namespace.wait_for("jsonpath={.status.phase}=Succeeded", "pod/operator")
+    assert namespace.kubectl("logs", "operator").strip() == "10001 True"

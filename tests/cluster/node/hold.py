@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from tests.cluster.node.doorway import Dialler, Doorway
@@ -77,15 +78,19 @@ class Held:
     def _wait_until_ready(self) -> None:
         for number in self.machine.numbers:
             name = f"node/{node_name(number)}"
-            wait_for(name, 60, lambda name=name: self._kubectl("get", name).returncode == 0)
+            wait_for(name, 60, partial(self._exists, name))
             self._must("wait", "--for=condition=Ready", name, "--timeout=60s")
         for kind in ("daemonset", "deployment"):
             self._must("-n", "kube-system", "rollout", "status", kind, "--timeout=120s")
         self.say("the cluster is ready")
 
+    def _exists(self, name: str) -> bool:
+        return self._kubectl("get", name).returncode == 0
+
     def _kubectl(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [KUBECTL, "--kubeconfig", str(self.kubeconfig), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=False)
+        environment = {**os.environ, "KUBECACHEDIR": str(self.machine.state / "kubectl-cache")}
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
     def _must(self, *arguments: str) -> None:
         result = self._kubectl(*arguments)

@@ -5,7 +5,8 @@ import os
 import signal
 from http import HTTPStatus
 
-from websockets.asyncio.server import Request, Response, ServerConnection, serve
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.http11 import Request, Response
 
 POD = os.uname().nodename
 
@@ -18,7 +19,7 @@ def answer_plain_get(connection: ServerConnection, request: Request) -> Response
 
 async def answer(connection: ServerConnection) -> None:
     async for message in connection:
-        await connection.send(f"{POD}: {message}")
+        await connection.send(f"{POD}: {message!s}")
 
 
 async def main() -> None:
