@@ -53,8 +53,9 @@ async def holds_data(port: int) -> bool:
     if not isinstance(answer, bytes):
         return False
     fields = dict(line.split(":", 1) for line in _text(answer).splitlines() if ":" in line)
-    # 1 is what a replica says that has never got anything from a primary.
-    return fields["role"] == "master" or int(fields.get("slave_repl_offset", 0)) > 1
+    # 1 is what a replica says that was never linked to a primary. One that was has 0, or the sum of what it got since,
+    # and no command is a single byte long.
+    return fields["role"] == "master" or fields.get("slave_repl_offset") != "1"
 
 
 async def primary_ports(sentinel_ports: Sequence[int], shard: str) -> list[int | None]:
