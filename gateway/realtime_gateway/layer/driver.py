@@ -38,7 +38,6 @@ class Driver:
         self.loop = asyncio.get_running_loop()
         self._machine = state.machine
         self._tickets: dict[int, asyncio.Future[actions.Settle] | Callable[[actions.Settle], None]] = {}
-        self._next_ticket = 0
         self._turn_open = False
         self._stopped = False
         self._topics: dict[str, dict[bytes, str]] = {}
@@ -134,9 +133,9 @@ class Driver:
 
     def new_ticket(self, owner: asyncio.Future[actions.Settle] | Callable[[actions.Settle], None]) -> int:
         """Return a ticket that is settled through ``owner``."""
-        self._next_ticket += 1
-        self._tickets[self._next_ticket] = owner
-        return self._next_ticket
+        ticket = self.state.new_ticket()
+        self._tickets[ticket] = owner
+        return ticket
 
     def end_turn_soon(self) -> None:
         """Let what is sent in this turn of the loop go out together."""

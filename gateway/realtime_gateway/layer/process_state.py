@@ -86,6 +86,7 @@ class ProcessState:
         self.full_channels: set[str] = set()
         self.full_logged_at = -1e9
         self.receivers: dict[str, int] = {}
+        self._tickets = 0
         self._on_their_way: dict[str, deque[int]] = {}
         self._flushes: deque[str] = deque(maxlen=100)
 
@@ -99,6 +100,11 @@ class ProcessState:
     def owns(self, channel: str) -> bool:
         """Whether a specific channel belongs to this process."""
         return names.process_of(channel) == self.client_prefix
+
+    def new_ticket(self) -> int:
+        """Return a number for a request; requests of a loop that has ended may still be in the machine."""
+        self._tickets += 1
+        return self._tickets
 
     def drop(self, channel: str) -> int:
         """Forget a local channel; return how many messages went with it."""

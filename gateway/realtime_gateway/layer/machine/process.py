@@ -9,7 +9,16 @@ from realtime_gateway.hosts import HostList
 from realtime_gateway.layer import names
 from realtime_gateway.layer.envelope import Entry, Kind
 from realtime_gateway.layer.machine import events
-from realtime_gateway.layer.machine.actions import Adopted, Call, Deliver, Disconnected, Lost, Reconnected, Verdict
+from realtime_gateway.layer.machine.actions import (
+    Adopted,
+    Call,
+    Deliver,
+    Disconnected,
+    Lost,
+    Reconnected,
+    Settle,
+    Verdict,
+)
 from realtime_gateway.layer.machine.epochs import Epochs, FenceCall
 from realtime_gateway.layer.machine.follow import Follow, GapCall
 from realtime_gateway.layer.machine.following import Following
@@ -49,6 +58,7 @@ class ProcessMachine:
         self._beat_at: dict[str, float] = {}
         self._interrupted: dict[str, set[str]] = {}  # shard → what was lost on it since it went
         self._been_up: set[str] = set()
+        self._trouble: dict[str, str] = {}  # shard → why it is out of reach
         self._own_inbox = names.inbox(identity.process)
         self.publishing = Publishing(identity, limits, hosts, self._emit, self._heard)
         self.following = Following(identity, limits, hosts, self._emit, self._deliver)
@@ -70,7 +80,7 @@ class ProcessMachine:
             events.Subscribed: lambda e: self.following.subscribed(e.shard, e.destination),
             events.LinkUp: self._on_link_up,
             events.LinkDown: self._on_link_down,
-            events.LinkRefused: lambda e: self.publishing.link_down(e.shard, e.reason, refused=e.reason),
+            events.LinkRefused: self._on_link_refused,
             events.Join: self._on_join,
             events.Leave: self._on_leave,
             events.Gone: self._on_gone,
@@ -123,6 +133,8 @@ class ProcessMachine:
         if type(action) is Lost:
             for lost in self._interrupted.values():
                 lost.update(action.destinations)
+        elif type(action) is Settle and action.verdict is Verdict.UNAVAILABLE and not action.detail:
+            action = action._replace(detail=self._trouble.get(action.shard, ""))
         self._actions.append(action)
 
     # From the layer's users
@@ -171,6 +183,7 @@ class ProcessMachine:
     def _on_link_up(self, event: events.LinkUp) -> None:
         shard = event.shard
         self._been_up.add(shard)
+        self._trouble.pop(shard, None)
         self.publishing.link_up(shard, event.run_id)
         self.epochs.link_up(shard)
         self.following.link_up(shard, event.run_id)
@@ -179,8 +192,13 @@ class ProcessMachine:
         self._beat(shard)
         self._report_return(shard)
 
+    def _on_link_refused(self, event: events.LinkRefused) -> None:
+        self._trouble[event.shard] = event.reason
+        self.publishing.link_down(event.shard, event.reason, refused=event.reason)
+
     def _on_link_down(self, event: events.LinkDown) -> None:
         shard = event.shard
+        self._trouble[shard] = event.reason
         if shard in self._been_up and shard not in self._interrupted:
             self._interrupted[shard] = set()
             self._emit(Disconnected(shard, self.following.destinations_on(shard), event.reason))

@@ -51,6 +51,14 @@ def test_a_return_names_what_was_lost() -> None:
     assert bench.of(actions.Reconnected)[0].lost == ("g:room",)
 
 
+def test_a_join_that_fails_says_why_the_shard_is_out_of_reach() -> None:
+    bench = Bench()
+    bench.feed(events.LinkRefused("0", "NOAUTH"))
+    ticket = bench.join()
+    bench.tick(11)
+    assert bench.verdict(ticket) == actions.Settle(ticket, actions.Verdict.UNAVAILABLE, "0", "NOAUTH")
+
+
 def test_a_channel_that_is_gone_leaves_every_group() -> None:
     bench = Bench()
     bench.link_up()
