@@ -64,7 +64,7 @@ async def _serve(options: Options, client: KubeClient, kinds: Sequence[str], sto
     register(registry, kinds, cache, following)
     settings_for(settings, kinds)
     kopf.on.login(registry=registry)(_login)
-    # Its own name kopf would make from the user's, which a numeric user has not; a NewType of str that it does not show.
+    # Kopf would make a name from the user's, which a numeric user has not; its type for names is not public.
     name: Any = options.identity
     watching = kopf.operator(
         identity=name,
