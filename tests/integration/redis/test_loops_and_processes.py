@@ -18,8 +18,10 @@ from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
+from tests.support.free_port import free_port
 from tests.support.redis_process import RedisProcess
 
+from realtime_gateway.errors import ShardUnavailable
 from realtime_gateway.layer import RedisChannelLayer
 
 Make = Callable[..., RedisChannelLayer]
@@ -115,6 +117,26 @@ def test_a_closed_loop_hands_over_to_the_next_with_its_channels(redis_server: Re
 
     assert sorted(message["type"] for message in asyncio.run(second())) == ["kept", "last", "meanwhile"]
     asyncio.run(layer.close())
+
+
+def test_a_request_of_a_loop_that_ended_is_not_taken_for_one_of_the_next(redis_server: RedisProcess) -> None:
+    layer = RedisChannelLayer(hosts=[redis_server.url, f"redis://127.0.0.1:{free_port()}"], send_timeout=1)
+    unreachable = next(f"room-{n}" for n in range(100) if layer.hosts.owner(f"room-{n}").name == "1")
+
+    async def give_up() -> None:
+        await layer.new_channel()
+        sending = asyncio.create_task(layer.group_send(unreachable, {"type": "x"}))
+        await asyncio.sleep(0.05)
+        sending.cancel()
+
+    async def fail() -> None:
+        await layer.new_channel()
+        with pytest.raises(ShardUnavailable, match="'1'"):
+            await layer.group_send(unreachable, {"type": "x"})
+        await layer.close()
+
+    asyncio.run(give_up())
+    asyncio.run(fail())
 
 
 def test_a_loop_that_is_closed_without_a_word_leaves_no_connection(redis_server: RedisProcess) -> None:
