@@ -16,6 +16,7 @@ import pytest
 from tests.cluster import artefacts, images
 from tests.cluster.cluster import ROOT, Cluster, Namespace, OwnCluster
 from tests.cluster.node.machine import CACHE, HERE
+from tests.cluster.operator_bed import install_operator
 
 BUILD = HERE / "build.sh"
 FAILED = pytest.StashKey[bool]()
@@ -148,3 +149,9 @@ def gateway_image(cluster: Cluster) -> str:
 def operator_image(cluster: Cluster) -> str:
     """The image of the operator, known to the cluster."""
     return project_image(cluster, "operator")
+
+
+@pytest.fixture(scope="session")
+def operator(cluster: Cluster, operator_image: str, gateway_image: str) -> None:
+    """The operator of this checkout, installed by the project's manifests."""
+    install_operator(cluster, operator_image, gateway_image)

@@ -42,7 +42,7 @@ def ready_pods(namespace: Namespace) -> list[Object]:
         pod
         for pod in pods
         if "deletionTimestamp" not in pod["metadata"]
-        and any(each["type"] == "Ready" and each["status"] == "True" for each in pod["status"]["conditions"])
+        and any(each["type"] == "Ready" and each["status"] == "True" for each in pod["status"].get("conditions", []))
     ]
 
 
