@@ -90,6 +90,27 @@ PURE = (
 IMPURE_LIBRARIES = {"asyncio", "random", "secrets", "socket", "subprocess", "threading", "time", "twisted", "redis"}
 
 
+# tests/unit mirrors the packages. Pure modules that have no test file of their own, and the test that exercises them.
+TESTED_BY = {
+    "realtime_gateway.layer.machine.actions": "unit/gateway/layer/machine/test_process.py",
+    "realtime_gateway.layer.machine.events": "unit/gateway/layer/machine/test_process.py",
+    "realtime_gateway.layer.machine.follow": "unit/gateway/layer/machine/test_following.py",
+    "realtime_gateway.layer.machine.lane": "unit/gateway/layer/machine/test_publishing.py",
+    "realtime_gateway.layer.machine.limits": "unit/gateway/layer/test_options.py",
+    "realtime_gateway.local.application_plan": "unit/gateway/local/test_plan.py",
+    "realtime_gateway.local.redis_plan": "unit/gateway/local/test_plan.py",
+    "realtime_operator.decide": "unit/operator/decide/test_checklist.py",
+    "realtime_operator.objects": "unit/operator/objects/test_objects.py",
+    "realtime_operator.plan": "unit/operator/decide/test_checklist.py",
+    "realtime_operator.sentinel_terms": "unit/operator/decide/test_bootstrap.py",
+    "realtime_operator.snapshot": "unit/operator/decide/test_checklist.py",
+    "realtime_operator.status.reasons": "unit/operator/status/test_conditions.py",
+    "realtime_operator.target": "unit/operator/decide/test_checklist.py",
+}
+# Tests of no single module: what they compare is upstream's source, or every object of the operator at once.
+ABOUT_MANY = {"unit/gateway/server/test_upstream_pins.py", "unit/operator/objects/test_objects.py"}
+
+
 def modules() -> Iterator[tuple[str, Path]]:
     for package, source in SOURCES.items():
         for path in sorted((source / package).rglob("*.py")):
@@ -97,8 +118,8 @@ def modules() -> Iterator[tuple[str, Path]]:
             yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
 
 
-def imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
+def imports(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
@@ -110,14 +131,16 @@ def within(module: str, prefixes: tuple[str, ...]) -> bool:
 
 
 MODULES = dict(modules())
+TREES = {module: ast.parse(path.read_text()) for module, path in MODULES.items()}
+IMPORTS = {module: frozenset(imports(tree)) for module, tree in TREES.items()}
 
 
 @pytest.mark.parametrize("library", HOMES)
 def test_a_library_is_imported_only_where_it_belongs(library: str) -> None:
     strays = [
         f"{module} imports {name}"
-        for module, path in MODULES.items()
-        for name in imports(path)
+        for module, names in IMPORTS.items()
+        for name in names
         if within(name, (library,)) and not within(module, HOMES[library])
     ]
     assert not strays
@@ -125,12 +148,40 @@ def test_a_library_is_imported_only_where_it_belongs(library: str) -> None:
 
 @pytest.mark.parametrize("module", [module for module in MODULES if within(module, PURE)])
 def test_a_pure_module_imports_no_io_clock_or_randomness(module: str) -> None:
-    assert not {name.split(".")[0] for name in imports(MODULES[module])} & IMPURE_LIBRARIES
+    assert not {name.split(".")[0] for name in IMPORTS[module]} & IMPURE_LIBRARIES
 
 
 @pytest.mark.parametrize("package", sorted({module for module, path in MODULES.items() if path.name == "__init__.py"}))
 def test_each_package_says_what_belongs_in_it(package: str) -> None:
-    assert ast.get_docstring(ast.parse(MODULES[package].read_text())), f"{package}/__init__.py needs a docstring"
+    assert ast.get_docstring(TREES[package]), f"{package}/__init__.py needs a docstring"
+
+
+def unit_tests() -> Iterator[tuple[str, str]]:
+    """Each file of tests/unit, and the module that its place and name stand for."""
+    for folder, package in (("gateway", "realtime_gateway"), ("operator", "realtime_operator")):
+        for path in sorted((ROOT / "tests" / "unit" / folder).rglob("test_*.py")):
+            inside = path.relative_to(ROOT / "tests" / "unit" / folder)
+            module = ".".join((package, *inside.parent.parts, inside.stem.removeprefix("test_")))
+            yield str(path.relative_to(ROOT / "tests")), module
+
+
+def test_each_unit_test_stands_where_its_module_stands() -> None:
+    assert not [path for path, module in unit_tests() if module not in MODULES and path not in ABOUT_MANY]
+
+
+def test_each_pure_module_has_a_unit_test() -> None:
+    tested = {module for _, module in unit_tests()}
+    untested = [
+        module
+        for module, path in MODULES.items()
+        if within(module, PURE) and path.name != "__init__.py" and module not in tested
+    ]
+    assert not [module for module in untested if not within(module, tuple(TESTED_BY))]
+
+
+@pytest.mark.parametrize("test", sorted({*TESTED_BY.values(), *ABOUT_MANY}))
+def test_a_named_exception_exists(test: str) -> None:
+    assert (ROOT / "tests" / test).is_file()
 
 
 def test_no_module_is_a_drawer_for_odds_and_ends() -> None:
