@@ -166,7 +166,7 @@ class OwnCluster(Cluster):
         """Return the requests that a user has made so far, as the API server's audit log has them."""
         log = self.state / "control-plane" / "log" / "audit.log"
         entries = [json.loads(line) for line in log.read_text().splitlines()]
-        return [entry for entry in entries if entry.get("impersonatedUser", entry["user"])["username"] == user]
+        return [entry for entry in entries if entry.get("impersonatedUser", entry["user"]).get("username") == user]
 
     # --- faults
     def kill(self, part: str, program: str) -> None:
