@@ -30,10 +30,10 @@ def _enter(namespace: Path) -> None:
 class Dialler:
     """Makes TCP connections from inside the network namespace of a process."""
 
-    def __init__(self, pid: int, timeout_seconds: float = 5.0) -> None:
+    def __init__(self, pid: int, timeout_seconds: float = 2.0) -> None:
         self.timeout_seconds = timeout_seconds
-        # One thread that lives in there; connections within one machine are made at once, so one is enough.
-        self.thread = ThreadPoolExecutor(1, "dialler", _enter, (Path(f"/proc/{pid}/ns/net"),))
+        # Threads that live in there; several, so that an address of a dead node keeps nobody else waiting.
+        self.threads = ThreadPoolExecutor(8, "dialler", _enter, (Path(f"/proc/{pid}/ns/net"),))
 
     def dial(self, *addresses: Address) -> socket.socket:
         """Connect to the first of the addresses that answers.
@@ -41,11 +41,11 @@ class Dialler:
         Raises:
             OSError: none does.
         """
-        return self.thread.submit(self._dial, addresses).result()
+        return self.threads.submit(self._dial, addresses).result()
 
     async def dial_soon(self, *addresses: Address) -> socket.socket:
         """The same, without keeping the event loop waiting."""
-        return await asyncio.wrap_future(self.thread.submit(self._dial, addresses))
+        return await asyncio.wrap_future(self.threads.submit(self._dial, addresses))
 
     def _dial(self, addresses: Sequence[Address]) -> socket.socket:
         for number, address in enumerate(addresses, 1):
@@ -57,7 +57,7 @@ class Dialler:
         raise OSError("no address to connect to")
 
     def close(self) -> None:
-        self.thread.shutdown(wait=False, cancel_futures=True)
+        self.threads.shutdown(wait=False, cancel_futures=True)
 
 
 class Doorway:
