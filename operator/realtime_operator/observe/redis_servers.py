@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import ConnectionError, RedisError
 
 from realtime_gateway.errors import HostListInvalid
 from realtime_gateway.hosts import HostList
@@ -86,15 +86,24 @@ class RedisServers:
         return await self._ask(address, lambda client: _stored(client, prefix))
 
     async def _ask(self, address: Address, question: Callable[[Redis], Awaitable[T]]) -> T | Unknown:
-        client = self.client(address)
         try:
             async with asyncio.timeout(2 * ANSWER_SECONDS):
-                return await question(client)
+                try:
+                    return await question(self.client(address))
+                except ConnectionError:
+                    # A kept connection that was closed meanwhile (Sentinel does so after a failover) says nothing of
+                    # the server: a question may be asked again on a new one.
+                    await self._drop(address)
+                    return await question(self.client(address))
         except (RedisError, OSError, TimeoutError) as error:
             # A connection that failed is not used again, and neither is the password that it was made with.
-            del self._clients[address]
-            await client.aclose()
+            await self._drop(address)
             return Unknown(f"{address}: {str(error) or type(error).__name__}")
+
+    async def _drop(self, address: Address) -> None:
+        client = self._clients.pop(address, None)
+        if client is not None:
+            await client.aclose()
 
 
 async def _server(client: Redis) -> Server:

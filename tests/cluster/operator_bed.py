@@ -1,0 +1,146 @@
+"""The operator on the cluster, and a RealtimeGateway as tests ask for it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+from tests.cluster import images
+from tests.cluster.cluster import Cluster, Namespace, Object
+from tests.support.conditions import wait_until
+
+MANIFESTS = Path(__file__).parents[2] / "manifests"
+NAMESPACE = "realtime-gateway"
+ACCOUNT = f"system:serviceaccount:{NAMESPACE}:realtime-gateway-operator"
+OWNED = (
+    "configmaps,deployments,ingresses,networkpolicies,poddisruptionbudgets,"
+    "secrets,serviceaccounts,services,statefulsets"
+)
+WRITES = {"create", "update", "patch", "delete"}
+
+
+def install_operator(cluster: Cluster, operator_image: str, gateway_image: str) -> None:
+    """Install the operator as the manifests do, with the images of this checkout."""
+    rendered = cluster.kubectl("kustomize", str(MANIFESTS))
+    for published, built in {
+        "realtime-operator:0.1.0": operator_image,
+        "realtime-gateway:0.1.0": gateway_image,
+    }.items():
+        assert f" {published}\n" in rendered
+        rendered = rendered.replace(f" {published}\n", f" {built}\n")
+    cluster.kubectl("apply", "--server-side", "-f", "-", given=rendered)
+    deployment = "deployment/realtime-gateway-operator"
+    cluster.kubectl("-n", NAMESPACE, "rollout", "status", deployment, "--timeout=120s")
+
+
+class Gateway:
+    """A RealtimeGateway in a namespace."""
+
+    def __init__(self, namespace: Namespace, spec: Mapping[str, Any] | None = None, name: str = "chat") -> None:
+        self.namespace = namespace
+        self.name = name
+        self.host = f"{name}.{namespace.name}.test"
+        self.spec: dict[str, Any] = {
+            "application": "chat.asgi:application",
+            "settingsModule": "chat.settings",
+            "replicas": 2,
+            "drain": {"acceptSeconds": 1, "periodSeconds": 2},
+            "channelLayer": {"expirySeconds": 5},
+            "redis": {"managed": {"image": images.REDIS, "maxMemory": "32Mi"}},
+            "ingress": {"host": self.host},
+            "podTemplate": {"env": [{"name": "ALLOWED_HOSTS", "value": self.host}]},
+            **(spec or {}),
+        }
+
+    def apply(self, **changes: Any) -> None:
+        self.spec |= changes
+        self.namespace.apply(
+            {
+                "apiVersion": "realtime-gateway.io/v1alpha1",
+                "kind": "RealtimeGateway",
+                "metadata": {"name": self.name, "namespace": self.namespace.name},
+                "spec": self.spec,
+            }
+        )
+
+    @property
+    def status(self) -> dict[str, Any]:
+        status: dict[str, Any] = self.namespace.get(f"realtimegateway/{self.name}").get("status", {})
+        return status
+
+    def condition(self, type: str) -> tuple[str, str, str]:
+        """Status, reason and message of a condition."""
+        for entry in self.status.get("conditions", ()):
+            if entry["type"] == type:
+                return entry["status"], entry["reason"], entry["message"]
+        return "", "", ""
+
+    def wait_for(self, type: str, status: str, reason: str = "", seconds: float = 120) -> str:
+        """Wait for a condition and return its message."""
+
+        def met() -> bool:
+            found = self.condition(type)
+            return found[0] == status and reason in ("", found[1])
+
+        try:
+            wait_until(met, seconds)
+        except AssertionError as error:
+            conditions = json.dumps(self.status.get("conditions"), indent=1)
+            raise AssertionError(f"no {type}={status} {reason} within {seconds} s:\n{conditions}") from error
+        return self.condition(type)[2]
+
+    def wait_until_ready(self, seconds: float = 120) -> float:
+        """Wait until all is well, and return the seconds that it took."""
+        begun = time.monotonic()
+        self.wait_for("Ready", "True", seconds=seconds)
+        self.wait_for("RedisHealthy", "True", seconds=seconds)
+        self.wait_for("HostsSynced", "True", seconds=seconds)
+        self.wait_for("Progressing", "False", seconds=seconds)
+        return time.monotonic() - begun
+
+    def owned(self) -> list[Object]:
+        """Everything in the namespace that belongs to it."""
+        found = self.namespace.get(OWNED)
+        return [one for one in found if owner(one).get("name") == self.name]
+
+    async def chat(self, during: Callable[[], Any] | None = None, clients: int = 6) -> None:
+        """Clients hear each other through the ingress; ``during`` happens while they stay connected."""
+        async with AsyncExitStack() as stack:
+            connect = self.namespace.cluster.connect
+            origin = {"origin": f"http://{self.host}"}
+            sockets = [
+                await stack.enter_async_context(connect(self.host, "/ws/chat/lobby/", **origin)) for _ in range(clients)
+            ]
+            await said(sockets, "before")
+            if during is not None:
+                await asyncio.to_thread(during)
+                await said(sockets, "after")
+
+
+async def said(sockets: list[Any], text: str) -> None:
+    """What the first says, all hear."""
+    await sockets[0].send(json.dumps({"message": text}))
+    async with asyncio.timeout(30):
+        for socket in sockets:
+            while json.loads(await socket.recv()) != {"message": text}:
+                pass
+
+
+def say(text: str) -> None:
+    """Show a figure to whoever runs the tests with `-s`, and in the report of a failure."""
+    sys.stdout.write(f"\n{text}\n")
+
+
+def owner(one: Object) -> Mapping[str, Any]:
+    references = one["metadata"].get("ownerReferences", ())
+    return next((reference for reference in references if reference["kind"] == "RealtimeGateway"), {})
+
+
+def place(one: Object) -> str:
+    return f"{one['kind'].lower()}/{one['metadata']['name']}"
