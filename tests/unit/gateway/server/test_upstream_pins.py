@@ -125,18 +125,12 @@ def distribution(name: str) -> str:
 
 
 @pytest.mark.parametrize("name", depended_on())
-def test_an_upstream_method_is_the_one_that_was_tested(name: str) -> None:
+def test_an_upstream_method_is_one_that_was_tested(name: str) -> None:
+    """A release that leaves these methods alone needs no new pins; one that changes them needs to be read."""
     of = distribution(name)
-    tested = json.loads(PINS.read_text()).get(of, {}).get(version(of))
-    assert tested is not None, f"{of} {version(of)} has not been tested with this server"
-    assert tested.get(name) == fingerprint(name), f"{name} of {of} {version(of)} differs from what was tested"
-
-
-def test_the_installed_versions_are_among_the_tested_ones() -> None:
-    tested = json.loads(PINS.read_text())
-    assert {of: version(of) in tested[of] for of in DISTRIBUTIONS.values()} == dict.fromkeys(
-        DISTRIBUTIONS.values(), True
-    )
+    tested = json.loads(PINS.read_text())[of]
+    differs = f"{name} of {of} {version(of)} differs from what was tested ({', '.join(tested)})"
+    assert fingerprint(name) in {pins.get(name) for pins in tested.values()}, differs
 
 
 def write() -> None:
