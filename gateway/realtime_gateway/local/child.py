@@ -40,7 +40,7 @@ TRANSITIONS = {
     State.READY: {State.BACKING_OFF, State.STOPPING, State.STOPPED},
     State.BACKING_OFF: {State.STARTING, State.STOPPED},
     State.STOPPING: {State.STOPPED},
-    State.STOPPED: {State.STARTING},
+    State.STOPPED: {State.STARTING, State.BACKING_OFF},
 }
 
 
@@ -133,6 +133,15 @@ class Child:
         self.plan = plan
         await self.start()
 
+    async def go_back(self, plan: ProcessPlan) -> None:
+        """Restart it by a plan that it ran by before; where that fails now, it is tried again as after a crash."""
+        try:
+            await self.restart(plan)
+        except StartError:
+            await self.stop()
+            keeping = self._keep_running(time.monotonic(), "does not start as before either")
+            self._keeping = asyncio.create_task(keeping, name=f"keep {plan.name}")
+
     async def _launch(self, *, first_start: bool) -> None:
         """Start the process; raises StartError when the system refuses to."""
         self._enter(State.STARTING)
@@ -168,9 +177,10 @@ class Child:
                 return
             await _ended_within(process, STEP_SECONDS)
 
-    async def _keep_running(self, ready_since: float) -> None:
+    async def _keep_running(self, ready_since: float, how: str = "") -> None:
+        """Start it again whenever it ends, until cancelled; ``how`` says that, and how, it has ended already."""
         back_off, since = BackOff(), ready_since
-        how = await self._end()
+        how = how or await self._end()
         while True:
             back_off = back_off.after_end(time.monotonic() - since)
             reason = self._reason()

@@ -87,7 +87,8 @@ class ProcessGroup:
         """Become another plan: changed processes one after the other, then new ones, then those that must go.
 
         Raises:
-            StartError: a changed process did not get ready; all of them run as before again.
+            StartError: a changed process did not get ready; all of them run as before again, and what does not even do
+                that any more is tried again as after a crash.
         """
         before = {name: child.plan for name, child in self.children.items()}
         for number, process in enumerate(steps.restart):
@@ -96,7 +97,7 @@ class ProcessGroup:
                 await self.children[process.name].restart(process)
             except StartError:
                 for changed in steps.restart[: number + 1]:
-                    await self.children[changed.name].restart(before[changed.name])
+                    await self.children[changed.name].go_back(before[changed.name])
                 raise
         self.plan = plan
         for process in steps.start:

@@ -80,6 +80,19 @@ def test_an_edit_that_does_not_start_is_taken_back(up: UpProcess, edit: Write):
     assert "missing" not in (up.directory / "tiny" / "resource.yaml").read_text()
 
 
+def test_what_does_not_start_as_before_either_is_tried_again_until_it_does(up: UpProcess, edit: Write):
+    said = len(up.text)
+    application = up.file.parent / "tiny.py"
+    working = application.read_text()
+    application.write_text("raise RuntimeError('not today')")
+    edit(replicas="2", drain="{periodSeconds: 2}")
+    up.wait_for("tiny-gateway-0 does not start as before either; it is started again in", after=said)
+    up.wait_for("the edit is not followed", after=said)
+    application.write_text(working)
+    up.wait_for("tiny-gateway-0 is back", after=said)
+    assert serving(up) == {"tiny-gateway-0", "tiny-gateway-1"}
+
+
 def test_a_new_gateway_that_does_not_start_is_left_out_until_the_next_edit(up: UpProcess, edit: Write):
     before, said = pids(up), len(up.text)
     application = up.file.parent / "tiny.py"
