@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from realtime_gateway.local import watchdog
@@ -42,7 +43,8 @@ class Watchdog:
         """Send it away: everything has ended, the directory is ours to remove."""
         self._tell("done")
         if self._process.stdin is not None:
-            self._process.stdin.close()
+            with suppress(OSError):  # somebody killed it, and a line that it did not get is still in the buffer
+                self._process.stdin.close()
         try:
             self._process.wait(END_SECONDS)
         except subprocess.TimeoutExpired:
