@@ -11,7 +11,8 @@ from pathlib import Path
 
 from realtime_gateway.errors import StartError
 
-LOCK = "lock"
+# A name that no other program gives a file: a directory that has one is emptied.
+LOCK = "realtime-gateway-up.lock"
 # The watchdog of a killed run holds its lock until it has ended everything of that run.
 CLEANING_SECONDS = 15.0
 STEP_SECONDS = 0.1

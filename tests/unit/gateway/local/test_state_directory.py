@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from realtime_gateway.errors import StartError
-from realtime_gateway.local.state_directory import StateDirectory
+from realtime_gateway.local.state_directory import LOCK, StateDirectory
 
 
 def test_it_is_for_this_user_alone_and_gone_at_the_end(tmp_path: Path):
@@ -36,7 +36,7 @@ def test_what_a_killed_run_left_is_removed(tmp_path: Path):
     left.write(left.path / "hosts.json", "old")
     os.close(left.lock)
     directory = StateDirectory.take(tmp_path / "chat")
-    assert [path.name for path in directory.path.iterdir()] == ["lock"]
+    assert [path.name for path in directory.path.iterdir()] == [LOCK]
     directory.remove()
 
 
@@ -55,6 +55,14 @@ def test_a_directory_with_foreign_files_is_refused(tmp_path: Path):
     with pytest.raises(StartError, match="not of an earlier run"):
         StateDirectory.take(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["cat.jpg"]
+
+
+def test_a_directory_with_another_programs_lock_is_refused_too(tmp_path: Path):
+    (tmp_path / "lock").touch()
+    (tmp_path / "cat.jpg").write_text("a cat")
+    with pytest.raises(StartError, match="not of an earlier run"):
+        StateDirectory.take(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"cat.jpg", "lock"}
 
 
 def test_a_file_is_replaced_in_one_step(tmp_path: Path):
