@@ -191,7 +191,7 @@ def _sentinel_configuration(
     lines = [
         f"port {ports[name]}",
         f"bind {LOOPBACK}",
-        f'dir "{directory}"',
+        f"dir {_quoted(directory)}",
         f"sentinel myid {_sentinel_id(identity, name)}",
         f"sentinel announce-ip {LOOPBACK}",
         f"sentinel announce-port {ports[name]}",
@@ -212,6 +212,12 @@ def _sentinel_configuration(
             ),
         ]
     return "\n".join(lines) + "\n"
+
+
+def _quoted(path: Path) -> str:
+    """Return a path as a Redis configuration file has it: in double quotes, with C's escapes."""
+    escaped = str(path).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _sentinel_id(identity: str, name: str) -> str:

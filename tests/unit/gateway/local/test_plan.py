@@ -157,6 +157,14 @@ def test_sentinels_know_everyone_from_the_start_and_agree_by_majority():
     assert sentinels[0].readiness == SentinelAgrees(20_002, ("chat-redis-0",), 1)
 
 
+def test_a_sentinels_directory_may_have_any_name():
+    place = replace(PLACE, directory=Path('/run/my "best" \\ chat'))
+    files = [text for process in planned(chat(), place).processes for _, text in process.files]
+    assert files
+    for text in files:
+        assert 'dir "/run/my \\"best\\" \\\\ chat/chat-sentinel-' in text
+
+
 def test_sentinels_of_another_run_are_strangers():
     one, other = (
         {file for process in planned(chat(), place).processes for file in process.files}
