@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -18,10 +19,19 @@ COMMANDS = {
     "status": "show a RealtimeGateway on a Kubernetes cluster as a tree",
 }
 
+# As a shell has it for a command that SIGINT has ended.
+INTERRUPTED = 128 + signal.SIGINT
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code (2 for a misuse of the command line, as argparse has it)."""
-    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _run_command(list(sys.argv[1:] if argv is None else argv))
+    except KeyboardInterrupt:  # while it was being imported; a command that runs has its own way to end
+        return INTERRUPTED
+
+
+def _run_command(words: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="realtime-gateway", description="Realtime gateway for Django Channels.")
     parser.add_argument("--version", action="version", version=f"realtime-gateway {__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

@@ -46,3 +46,12 @@ def test_our_errors_end_as_one_message_and_exit_code_1(monkeypatch, capsys):
     shown = capsys.readouterr()
     assert shown.out == ""
     assert shown.err == "realtime-gateway serve: gateway.yaml is empty.\nWrite a resource into it.\n"
+
+
+def test_ctrl_c_while_a_command_is_imported_ends_it_in_silence(monkeypatch, capsys):
+    def interrupted(name):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "import_module", interrupted)
+    assert command.main(["up", "gateway.yaml"]) == 130
+    assert capsys.readouterr() == ("", "")
