@@ -7,6 +7,7 @@
     REALTIME_GATEWAY_REDIS_USERNAME       who to log in as on shards and Sentinels of the host list that name nobody
     REALTIME_GATEWAY_REDIS_PASSWORD_FILE  path of a file with that user's password; no host list holds a password
     DJANGO_SETTINGS_MODULE      read by Django itself
+    OTEL_…                      where traces go, as OpenTelemetry specifies; the SDK reads those that are not below
 
 The operator mounts both files, `realtime-gateway up` writes them, and a process that has neither runs on its settings.
 """
@@ -17,6 +18,29 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+
+@dataclass(frozen=True)
+class OpenTelemetry:
+    """What OpenTelemetry's variables say of traces; None where a variable is unset or empty.
+
+    Attributes:
+        endpoint: OTEL_EXPORTER_OTLP_ENDPOINT, without the path of a signal.
+        traces_endpoint: OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, with its path.
+        exporter: OTEL_TRACES_EXPORTER.
+        protocol: OTEL_EXPORTER_OTLP_TRACES_PROTOCOL, else OTEL_EXPORTER_OTLP_PROTOCOL.
+        sampler: OTEL_TRACES_SAMPLER.
+        sampler_argument: OTEL_TRACES_SAMPLER_ARG.
+        disabled: OTEL_SDK_DISABLED.
+    """
+
+    endpoint: str | None = None
+    traces_endpoint: str | None = None
+    exporter: str | None = None
+    protocol: str | None = None
+    sampler: str | None = None
+    sampler_argument: str | None = None
+    disabled: bool = False
 
 
 @dataclass(frozen=True)
@@ -31,6 +55,7 @@ class Environment:
             ``repr``: they may hold passwords.
         redis_username: for shards and Sentinels of the host list; None leaves it to the list.
         redis_password_file: where that user's password is; read at each connection, since it may be exchanged.
+        opentelemetry: OpenTelemetry's own variables. Left out of ``repr``: an address may hold a password.
     """
 
     hosts_file: Path | None
@@ -39,6 +64,7 @@ class Environment:
     redis_urls: tuple[str, ...]
     redis_username: str | None = None
     redis_password_file: Path | None = None
+    opentelemetry: OpenTelemetry = OpenTelemetry()
 
     def __repr__(self) -> str:
         return (
@@ -58,6 +84,22 @@ def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
         redis_urls=tuple(url.strip() for url in values.get("REDIS_URL", "").split(",") if url.strip()),
         redis_username=values.get("REALTIME_GATEWAY_REDIS_USERNAME") or None,
         redis_password_file=_path(values.get("REALTIME_GATEWAY_REDIS_PASSWORD_FILE")),
+        opentelemetry=_opentelemetry(values),
+    )
+
+
+def _opentelemetry(values: Mapping[str, str]) -> OpenTelemetry:
+    def given(*names: str) -> str | None:
+        return next((values[name] for name in names if values.get(name)), None)
+
+    return OpenTelemetry(
+        endpoint=given("OTEL_EXPORTER_OTLP_ENDPOINT"),
+        traces_endpoint=given("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
+        exporter=given("OTEL_TRACES_EXPORTER"),
+        protocol=given("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"),
+        sampler=given("OTEL_TRACES_SAMPLER"),
+        sampler_argument=given("OTEL_TRACES_SAMPLER_ARG"),
+        disabled=values.get("OTEL_SDK_DISABLED", "").lower() == "true",
     )
 
 

@@ -16,10 +16,11 @@ import traceback
 from typing import Any
 
 from realtime_gateway.cli.main import exit_code
+from realtime_gateway.cli.tracing import start_tracing
 from realtime_gateway.environment import Environment, read_environment
 from realtime_gateway.errors import ConfigurationError, StartError
 from realtime_gateway.resource import GatewaySpec, load_resource
-from realtime_gateway.resource.spec import WebSocket
+from realtime_gateway.resource.spec import RealtimeGateway, WebSocket
 from realtime_gateway.server.options import ServerOptions, TcpAddress, parse_address
 from realtime_gateway.server.processes import ParentLine, Processes, SharedSockets, share
 from realtime_gateway.server.reactor import LOOPS, install_reactor
@@ -102,9 +103,11 @@ def run(arguments: argparse.Namespace) -> int:
     from realtime_gateway.server.gateway_server import GatewayServer
 
     environment = read_environment()
-    spec = resource_spec(environment)
+    resource = own_resource(environment)
+    spec = None if resource is None else resource.spec
     application = load_application(arguments.application)
     _make_dispatch_cheaper()
+    end_tracing = start_tracing(environment, resource)
 
     with access_log(arguments.access_log, by_default=arguments.verbosity >= 1) as action_logger:
         server = GatewayServer(
@@ -125,12 +128,14 @@ def run(arguments: argparse.Namespace) -> int:
             code = 0
         finally:
             _leave_in_the_end(code)
+            end_tracing()
     return code
 
 
 def _run_parent(arguments: argparse.Namespace) -> int:
     """Run this command line in several processes."""
-    options = server_options(arguments, resource_spec(read_environment()))
+    resource = own_resource(read_environment())
+    options = server_options(arguments, None if resource is None else resource.spec)
     addresses = [parse_address(description) for description in endpoints(arguments)]
     shared = share(addresses, options.listen_backlog, reuse_port=arguments.reuse_port)
 
@@ -241,9 +246,9 @@ def _escaped(host: str) -> str:
     return host.replace(":", "\\:")
 
 
-def resource_spec(environment: Environment) -> GatewaySpec | None:
-    """Return the spec of the resource that this process belongs to, or None."""
-    return None if environment.resource_file is None else load_resource(environment.resource_file).spec
+def own_resource(environment: Environment) -> RealtimeGateway | None:
+    """Return the resource that this process belongs to, or None."""
+    return None if environment.resource_file is None else load_resource(environment.resource_file)
 
 
 def server_options(arguments: argparse.Namespace, spec: GatewaySpec | None) -> ServerOptions:

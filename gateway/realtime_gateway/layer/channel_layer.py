@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import weakref
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
@@ -20,10 +21,15 @@ from realtime_gateway.errors import (
 )
 from realtime_gateway.layer import names, requests
 from realtime_gateway.layer.binding import Binding
+from realtime_gateway.layer.driver import Driver
 from realtime_gateway.layer.machine.actions import Settle, Verdict
 from realtime_gateway.layer.options import describe
 from realtime_gateway.layer.process_state import ProcessState
 from realtime_gateway.layer.sources import choose_hosts, choose_options
+from realtime_gateway.telemetry import spans
+
+# Sends a message: (driver, trace context, destination, body).
+Request = Callable[[Driver, bytes, str, bytes], Coroutine[Any, Any, Settle]]
 
 
 class RedisChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # channels has no types
@@ -82,7 +88,8 @@ class RedisChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # channels has
         self.require_valid_channel_name(channel)
         assert "__asgi_channel__" not in message
         body = self._encode(message, channel)
-        settled = await self._binding.run(lambda driver: requests.send(driver, channel, body))
+        kind = "queue" if names.process_of(channel) is None else "channel"
+        settled = await self._publish(requests.send, kind, channel, body)
         if settled.verdict is Verdict.FULL:
             raise ChannelFull(channel)
         self._raise_unless_done(settled)
@@ -139,7 +146,7 @@ class RedisChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # channels has
         assert isinstance(message, dict), "message is not a dict"
         self.require_valid_group_name(group)
         body = self._encode(message, group)
-        self._raise_unless_done(await self._binding.run(lambda driver: requests.group_send(driver, group, body)))
+        self._raise_unless_done(await self._publish(requests.group_send, "group", group, body))
 
     # Everything
 
@@ -156,6 +163,15 @@ class RedisChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # channels has
         await self.close()
 
     # Inside
+
+    async def _publish(self, request: Request, kind: str, name: str, body: bytes) -> Settle:
+        span = spans.publish(kind, name, len(body))
+        if span is None:
+            return await self._binding.run(lambda driver: request(driver, b"", name, body))
+        with span:
+            settled = await self._binding.run(lambda driver: request(driver, span.trace, name, body))
+            span.settled(settled.verdict.value, settled.shard)
+        return settled
 
     def _encode(self, message: dict[str, Any], where: str) -> bytes:
         body = self._binding.state.serializer.encode(message)

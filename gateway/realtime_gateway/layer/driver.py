@@ -15,11 +15,12 @@ from realtime_gateway.hosts import HostList
 from realtime_gateway.layer import names
 from realtime_gateway.layer.envelope import Kind
 from realtime_gateway.layer.machine import actions, events
+from realtime_gateway.layer.mailboxes import Body
 from realtime_gateway.layer.options import label
 from realtime_gateway.layer.process_state import ProcessState, Ready, Taken
 from realtime_gateway.layer.shard_links import ShardLinks
 from realtime_gateway.layer.shards.link import Callbacks, ErrorAnswer, Link
-from realtime_gateway.telemetry import recorder
+from realtime_gateway.telemetry import recorder, spans
 
 log = logging.getLogger("realtime_gateway.layer")
 
@@ -293,7 +294,11 @@ class Driver:
         if expires_at <= now:
             recorder.layer_dropped.add(len(action.channels), "expired")
             return
-        body = state.serializer.body(action.body)
+        body: Body = state.serializer.body(action.body)
+        kind = _KINDS[Kind(action.kind)]
+        delivery = spans.deliver(action.trace, kind, names.name_of(action.destination)) if action.trace else None
+        if delivery is not None:
+            body = delivery.carried_by(body)
         get = state.mailboxes.get
         put = refused = 0
         for channel in action.channels:
@@ -307,8 +312,10 @@ class Driver:
                     self.submit(events.Full(channel, True))
             else:
                 refused += 1
+        if delivery is not None:
+            delivery.ended(put, refused)
         if put:
-            recorder.layer_delivered.add(put, _KINDS[Kind(action.kind)])
+            recorder.layer_delivered.add(put, kind)
         if refused:
             self._refused(action, refused, now)
 
@@ -324,8 +331,14 @@ class Driver:
         if box is None or not box.has_readers:
             self.submit(events.Unwanted(action.channel, action.queued_ms, action.raw))
             return
-        body = self.state.serializer.body(action.body)
-        if not box.put(Taken(body, action.queued_ms, action.raw), action.expires_at):
+        body: Body = self.state.serializer.body(action.body)
+        delivery = spans.deliver(action.trace, "queue", action.channel) if action.trace else None
+        if delivery is not None:
+            body = delivery.carried_by(body)
+        put = box.put(Taken(body, action.queued_ms, action.raw), action.expires_at)
+        if delivery is not None:
+            delivery.ended(int(put), int(not put))
+        if not put:
             self.submit(events.Unwanted(action.channel, action.queued_ms, action.raw))
             return
         recorder.layer_delivered.add(1, "queue")

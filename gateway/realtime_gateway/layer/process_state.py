@@ -17,9 +17,9 @@ from realtime_gateway.layer import names
 from realtime_gateway.layer.machine import events
 from realtime_gateway.layer.machine.limits import Identity, Limits
 from realtime_gateway.layer.machine.process import ProcessMachine
-from realtime_gateway.layer.mailboxes import Mailbox, Mailboxes
+from realtime_gateway.layer.mailboxes import Body, Mailbox, Mailboxes
 from realtime_gateway.layer.options import LayerOptions, label
-from realtime_gateway.layer.serializers import LazyBody, Serializer
+from realtime_gateway.layer.serializers import Serializer
 from realtime_gateway.telemetry import recorder
 
 
@@ -28,7 +28,7 @@ class Taken:
 
     __slots__ = ("_body", "queued_ms", "raw")
 
-    def __init__(self, body: LazyBody, queued_ms: bytes, raw: bytes) -> None:
+    def __init__(self, body: Body, queued_ms: bytes, raw: bytes) -> None:
         self._body = body
         self.queued_ms = queued_ms
         self.raw = raw

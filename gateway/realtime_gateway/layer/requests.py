@@ -23,22 +23,22 @@ async def open_channel(driver: Driver, channel: str) -> None:
     driver.submit(events.Listen())
 
 
-async def send(driver: Driver, channel: str, body: bytes) -> Settle:
+async def send(driver: Driver, trace: bytes, channel: str, body: bytes) -> Settle:
     """Send to one channel."""
     process = names.process_of(channel)
     if process is None:
         destination, capacity = names.queue(channel), driver.state.capacity_of(channel)
         return await driver.ask(
-            lambda ticket: events.Publish(ticket, destination, Kind.QUEUED, "", b"", body, capacity)
+            lambda ticket: events.Publish(ticket, destination, Kind.QUEUED, "", trace, body, capacity)
         )
     if process == driver.state.client_prefix:
-        return await _send_to_own(driver, channel, body)
+        return await _send_to_own(driver, trace, channel, body)
     return await driver.ask(
-        lambda ticket: events.Publish(ticket, names.inbox(process), Kind.CHANNEL, channel, b"", body)
+        lambda ticket: events.Publish(ticket, names.inbox(process), Kind.CHANNEL, channel, trace, body)
     )
 
 
-async def _send_to_own(driver: Driver, channel: str, body: bytes) -> Settle:
+async def _send_to_own(driver: Driver, trace: bytes, channel: str, body: bytes) -> Settle:
     state = driver.state
     box = state.mailboxes.get(channel)
     if box is not None and not state.has_room(channel, box, driver.loop.time()):
@@ -47,16 +47,16 @@ async def _send_to_own(driver: Driver, channel: str, body: bytes) -> Settle:
     destination = names.inbox(state.client_prefix)
     number = state.machine.last_sequence + 1
     state.sent_to_own(channel, number)
-    settled = await driver.ask(lambda ticket: events.Publish(ticket, destination, Kind.CHANNEL, channel, b"", body))
+    settled = await driver.ask(lambda ticket: events.Publish(ticket, destination, Kind.CHANNEL, channel, trace, body))
     if settled.verdict is not Verdict.DONE:
         state.not_sent_to_own(channel, number)
     return settled
 
 
-async def group_send(driver: Driver, group: str, body: bytes) -> Settle:
+async def group_send(driver: Driver, trace: bytes, group: str, body: bytes) -> Settle:
     """Send to a group."""
     destination = names.group(group)
-    return await driver.ask(lambda ticket: events.Publish(ticket, destination, Kind.GROUP, "", b"", body))
+    return await driver.ask(lambda ticket: events.Publish(ticket, destination, Kind.GROUP, "", trace, body))
 
 
 async def join(driver: Driver, group: str, channel: str) -> Settle:

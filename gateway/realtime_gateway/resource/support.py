@@ -23,8 +23,6 @@ NOT_BUILT = frozenset(
         "redis.external.hosts.passwordSecretRef",
         "channelLayer.encryptionKeysSecretRef",
         "workers.autoscaling",
-        "telemetry.otlpEndpoint",
-        "telemetry.samplingRatio",
     }
 )
 

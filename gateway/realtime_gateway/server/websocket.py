@@ -31,7 +31,7 @@ from realtime_gateway.server.connection import (
 from realtime_gateway.server.frames import BINARY, TEXT, encode_frame
 from realtime_gateway.server.inbox import Inbox
 from realtime_gateway.server.lean_protocol import LeanWebSocket
-from realtime_gateway.telemetry import recorder
+from realtime_gateway.telemetry import recorder, spans
 
 if TYPE_CHECKING:
     from realtime_gateway.server.gateway_server import GatewayServer
@@ -57,6 +57,8 @@ class GatewayWebSocket(LeanWebSocket):
     _drained: asyncio.Future[None] | None = None
     _corked: list[bytes] | None = None
     _corked_bytes = 0
+    _corked_spans: list[spans.Sending] | None = None
+    _spans: spans.ConnectionSpans | None = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -88,9 +90,12 @@ class GatewayWebSocket(LeanWebSocket):
         self.application_queue.put_nowait({"type": "websocket.connect"})
         self._log_action("connecting")
         server.websocket_arrived(self)
-        self.run = server.start_application(
-            self, self._scope(facts, upgrade), self.application_queue.get, self.application_sent
-        )
+        self._spans = spans.connection(facts.headers, facts.query_string)
+        receive = self.application_queue.get if self._spans is None else self._receive_traced
+        with spans.inside_connection():
+            self.run = server.start_application(self, self._scope(facts, upgrade), receive, self.application_sent)
+        if self._spans is not None and self.run.task is not None:
+            self.run.task.add_done_callback(self._spans.application_ended)
 
     def _scope(self, facts: RequestFacts, upgrade: handshake.Upgrade) -> dict[str, Any]:
         return {
@@ -125,6 +130,13 @@ class GatewayWebSocket(LeanWebSocket):
         if self.connection.state is State.CONNECTING:
             recorder.handshakes.add(1, "timeout")
             self._deny(endings.HANDSHAKE_TIMEOUT)
+
+    async def _receive_traced(self) -> dict[str, Any]:
+        assert self._spans is not None
+        self._spans.handled()
+        message = await self.application_queue.get()
+        self._spans.taken(message)
+        return message
 
     # From the application.
 
@@ -174,9 +186,14 @@ class GatewayWebSocket(LeanWebSocket):
         if self.state != self.STATE_OPEN:
             return
         recorder.messages_sent.add()
+        span = spans.send(len(message.payload), message.is_binary)
         if self._perMessageCompress is not None:
             self.sendMessage(message.payload, message.is_binary)
+            if span is not None:
+                span.end()
             return
+        if span is not None:
+            self._corked_spans = [*(self._corked_spans or ()), span]
         frame = encode_frame(BINARY if message.is_binary else TEXT, message.payload)
         # The first frame of a turn of the loop leaves at its end, together with those that follow it by then: an
         # application that sends several is common, and each send(2) costs more than all the rest of its frame's way.
@@ -196,6 +213,10 @@ class GatewayWebSocket(LeanWebSocket):
             frames, self._corked = self._corked, None
             if self.state == self.STATE_OPEN:
                 self.transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
+            if self._corked_spans:
+                ended, self._corked_spans = self._corked_spans, None
+                for span in ended:
+                    span.end()
 
     def _deny(self, ending: endings.Ending, retry_after_seconds: int | None = None) -> None:
         if self.state != self.STATE_CONNECTING:
@@ -277,6 +298,8 @@ class GatewayWebSocket(LeanWebSocket):
             message: dict[str, Any] = {"type": "websocket.receive", "bytes": payload}
         else:
             message = {"type": "websocket.receive", "text": payload.decode("utf8")}
+        if self._spans is not None:
+            message = self._spans.received(message, len(payload))
         self.application_queue.put_nowait(message, len(payload))
 
     def onAutoPingTimeout(self) -> None:

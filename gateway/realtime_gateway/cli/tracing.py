@@ -1,0 +1,97 @@
+"""Puts together where traces go: the environment, as OpenTelemetry has it, over the resource."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from realtime_gateway import __version__
+from realtime_gateway.environment import Environment, OpenTelemetry
+from realtime_gateway.errors import ConfigurationError
+from realtime_gateway.resource.spec import RealtimeGateway, Telemetry
+from realtime_gateway.telemetry import spans
+from realtime_gateway.telemetry.sdk import TraceExport, traces_url, wire
+
+DEFAULT_SERVICE = "realtime-gateway"
+PROTOCOLS = (None, "http/protobuf")
+EXPORTERS = (None, "otlp", "none")
+# Sampler → its ratio; None takes OTEL_TRACES_SAMPLER_ARG.
+RATIOS = {
+    "always_on": 1.0,
+    "parentbased_always_on": 1.0,
+    "always_off": 0.0,
+    "parentbased_always_off": 0.0,
+    "traceidratio": None,
+    "parentbased_traceidratio": None,
+}
+
+
+def start_tracing(environment: Environment, resource: RealtimeGateway | None) -> Callable[[], None]:
+    """Begin to trace, if anything says so; return what ends it. Call it once the application is imported.
+
+    Raises:
+        ConfigurationError: what the environment says cannot be done.
+    """
+    end = wire(trace_export(environment, resource))
+    if spans.is_wired() and "channels.consumer" in sys.modules:
+        from realtime_gateway.consumers import handler_context
+
+        handler_context.apply()
+    return end
+
+
+def trace_export(environment: Environment, resource: RealtimeGateway | None) -> TraceExport:
+    """Return where the spans of this process go.
+
+    Raises:
+        ConfigurationError: a variable has a value that is not known here.
+    """
+    telemetry = Telemetry() if resource is None else resource.spec.telemetry
+    given = environment.opentelemetry
+    _check(given)
+    endpoint = given.traces_endpoint
+    base = given.endpoint or telemetry.otlp_endpoint
+    if endpoint is None and base is not None:
+        endpoint = traces_url(base)
+    if given.disabled or given.exporter == "none":
+        endpoint = None
+    attributes = {
+        "service.name": DEFAULT_SERVICE if resource is None else resource.name,
+        "service.version": __version__,
+        "service.namespace": None if resource is None else resource.namespace,
+        "service.instance.id": environment.process_name,
+    }
+    return TraceExport(
+        endpoint=endpoint,
+        ratio=_ratio(given, telemetry.sampling_ratio),
+        sampler_is_given=given.sampler is not None,
+        attributes={name: value for name, value in attributes.items() if value},
+    )
+
+
+def _check(given: OpenTelemetry) -> None:
+    for variable, value, known in (
+        ("OTEL_TRACES_EXPORTER", given.exporter, EXPORTERS),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", given.protocol, PROTOCOLS),
+        ("OTEL_TRACES_SAMPLER", given.sampler, (None, *RATIOS)),
+    ):
+        if value not in known:
+            words = ", ".join(word for word in known if word)
+            raise ConfigurationError(f"{variable} is {value!r}, which this version cannot do.", f"It does: {words}.")
+
+
+def _ratio(given: OpenTelemetry, wanted: float) -> float:
+    if given.sampler is None:
+        return wanted
+    ratio = RATIOS[given.sampler]
+    if ratio is not None:
+        return ratio
+    try:
+        ratio = float(given.sampler_argument or 1)
+    except ValueError:
+        ratio = -1.0
+    if not 0 <= ratio <= 1:
+        raise ConfigurationError(
+            f"OTEL_TRACES_SAMPLER_ARG is {given.sampler_argument!r}.", "Give the fraction of traces, from 0 to 1."
+        )
+    return ratio

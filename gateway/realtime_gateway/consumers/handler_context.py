@@ -1,0 +1,49 @@
+"""Runs each handler of a consumer in the trace context of its message.
+
+Channels receives in tasks of their own and hands each message to ``dispatch`` in another, so a context variable that
+was set while receiving is not there when a handler runs. Here the message itself says in which context it is handled
+(``telemetry.spans.TracedMessage``), whatever ``dispatch`` a consumer has: Channels', a synchronous consumer's, whose
+handlers run in threads, or one of the project's own. A message that is not traced goes the way it always went.
+
+The patch replaces the name ``await_many_dispatch`` in ``channels.consumer`` with a function that calls it. It is
+applied only where spans are made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import channels.consumer
+import channels.utils
+
+from realtime_gateway.telemetry import spans
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Dispatch = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+def apply() -> None:
+    """Apply the patch; a second call changes nothing."""
+    channels.consumer.await_many_dispatch = await_many_dispatch
+
+
+def remove() -> None:
+    """Give Channels its own function back."""
+    channels.consumer.await_many_dispatch = channels.utils.await_many_dispatch
+
+
+async def await_many_dispatch(consumer_callables: Sequence[Receive], dispatch: Dispatch) -> None:
+    """Do what ``channels.utils.await_many_dispatch`` does, with each message in its own context."""
+
+    def dispatch_in_context(message: dict[str, Any]) -> Awaitable[None]:
+        if type(message) is spans.TracedMessage:
+            return _traced(dispatch, message)
+        return dispatch(message)
+
+    await channels.utils.await_many_dispatch(consumer_callables, dispatch_in_context)
+
+
+async def _traced(dispatch: Dispatch, message: spans.TracedMessage) -> None:
+    with spans.context_of(message):
+        await dispatch(message)

@@ -1,0 +1,138 @@
+"""Wires OpenTelemetry's SDK: spans go in batches, from a bounded queue, to a collector that may be dead.
+
+Only what starts a process imports this, and the SDK itself is an extra (``realtime-gateway[otlp]``) that is imported
+when there is somewhere to send to. A project that has set a tracer provider of its own keeps it; our spans go there.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from random import random
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from opentelemetry import trace
+
+from realtime_gateway.errors import ConfigurationError
+from realtime_gateway.telemetry import spans
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.resources import Resource
+
+logger = logging.getLogger("realtime_gateway.telemetry")
+
+TRACES_PATH = "/v1/traces"
+# How long the end of a process waits for its last spans to leave.
+LAST_SPANS_SECONDS = 3.0
+# A dead collector is worth a line now and then, not one for each batch.
+SAME_COMPLAINT_SECONDS = 60.0
+EXPORT_LOGGERS = (
+    "opentelemetry.exporter.otlp.proto.http.trace_exporter",
+    "opentelemetry.sdk._shared_internal",
+    "opentelemetry.sdk.trace.export",
+)
+
+
+@dataclass(frozen=True)
+class TraceExport:
+    """Where the spans of this process go, and of how many messages.
+
+    Attributes:
+        endpoint: of the OTLP/HTTP collector, with the path; None sends nothing.
+        ratio: the fraction of messages without a parent that are traced.
+        sampler_is_given: OTEL_TRACES_SAMPLER decides about the project's own spans, as the SDK reads it.
+        attributes: what the spans say of this process; OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME win over it.
+    """
+
+    endpoint: str | None
+    ratio: float
+    sampler_is_given: bool = False
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+def traces_url(base: str) -> str:
+    """Return where traces go, given a collector's address as OTEL_EXPORTER_OTLP_ENDPOINT has it."""
+    return base if base.rstrip("/").endswith(TRACES_PATH) else base.rstrip("/") + TRACES_PATH
+
+
+def wire(export: TraceExport) -> Callable[[], None]:
+    """Begin to make spans and to send them; return what ends it, which takes LAST_SPANS_SECONDS at most.
+
+    Raises:
+        ConfigurationError: there is somewhere to send to, and the extra is not installed.
+    """
+    provider = trace.get_tracer_provider()
+    if not isinstance(provider, trace.ProxyTracerProvider):
+        spans.wire(spans.Tracing(provider.get_tracer(spans.SCOPE), lambda: True))
+        logger.info("Traces go where the project's own tracer provider sends them")
+        return _nothing_to_end
+    if export.endpoint is None:
+        return _nothing_to_end
+    try:
+        from opentelemetry.exporter.otlp.proto.http import trace_exporter
+        from opentelemetry.sdk.trace import TracerProvider
+    except ImportError as error:
+        raise ConfigurationError(
+            "Traces have somewhere to go (telemetry.otlpEndpoint, or OTEL_EXPORTER_OTLP_ENDPOINT), but what sends them "
+            f"is not installed ({error.name} is missing).",
+            "Install realtime-gateway[otlp], or take the endpoint away.",
+        ) from error
+    from opentelemetry.sdk.trace import sampling
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    for name in EXPORT_LOGGERS:
+        logging.getLogger(name).addFilter(NowAndThen())
+    processor = BatchSpanProcessor(trace_exporter.OTLPSpanExporter(endpoint=export.endpoint))
+    make_provider = partial(TracerProvider, resource=_resource(export.attributes), shutdown_on_exit=False)
+    # Whether a message is traced is decided before a span is made, which costs a hundredth of asking the SDK's sampler.
+    # So our spans are all sampled but for what a parent says, and the project's own follow the usual sampler.
+    ours = make_provider(sampler=sampling.ParentBased(sampling.ALWAYS_ON))
+    by_ratio = sampling.ParentBased(sampling.TraceIdRatioBased(export.ratio))
+    others = make_provider() if export.sampler_is_given else make_provider(sampler=by_ratio)
+    for one in (ours, others):
+        one.add_span_processor(processor)
+    trace.set_tracer_provider(others)
+    ratio = export.ratio
+    spans.wire(spans.Tracing(ours.get_tracer(spans.SCOPE), lambda: random() < ratio))
+    logger.info("Tracing %g of all messages, to %s", ratio, urlsplit(export.endpoint).hostname)
+    return partial(_end, processor.shutdown)
+
+
+def _resource(attributes: Mapping[str, str]) -> Resource:
+    from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+
+    return Resource.create().merge(Resource(dict(attributes))).merge(OTELResourceDetector().detect())
+
+
+def _end(shut_down: Callable[[], None]) -> None:
+    spans.wire(None)
+    # The SDK's own time-outs are longer than a process that was told to end may take.
+    last = threading.Thread(target=shut_down, name="realtime-gateway-last-spans", daemon=True)
+    last.start()
+    last.join(LAST_SPANS_SECONDS)
+
+
+def _nothing_to_end() -> None:
+    pass
+
+
+class NowAndThen(logging.Filter):
+    """Lets the same complaint through once in a while."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said_at: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Say whether the record is written."""
+        now = time.monotonic()
+        key = str(record.msg)
+        if now - self._said_at.get(key, -SAME_COMPLAINT_SECONDS) < SAME_COMPLAINT_SECONDS:
+            return False
+        self._said_at[key] = now
+        return True

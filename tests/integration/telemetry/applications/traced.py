@@ -1,0 +1,76 @@
+"""A site whose consumers know nothing of traces, and an application without Channels."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import django
+from django.conf import settings
+
+settings.configure(
+    SECRET_KEY="no secret: lives for seconds on a loopback address",
+    INSTALLED_APPS=["realtime_gateway", "channels"],
+    CHANNEL_LAYERS={"default": {"BACKEND": "realtime_gateway.layer.RedisChannelLayer"}},
+    LOGGING_CONFIG=None,
+)
+django.setup()
+
+from channels.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer  # noqa: E402  # Django is set up first
+from channels.routing import URLRouter  # noqa: E402
+from django.urls import path  # noqa: E402
+
+
+class Chat(AsyncWebsocketConsumer):
+    async def connect(self) -> None:
+        self.group = "chat_" + self.scope["url_route"]["kwargs"]["room"]
+        await self.channel_layer.group_add(self.group, self.channel_name)
+        await self.accept()
+
+    async def disconnect(self, code: int) -> None:
+        await self.channel_layer.group_discard(self.group, self.channel_name)
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        if text_data == "fail":
+            raise ValueError("what the client said")
+        if text_data == "to myself":
+            await self.channel_layer.send(self.channel_name, {"type": "chat.message", "message": text_data})
+        else:
+            await self.channel_layer.group_send(self.group, {"type": "chat.message", "message": text_data})
+
+    async def chat_message(self, event: dict[str, Any]) -> None:
+        await self.send(text_data=json.dumps({"message": event["message"]}))
+
+
+class SyncChat(WebsocketConsumer):
+    groups = ["chat_sync"]
+
+    def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        from asgiref.sync import async_to_sync
+
+        async_to_sync(self.channel_layer.group_send)("chat_sync", {"type": "chat.message", "message": text_data})
+
+    def chat_message(self, event: dict[str, Any]) -> None:
+        self.send(text_data=event["message"])
+
+
+async def plain(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """Echoes; no Channels, and one task for everything."""
+    while True:
+        message = await receive()
+        if message["type"] == "websocket.connect":
+            await send({"type": "websocket.accept"})
+        elif message["type"] == "websocket.receive":
+            await send({"type": "websocket.send", "text": message["text"]})
+        else:
+            return
+
+
+websockets = URLRouter(
+    [path("chat/<str:room>/", Chat.as_asgi()), path("sync/", SyncChat.as_asgi()), path("plain/", plain)]
+)
+
+
+async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    if scope["type"] == "websocket":
+        await websockets(scope, receive, send)
