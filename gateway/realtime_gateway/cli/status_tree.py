@@ -190,7 +190,9 @@ def _process(facts: Facts, pod: Pod) -> str:
     match facts.processes.get(pod.name):
         case Process(phase, epoch, connections):
             drains = f", {phase}" if phase != "serving" else ""
-            return f"{drains}, epoch {epoch}, {_count(connections, 'connection')}"
+            # A process connects to Redis when its first consumer asks it to.
+            layer = f"epoch {epoch}" if epoch else "layer not used yet"
+            return f"{drains}, {layer}, {_count(connections, 'connection')}"
         case str(reason):
             return f", not asked: {reason}"
         case _:

@@ -171,6 +171,12 @@ def test_a_pod_that_ends_and_a_process_that_drains_are_called_so():
     assert "chat-7-b: ready, draining, epoch 7, 1 connection" in said
 
 
+def test_a_process_whose_layer_nobody_has_used_has_no_epoch():
+    objects = [workload("Deployment", "chat", "gateway", 1, 1), pod("chat-7-a", "chat", "gateway", hashed="7")]
+    said = tree(SERVING, objects, processes={"chat-7-a": Process("serving", 0, 0)})
+    assert "chat-7-a: ready, layer not used yet, 0 connections" in said
+
+
 READY = [condition("Ready", "True", "AllServing")]
 
 
