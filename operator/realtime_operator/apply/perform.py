@@ -6,8 +6,6 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from redis.exceptions import RedisError
-
 from realtime_operator.apply import host_epochs, redis_commands, server_side_apply
 from realtime_operator.apply.backoff import Backoff
 from realtime_operator.kube.client import KubeClient
@@ -84,7 +82,7 @@ async def _one(target: Target, action: Action, means: Means) -> Outcome:
         return Outcome(action, reasons.NAME_TAKEN, str(error), permanent=not error.passing)
     except redis_commands.SwitchoverFailed as error:
         return Outcome(action, reasons.SWITCHOVER_FAILED, error.message)
-    except (RedisError, OSError, TimeoutError) as error:
+    except redis_commands.FAILURES as error:
         return Outcome(
             action, reasons.REDIS_UNAVAILABLE, f"{type(action).__name__}: {str(error) or type(error).__name__}"
         )

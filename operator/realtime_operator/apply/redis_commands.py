@@ -22,6 +22,8 @@ from realtime_operator.snapshot import Address, Monitored, Server, Unknown
 # A pause ends by itself after this, whatever becomes of the operator.
 PAUSE_MS = 25_000
 SWITCH_SECONDS = 20.0
+# How a server or Sentinel that refuses, or does not answer, shows.
+FAILURES = (RedisError, OSError, TimeoutError)
 EQUAL_SECONDS = 1.0
 POLL_SECONDS = 0.02
 
