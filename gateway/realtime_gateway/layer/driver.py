@@ -328,7 +328,7 @@ class Driver:
 
     def _hand_over(self, action: actions.HandOver) -> None:
         box = self.state.mailboxes.get(action.channel)
-        if box is None or not box.has_readers:
+        if box is None or not box.readers:
             self.submit(events.Unwanted(action.channel, action.queued_ms, action.raw))
             return
         body: Body = self.state.serializer.body(action.body)
@@ -342,7 +342,7 @@ class Driver:
             self.submit(events.Unwanted(action.channel, action.queued_ms, action.raw))
             return
         recorder.layer_delivered.add(1, "queue")
-        self.state.receiver_served(action.channel, self.submit)
+        self.submit(events.Wanted(action.channel, box.readers))
 
     def _requested(self, action: actions.AnsweredRequest) -> None:
         def answer(settled: actions.Settle) -> None:

@@ -59,9 +59,9 @@ class Mailbox:
         return len(self._items) >= self.capacity
 
     @property
-    def has_readers(self) -> bool:
-        """Whether anybody waits now."""
-        return bool(self._waiters)
+    def readers(self) -> int:
+        """How many wait now, and have not been woken for a message that is here."""
+        return sum(not waiter.done() for waiter in self._waiters)
 
     def put(self, body: Body, expires_at: float) -> bool:
         """Add the newest message and wake one receiver; False when the mailbox is full."""
@@ -158,9 +158,9 @@ class Mailboxes:
 
     def any_reader(self) -> bool:
         """Whether anybody waits on any of them."""
-        return any(box.has_readers for box in self._boxes.values())
+        return any(box.readers for box in self._boxes.values())
 
     def idle(self, now: float) -> list[str]:
         """Return the channels that nobody has received from for too long."""
         limit = now - self._idle_seconds
-        return [c for c, box in self._boxes.items() if box.last_receive_at < limit and not box.has_readers]
+        return [c for c, box in self._boxes.items() if box.last_receive_at < limit and not box.readers]

@@ -85,7 +85,6 @@ class ProcessState:
         self.mailboxes = Mailboxes(self.capacity_of, options.expiry)
         self.full_channels: set[str] = set()
         self.full_logged_at = -1e9
-        self.receivers: dict[str, int] = {}
         self._tickets = 0
         self._on_their_way: dict[str, deque[int]] = {}
         self._flushes: deque[str] = deque(maxlen=100)
@@ -142,22 +141,6 @@ class ProcessState:
             del self._on_their_way[channel]
             return 0
         return len(numbers)
-
-    # Receivers of normal channels
-
-    def receiver_waits(self, channel: str, submit: Callable[[Any], None]) -> None:
-        """One more receiver waits on a normal channel."""
-        self.receivers[channel] = self.receivers.get(channel, 0) + 1
-        submit(events.Wanted(channel, self.receivers[channel]))
-
-    def receiver_served(self, channel: str, submit: Callable[[Any], None]) -> None:
-        """One receiver fewer waits: it was handed a message, or went away."""
-        left = self.receivers.get(channel, 1) - 1
-        if left > 0:
-            self.receivers[channel] = left
-        else:
-            self.receivers.pop(channel, None)
-        submit(events.Wanted(channel, max(left, 0)))
 
     def give_back(self, channel: str, box: Mailbox, submit: Callable[[Any], None]) -> None:
         """Return what was taken from a queue for receivers that are gone, newest first, to the queue's head."""

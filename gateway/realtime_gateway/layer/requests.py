@@ -113,14 +113,14 @@ async def receive_queued(driver: Driver, channel: str) -> dict[str, Any]:
             return message
         waiter: asyncio.Future[None] = loop.create_future()
         box.wait(waiter)
-        state.receiver_waits(channel, driver.submit)
+        driver.submit(events.Wanted(channel, box.readers))
         try:
             await waiter
         except BaseException:
-            if not waiter.done() or waiter.cancelled():
-                state.receiver_served(channel, driver.submit)
+            # Its turn may go to another receiver here, so who still waits is counted afterwards.
             box.stop_waiting(waiter, loop.time())
-            if not box.has_readers:
+            driver.submit(events.Wanted(channel, box.readers))
+            if not box.readers:
                 state.give_back(channel, box, driver.submit)
             raise
 

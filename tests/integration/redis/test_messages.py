@@ -13,6 +13,7 @@ from channels_redis.serializers import registry
 from tests.support.redis_process import RedisProcess
 
 from realtime_gateway.layer import RedisChannelLayer
+from realtime_gateway.layer.mailboxes import Mailbox
 from realtime_gateway.telemetry import recorder
 
 Make = Callable[..., RedisChannelLayer]
@@ -138,6 +139,29 @@ async def test_the_oldest_message_of_a_mailbox_expires_first(redis_server: Redis
     await layer.send(channel, {"type": "new"})
     await asyncio.sleep(0.2)
     assert (await soon(layer, channel))["type"] == "new"
+
+
+async def test_a_worker_that_is_cancelled_as_it_is_woken_leaves_its_message_to_the_next_and_wants_no_more(
+    redis_server: RedisProcess, make_layer: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer = make_layer(redis_server.url, prefix="turn")
+    first, second = (asyncio.create_task(layer.receive("work")) for _ in range(2))
+    queues = layer._binding.state.machine.queues
+    await until(lambda: "work" in queues._waiting and queues._waiting["work"].receivers == 2)
+    put = Mailbox.put
+
+    def put_and_cancel(box: Mailbox, *message: Any) -> bool:
+        done = put(box, *message)
+        first.cancel()
+        return done
+
+    monkeypatch.setattr(Mailbox, "put", put_and_cancel)
+    await layer.send("work", {"type": "job"})
+    async with asyncio.timeout(10):
+        assert (await second)["type"] == "job"
+    assert first.cancelled()
+    # Otherwise every message would be taken for nobody and put back, for ever.
+    assert queues._waiting["work"].receivers == 0
 
 
 async def test_a_membership_ends_by_group_expiry(redis_server: RedisProcess, make_layer: Make) -> None:

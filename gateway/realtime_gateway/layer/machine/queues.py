@@ -25,11 +25,12 @@ _LINGER_SECONDS = 10.0
 class PopCall:
     """The purpose of a pop call."""
 
-    __slots__ = ("channel", "shards")
+    __slots__ = ("channel", "later_shards", "shard")
 
-    def __init__(self, channel: str, shards: tuple[str, ...]) -> None:
+    def __init__(self, channel: str, shard: str, later_shards: tuple[str, ...]) -> None:
         self.channel = channel
-        self.shards = shards  # owners still to be asked after this one
+        self.shard = shard
+        self.later_shards = later_shards  # owners still to be asked after this one
 
 
 class Waiting:
@@ -40,7 +41,7 @@ class Waiting:
     def __init__(self, owners: tuple[str, ...], now: float) -> None:
         self.owners = owners  # earlier owners first, the present one last
         self.receivers = 0
-        self.popping = 0
+        self.popping: set[PopCall] = set()  # calls that have not been answered
         self.wanted_at = now
         self.looked_at = now
 
@@ -88,12 +89,12 @@ class Queues:
         """Take the answer to a pop: a message, or the next owner's turn."""
         waiting = self._waiting.get(purpose.channel)
         if waiting is not None:
-            waiting.popping -= 1
+            waiting.popping.discard(purpose)
         if isinstance(result, Refusal):
             return
         if not result:
-            if waiting is not None and purpose.shards and waiting.receivers > waiting.popping:
-                self._ask(purpose.channel, waiting, purpose.shards)
+            if waiting is not None and purpose.later_shards and waiting.receivers > len(waiting.popping):
+                self._ask(purpose.channel, waiting, purpose.later_shards)
             return
         queued_ms, raw, age_ms = result
         try:
@@ -116,8 +117,7 @@ class Queues:
         """Pops that were under way will not be answered."""
         self._links.discard(shard)
         for waiting in self._waiting.values():
-            if shard in waiting.owners:
-                waiting.popping = 0
+            waiting.popping = {call for call in waiting.popping if call.shard != shard}
 
     def rebase(self, hosts: HostList, now: float) -> None:
         """Use a newer host list."""
@@ -153,7 +153,7 @@ class Queues:
 
     def _pop(self, channel: str, waiting: Waiting, now: float) -> None:
         waiting.looked_at = now
-        for _ in range(waiting.receivers - waiting.popping):
+        for _ in range(waiting.receivers - len(waiting.popping)):
             self._ask(channel, waiting, waiting.owners)
 
     def _ask(self, channel: str, waiting: Waiting, shards: tuple[str, ...]) -> None:
@@ -161,7 +161,8 @@ class Queues:
         if not within_reach:
             return
         index = within_reach[0]
-        waiting.popping += 1
+        call = PopCall(channel, shards[index], shards[index + 1 :])
+        waiting.popping.add(call)
         keys = (self._identity.names.key(names.queue(channel)),)
         expiry_ms = int(self._limits.expiry_seconds * 1000)
-        self._emit(Call(shards[index], "pop", keys, (expiry_ms,), PopCall(channel, shards[index + 1 :])))
+        self._emit(Call(call.shard, "pop", keys, (expiry_ms,), call))

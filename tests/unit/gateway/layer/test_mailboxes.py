@@ -87,8 +87,20 @@ def test_a_receiver_that_gave_up_by_itself_is_passed_over() -> None:
     box.wait(gone)
     box.wait(waiting)
     gone.woken = True
+    assert box.readers == 1
     box.put(Letter("a"), 60)
     assert waiting.woken
+
+
+def test_who_has_been_woken_does_not_wait_any_more() -> None:
+    box, first, second = Mailbox(10, 0), Sleeper(), Sleeper()
+    box.wait(first)
+    box.wait(second)
+    box.put(Letter("a"), 60)
+    assert box.readers == 1
+    box.stop_waiting(first, 0)
+    assert second.woken
+    assert box.readers == 0
 
 
 def test_a_mailbox_is_idle_when_nobody_has_received_for_so_long() -> None:

@@ -98,6 +98,20 @@ def test_an_earlier_owner_out_of_reach_is_passed_over() -> None:
     assert bench.call("pop").shard == "1"
 
 
+def test_a_shard_that_goes_away_ends_only_the_looks_that_were_on_their_way_to_it() -> None:
+    new = hosts(2, "0", "1", earlier=(hosts(1, "0"),))
+    channel = group_owned_by("1", new)
+    bench = Bench(new)
+    bench.link_up("0", epoch=2)
+    bench.link_up("1", epoch=2)
+    bench.feed(events.Wanted(channel, 1))
+    bench.answer("pop", [], "0")
+    bench.link_down("0")
+    bench.answer("pop", [], "1")
+    bench.feed(events.Pushed("1", names.queue(channel), b""))
+    assert bench.calls("pop") == 1
+
+
 def test_the_same_owner_in_every_list_is_asked_once() -> None:
     new = hosts(2, "0", "1", earlier=(hosts(1, "0"),))
     channel = group_owned_by("0", new)
