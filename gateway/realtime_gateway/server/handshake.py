@@ -104,11 +104,15 @@ def is_key(key: bytes) -> bool:
 
 def status_line(status: int) -> bytes:
     """Return the first line of an HTTP/1.1 response."""
+    return b"HTTP/1.1 %d %s\r\n" % (status, phrase(status))
+
+
+def phrase(status: int) -> bytes:
+    """Return the words that belong to a status."""
     try:
-        phrase = HTTPStatus(status).phrase
+        return HTTPStatus(status).phrase.encode("ascii")
     except ValueError:
-        phrase = "Unknown"
-    return f"HTTP/1.1 {status} {phrase}\r\n".encode("ascii")
+        return b"Unknown"
 
 
 def response_head(status: int, headers: Headers, server_name: str) -> bytes:

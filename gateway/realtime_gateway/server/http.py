@@ -243,6 +243,10 @@ class GatewayRequest(WebRequest):
         if self._drained is not None:
             await asyncio.shield(self._drained)
 
+    def setResponseCode(self, code: int, message: bytes | None = None) -> None:
+        """Note the status; Twisted knows no phrase for 429, 451 and others, and would send "Unknown Status"."""
+        super().setResponseCode(code, message or handshake.phrase(code))
+
     def finish(self) -> None:
         """End the response."""
         if self.producer is not None:

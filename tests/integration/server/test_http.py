@@ -50,6 +50,15 @@ def test_the_scope_is_complete(server: ServeProcess):
 
 
 @pytest.mark.parametrize(
+    ("status", "phrase"),
+    [(200, "OK"), (429, "Too Many Requests"), (451, "Unavailable For Legal Reasons"), (799, "Unknown")],
+)
+def test_a_status_comes_with_its_words(server: ServeProcess, status: int, phrase: str):
+    response = httpx.get(f"{server.url}/status?status={status}")
+    assert (response.status_code, response.reason_phrase) == (status, phrase)
+
+
+@pytest.mark.parametrize(
     ("size", "pieces"), [(0, [0]), (1, [1]), (8191, [8191]), (8192, [8192, 0]), (20_000, [8192, 8192, 3616])]
 )
 def test_a_body_arrives_in_pieces_as_it_is_asked_for(server: ServeProcess, size: int, pieces: list[int]):

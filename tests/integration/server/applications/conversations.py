@@ -199,6 +199,10 @@ async def http_scope(scope, receive, send, query):
     await reply(send, json.dumps(shown, default=lambda value: value.decode("latin1")).encode())
 
 
+async def http_status(scope, receive, send, query):
+    await reply(send, b"", status=int(query["status"]))
+
+
 async def http_body(scope, receive, send, query):
     pieces = []
     while True:
