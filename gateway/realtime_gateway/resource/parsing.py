@@ -21,6 +21,12 @@ from realtime_gateway.resource.values import Path, Wrong, described, entries, pa
 API_VERSION = "realtime-gateway.io/v1alpha1"
 KIND = "RealtimeGateway"
 _TOP_FIELDS = ("apiVersion", "kind", "metadata", "spec", "status")
+# Of Kubernetes' ObjectMeta; all but name and namespace are read over.
+_METADATA_FIELDS = (
+    *("name", "namespace", "labels", "annotations", "generateName", "finalizers", "ownerReferences", "managedFields"),
+    *("uid", "resourceVersion", "generation", "selfLink"),
+    *("creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"),
+)
 
 
 @dataclass(frozen=True)
@@ -104,6 +110,7 @@ class _Parser:
             what = "missing" if metadata is None else f"expected an object, not {described(metadata)}"
             self._note((*path, "name") if metadata is None else path, what)
             return "", ""
+        self._unknown(metadata, _METADATA_FIELDS, path)
         if metadata.get("name") is None:
             self._note((*path, "name"), "missing")
         name = self._text(metadata, "name", DNS_LABEL, "")

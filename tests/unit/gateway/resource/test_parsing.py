@@ -237,6 +237,10 @@ TOP = {
     "no kind": ({**document(), "kind": None}, "kind: missing; expected RealtimeGateway"),
     "no name": (document() | {"metadata": {}}, "metadata.name: missing"),
     "no metadata": (document() | {"metadata": None}, "metadata.name: missing"),
+    "a misspelt namespace": (
+        document() | {"metadata": {"name": "chat", "namspace": "web"}},
+        "metadata.namspace: unknown field; did you mean namespace?",
+    ),
     "a name that no object may have": (
         document() | {"metadata": {"name": "Chat"}},
         'metadata.name: expected a name of lower-case letters, digits and dashes that starts with a letter, not "Chat"',
