@@ -11,10 +11,14 @@ class RealtimeGatewayConfig(AppConfig):
     verbose_name = "Realtime gateway"
 
     def ready(self) -> None:
-        """Register the system checks, and make Channels' dispatch cheaper unless the settings say otherwise."""
-        from realtime_gateway import checks
+        """Register the system checks, and make Channels' dispatch cheaper unless the settings say otherwise.
+
+        Where the project has set a tracer provider, our spans go there.
+        """
+        from realtime_gateway import checks, tracing
         from realtime_gateway.consumers import database_hop
 
         for check, tag in checks.CHECKS.items():
             django_checks.register(check, tag)
         database_hop.apply_as_set()
+        tracing.follow_project()

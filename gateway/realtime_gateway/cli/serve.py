@@ -16,7 +16,6 @@ import traceback
 from typing import Any
 
 from realtime_gateway.cli.main import exit_code
-from realtime_gateway.cli.tracing import start_tracing
 from realtime_gateway.environment import Environment, read_environment
 from realtime_gateway.errors import ConfigurationError, StartError
 from realtime_gateway.resource import GatewaySpec, load_resource
@@ -24,6 +23,7 @@ from realtime_gateway.resource.spec import RealtimeGateway, WebSocket
 from realtime_gateway.server.options import ServerOptions, TcpAddress, parse_address
 from realtime_gateway.server.processes import ParentLine, Processes, SharedSockets, share
 from realtime_gateway.server.reactor import LOOPS, install_reactor
+from realtime_gateway.tracing import start_tracing
 
 logger = logging.getLogger("realtime_gateway.server")
 

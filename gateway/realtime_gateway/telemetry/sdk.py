@@ -1,7 +1,8 @@
 """Wires OpenTelemetry's SDK: spans go in batches, from a bounded queue, to a collector that may be dead.
 
-Only what starts a process imports this, and the SDK itself is an extra (``realtime-gateway[otlp]``) that is imported
-when there is somewhere to send to. A project that has set a tracer provider of its own keeps it; our spans go there.
+Only ``realtime_gateway.tracing`` imports this, for what starts a process. The SDK itself is an extra
+(``realtime-gateway[otlp]``) and is imported when there is somewhere to send to. A project that has set a tracer
+provider of its own keeps it, and our spans go there.
 """
 
 from __future__ import annotations
@@ -60,14 +61,19 @@ def traces_url(base: str) -> str:
     return base if base.rstrip("/").endswith(TRACES_PATH) else base.rstrip("/") + TRACES_PATH
 
 
+def project_has_provider() -> bool:
+    """Whether somebody has set a tracer provider in this process."""
+    return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+
+
 def wire(export: TraceExport) -> Callable[[], None]:
     """Begin to make spans and to send them; return what ends it, which takes LAST_SPANS_SECONDS at most.
 
     Raises:
         ConfigurationError: there is somewhere to send to, and the extra is not installed.
     """
-    provider = trace.get_tracer_provider()
-    if not isinstance(provider, trace.ProxyTracerProvider):
+    if project_has_provider():
+        provider = trace.get_tracer_provider()
         spans.wire(spans.Tracing(provider.get_tracer(spans.SCOPE), lambda: True))
         logger.info("Traces go where the project's own tracer provider sends them")
         return _nothing_to_end

@@ -9,7 +9,9 @@ Between the tasks of a process the context travels with the message, as ``Traced
 tasks of their own, so a context variable set there would never reach its handler. Between processes it travels in the
 envelope (``propagation``).
 
-A message is sampled where it enters, before any span is made, so that one which is not costs next to nothing.
+A message is sampled where it enters, before any span is made. Measured with Python 3.11 on a busy two-core machine: one
+that is not sampled costs 1 µs on its whole way (receive, publish, deliver, send), and 0.1 µs in a process that has no
+tracer; the four spans of one that is cost 125 µs, nearly all of it in the SDK.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import (
     NonRecordingSpan,
     Span,
+    SpanContext,
     SpanKind,
     StatusCode,
     Tracer,
@@ -232,8 +235,8 @@ def publish(kind: str, name: str, size_bytes: int) -> Publication | None:
     tracing = _tracing
     if tracing is None:
         return None
-    parent = get_current_span().get_span_context()
-    if parent.is_valid:
+    parent = _current()
+    if parent is not None:
         if not parent.trace_flags.sampled:
             return None
     elif _in_connection.get() or not tracing.starts_trace():
@@ -312,7 +315,10 @@ Sending: TypeAlias = Span
 def send(size_bytes: int, is_binary: bool) -> Sending | None:
     """Begin the span of a message to a client, for the caller to end; None when what caused it is not traced."""
     tracing = _tracing
-    if tracing is None or not get_current_span().get_span_context().trace_flags.sampled:
+    if tracing is None:
+        return None
+    parent = _current()
+    if parent is None or not parent.trace_flags.sampled:
         return None
     attributes: dict[str, str | int] = {
         "network.protocol.name": "websocket",
@@ -320,6 +326,15 @@ def send(size_bytes: int, is_binary: bool) -> Sending | None:
         OPCODE: "binary" if is_binary else "text",
     }
     return tracing.tracer.start_span("websocket send", None, SpanKind.PRODUCER, attributes)
+
+
+def _current() -> SpanContext | None:
+    # Nothing at all is attached where a message is not traced, and looking that up is the quickest there is.
+    context = otel_context.get_current()
+    if not context:
+        return None
+    found = get_current_span(context).get_span_context()
+    return found if found.is_valid else None
 
 
 def _messaging_span(

@@ -1,4 +1,8 @@
-"""Puts together where traces go: the environment, as OpenTelemetry has it, over the resource."""
+"""What starts a process begins to trace here: where traces go, says the environment, and else the resource.
+
+`serve`, `runserver` and `runworker` call ``start_tracing``. Any other process that has our app, such as uvicorn or a
+WSGI site that only sends, makes spans when its project has set a tracer provider (``follow_project``).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from realtime_gateway.environment import Environment, OpenTelemetry
 from realtime_gateway.errors import ConfigurationError
 from realtime_gateway.resource.spec import RealtimeGateway, Telemetry
 from realtime_gateway.telemetry import spans
-from realtime_gateway.telemetry.sdk import TraceExport, traces_url, wire
+from realtime_gateway.telemetry.sdk import TraceExport, project_has_provider, traces_url, wire
 
 DEFAULT_SERVICE = "realtime-gateway"
 PROTOCOLS = (None, "http/protobuf")
@@ -33,11 +37,22 @@ def start_tracing(environment: Environment, resource: RealtimeGateway | None) ->
         ConfigurationError: what the environment says cannot be done.
     """
     end = wire(trace_export(environment, resource))
+    _handle_in_context()
+    return end
+
+
+def follow_project() -> None:
+    """Make spans if the project has set a tracer provider, and leave everything as it is otherwise."""
+    if project_has_provider():
+        wire(TraceExport(endpoint=None, ratio=1.0))
+        _handle_in_context()
+
+
+def _handle_in_context() -> None:
     if spans.is_wired() and "channels.consumer" in sys.modules:
         from realtime_gateway.consumers import handler_context
 
         handler_context.apply()
-    return end
 
 
 def trace_export(environment: Environment, resource: RealtimeGateway | None) -> TraceExport:

@@ -1,0 +1,92 @@
+"""Where spans go. What the SDK does with them is seen in tests/integration/telemetry."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+
+import pytest
+
+from realtime_gateway.errors import ConfigurationError
+from realtime_gateway.telemetry import sdk, spans
+
+
+@pytest.mark.parametrize(
+    ("base", "url"),
+    [
+        ("http://collector:4318", "http://collector:4318/v1/traces"),
+        ("http://collector:4318/", "http://collector:4318/v1/traces"),
+        ("https://example.com/otlp", "https://example.com/otlp/v1/traces"),
+        ("http://collector:4318/v1/traces", "http://collector:4318/v1/traces"),
+    ],
+)
+def test_a_collectors_address_becomes_that_of_its_traces(base: str, url: str) -> None:
+    assert sdk.traces_url(base) == url
+
+
+def test_without_an_endpoint_nothing_is_wired() -> None:
+    end = sdk.wire(sdk.TraceExport(endpoint=None, ratio=1.0))
+    assert not spans.is_wired()
+    end()
+
+
+def test_an_endpoint_without_the_extra_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http", None)
+    with pytest.raises(ConfigurationError) as caught:
+        sdk.wire(sdk.TraceExport(endpoint="http://user:secret@collector", ratio=1.0))
+    assert "telemetry.otlpEndpoint" in caught.value.message
+    assert "secret" not in caught.value.message
+    assert "realtime-gateway[otlp]" in caught.value.remedy
+    assert not spans.is_wired()
+
+
+def in_a_process(code: str) -> str:
+    """Run code in a process of its own, since a tracer provider is set once per process; return what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_projects_own_provider_is_kept_and_used() -> None:
+    printed = in_a_process("""
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from realtime_gateway.telemetry import sdk, spans
+own, exporter = TracerProvider(), InMemorySpanExporter()
+own.add_span_processor(SimpleSpanProcessor(exporter))
+trace.set_tracer_provider(own)
+sdk.wire(sdk.TraceExport(endpoint="http://127.0.0.1:9", ratio=0.0))
+with spans.publish("group", "chat_lobby", 1):
+    pass
+print(trace.get_tracer_provider() is own, [span.name for span in exporter.get_finished_spans()])
+""")
+    assert printed == "True ['publish chat_{name}']\n"
+
+
+def test_the_projects_own_spans_follow_the_ratio_and_ours_are_decided_before() -> None:
+    printed = in_a_process("""
+from opentelemetry import trace
+from realtime_gateway.telemetry import sdk, spans
+end = sdk.wire(sdk.TraceExport(endpoint="http://127.0.0.1:9", ratio=0.0, attributes={"service.name": "chat"}))
+print(trace.get_tracer("project").start_span("its own").is_recording(), spans.publish("group", "chat_lobby", 1))
+print(trace.get_tracer_provider().resource.attributes["service.name"])
+end()
+print(spans.is_wired())
+""")
+    assert printed == "False None\nchat\nFalse\n"
+
+
+def test_the_same_complaint_is_written_once_a_minute() -> None:
+    now_and_then = sdk.NowAndThen()
+
+    def record(text: str) -> logging.LogRecord:
+        return logging.LogRecord("export", logging.ERROR, __file__, 1, text, ("argument",), None)
+
+    assert now_and_then.filter(record("refused %s"))
+    assert not now_and_then.filter(record("refused %s"))
+    assert now_and_then.filter(record("timed out %s"))

@@ -1,0 +1,90 @@
+"""Where traces go: the environment over the resource."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from realtime_gateway.environment import read_environment
+from realtime_gateway.errors import ConfigurationError
+from realtime_gateway.resource import parse_resource
+from realtime_gateway.resource.spec import RealtimeGateway
+from realtime_gateway.telemetry.sdk import TraceExport
+from realtime_gateway.tracing import trace_export
+
+COLLECTOR = "http://collector:4318"
+
+
+def resource(**telemetry: Any) -> RealtimeGateway:
+    return parse_resource(
+        {
+            "apiVersion": "realtime-gateway.io/v1alpha1",
+            "kind": "RealtimeGateway",
+            "metadata": {"name": "chat", "namespace": "town"},
+            "spec": {"application": "chat.asgi:application", "telemetry": telemetry},
+        }
+    )
+
+
+def export(given: RealtimeGateway | None = None, **variables: str) -> TraceExport:
+    return trace_export(read_environment(variables), given)
+
+
+def test_by_default_no_trace_goes_anywhere() -> None:
+    assert export().endpoint is None
+    assert export(resource()).endpoint is None
+
+
+def test_the_resource_says_where_and_how_many() -> None:
+    made = export(resource(otlpEndpoint=COLLECTOR, samplingRatio=0.25), REALTIME_GATEWAY_PROCESS="chat-0")
+    assert (made.endpoint, made.ratio) == (f"{COLLECTOR}/v1/traces", 0.25)
+    assert made.attributes["service.name"] == "chat"
+    assert made.attributes["service.namespace"] == "town"
+    assert made.attributes["service.instance.id"] == "chat-0"
+
+
+def test_the_environment_wins_over_the_resource() -> None:
+    wanted = resource(otlpEndpoint=COLLECTOR, samplingRatio=0.25)
+    assert export(wanted, OTEL_EXPORTER_OTLP_ENDPOINT="http://other").endpoint == "http://other/v1/traces"
+    assert export(wanted, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT="http://other/x").endpoint == "http://other/x"
+    assert export(wanted, OTEL_SDK_DISABLED="true").endpoint is None
+    assert export(wanted, OTEL_TRACES_EXPORTER="none").endpoint is None
+
+
+@pytest.mark.parametrize(
+    ("sampler", "argument", "ratio"),
+    [
+        ("always_on", "", 1.0),
+        ("parentbased_always_off", "", 0.0),
+        ("traceidratio", "0.5", 0.5),
+        ("parentbased_traceidratio", "", 1.0),
+    ],
+)
+def test_a_sampler_of_the_environment_decides_about_messages(sampler: str, argument: str, ratio: float) -> None:
+    made = export(resource(samplingRatio=0.25), OTEL_TRACES_SAMPLER=sampler, OTEL_TRACES_SAMPLER_ARG=argument)
+    assert made.ratio == ratio
+    assert made.sampler_is_given
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "http/protobuf"),
+        ({"OTEL_TRACES_EXPORTER": "console"}, "otlp"),
+        ({"OTEL_TRACES_SAMPLER": "jaeger_remote"}, "traceidratio"),
+        ({"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "many"}, "0 to 1"),
+        ({"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "1.5"}, "0 to 1"),
+    ],
+)
+def test_a_variable_that_cannot_be_followed_stops_the_start(variables: dict[str, str], named: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        export(resource(otlpEndpoint=COLLECTOR), **variables)
+    assert next(iter(variables)).startswith("OTEL_")
+    assert list(variables)[-1] in caught.value.message
+    assert named in caught.value.remedy
+
+
+def test_no_address_of_a_collector_is_shown_by_the_environments_repr() -> None:
+    shown = repr(read_environment({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://user:secret@collector"}))
+    assert "secret" not in shown
