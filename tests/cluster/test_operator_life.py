@@ -44,6 +44,7 @@ def test_a_finalizer_or_an_annotation_of_ours_is_never_put_on_the_users_object(g
 
 def test_an_idle_resource_costs_no_call(gateway: Gateway, own_cluster: OwnCluster) -> None:
     gateway.wait_until_ready()
+    wait_until(lambda: gateway.status["connections"] == 0, 90)  # the clients of the test before have gone
     before = len(own_cluster.audited(ACCOUNT))
     time.sleep(30)  # nothing may happen, so there is no condition to wait for
     calls = [entry for entry in own_cluster.audited(ACCOUNT)[before:] if entry["verb"] != "watch"]
