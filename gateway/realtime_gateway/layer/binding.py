@@ -36,10 +36,12 @@ class Binding:
         self._driver: Driver | None = None
         self.state = make_state()
 
-    @property
-    def driver(self) -> Driver | None:
-        """The driver that has the I/O now, if any."""
-        return self._driver
+    def driver_here(self) -> Driver | None:
+        """The driver, if the loop that calls has the I/O now."""
+        driver = self._driver
+        if driver is not None and driver.loop is asyncio.get_running_loop() and driver.alive:
+            return driver
+        return None
 
     async def run(self, work: Work[T], *, receives: bool = False, waits: bool = False) -> T:
         """Run ``work`` where the I/O is.
@@ -49,10 +51,11 @@ class Binding:
             receives: this loop may take the I/O if nobody has it, or only the process's own loop.
             waits: it is a receiver itself, which cannot be on a second loop at the same time.
         """
+        driver = self.driver_here()
+        if driver is not None:
+            return await work(driver)
         loop = asyncio.get_running_loop()
         driver = self._driver
-        if driver is not None and driver.loop is loop and driver.alive:
-            return await work(driver)
         if driver is None or not driver.alive or self._moves(driver, loop, receives, waits):
             await self._acquire()
             try:

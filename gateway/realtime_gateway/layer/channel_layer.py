@@ -96,6 +96,10 @@ class RedisChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # channels has
 
     async def receive(self, channel: str) -> dict[str, Any]:
         """Return the oldest message of a channel, waiting for one; may be cancelled without losing any."""
+        # Once per delivery: a channel that has a mailbox on this loop has been checked when it was made.
+        driver = self._binding.driver_here()
+        if driver is not None and channel in driver.state.mailboxes and "!" in channel:
+            return await requests.receive(driver, channel)
         self.require_valid_channel_name(channel)
         if names.process_of(channel) is None:
             return await self._binding.run(

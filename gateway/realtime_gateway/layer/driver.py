@@ -13,7 +13,7 @@ from typing import Any
 from realtime_gateway.errors import ShardRefused, ShardUnavailable
 from realtime_gateway.hosts import HostList
 from realtime_gateway.layer import names
-from realtime_gateway.layer.envelope import Kind
+from realtime_gateway.layer.delivering import Deliveries
 from realtime_gateway.layer.machine import actions, events
 from realtime_gateway.layer.mailboxes import Body
 from realtime_gateway.layer.options import label
@@ -27,8 +27,6 @@ log = logging.getLogger("realtime_gateway.layer")
 _TICK_SECONDS = 0.25
 _QUIET_SECONDS = 1.0
 _PING_LIMIT_SECONDS = 4.0
-_FULL_LOGGED_EVERY_SECONDS = 10.0
-_KINDS = {Kind.GROUP: "group", Kind.CHANNEL: "channel", Kind.QUEUED: "queue"}
 
 
 class Driver:
@@ -44,9 +42,10 @@ class Driver:
         self._topics: dict[str, dict[bytes, str]] = {}
         self._tick_task: asyncio.Task[None] | None = None
         self.links = ShardLinks(self._callbacks_for, self._on_up, self._on_down)
+        self._deliveries = Deliveries(state, self.loop, self.submit)
         self._performers: dict[type, Callable[[Any], None]] = {
             actions.Call: self._call,
-            actions.Deliver: self._deliver,
+            actions.Deliver: self._deliveries.deliver,
             actions.Settle: self._settle,
             actions.Subscribe: self._subscribe,
             actions.Unsubscribe: self._unsubscribe,
@@ -287,44 +286,6 @@ class Driver:
             owner(action)
         elif not owner.done():
             owner.set_result(action)
-
-    def _deliver(self, action: actions.Deliver) -> None:
-        state, now = self.state, self.loop.time()
-        expires_at = action.sent_at + state.options.expiry
-        if expires_at <= now:
-            recorder.layer_dropped.add(len(action.channels), "expired")
-            return
-        body: Body = state.serializer.body(action.body)
-        kind = _KINDS[Kind(action.kind)]
-        delivery = spans.deliver(action.trace, kind, names.name_of(action.destination)) if action.trace else None
-        if delivery is not None:
-            body = delivery.carried_by(body)
-        get = state.mailboxes.get
-        put = refused = 0
-        for channel in action.channels:
-            box = get(channel)
-            if box is None:
-                recorder.layer_dropped.add(1, "no_mailbox")
-            elif box.put(body, expires_at) or (box.expire(now) and box.put(body, expires_at)):
-                put += 1
-                if box.full and channel not in state.full_channels:
-                    state.full_channels.add(channel)
-                    self.submit(events.Full(channel, True))
-            else:
-                refused += 1
-        if delivery is not None:
-            delivery.ended(put, refused)
-        if put:
-            recorder.layer_delivered.add(put, kind)
-        if refused:
-            self._refused(action, refused, now)
-
-    def _refused(self, action: actions.Deliver, refused: int, now: float) -> None:
-        recorder.layer_dropped.add(refused, "capacity")
-        if action.kind == Kind.GROUP and now - self.state.full_logged_at > _FULL_LOGGED_EVERY_SECONDS:
-            self.state.full_logged_at = now
-            group = names.name_of(action.destination)
-            log.info("%s of %s channels over capacity in group %s", refused, len(action.channels), group)
 
     def _hand_over(self, action: actions.HandOver) -> None:
         box = self.state.mailboxes.get(action.channel)

@@ -135,6 +135,9 @@ class Mailboxes:
     def __len__(self) -> int:
         return len(self._boxes)
 
+    def __contains__(self, channel: object) -> bool:
+        return channel in self._boxes
+
     def open(self, channel: str, now: float) -> Mailbox:
         """Return the mailbox of a channel, a new one when there is none."""
         box = self._boxes.get(channel)

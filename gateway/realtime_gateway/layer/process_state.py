@@ -20,6 +20,7 @@ from realtime_gateway.layer.machine.process import ProcessMachine
 from realtime_gateway.layer.mailboxes import Body, Mailbox, Mailboxes
 from realtime_gateway.layer.options import LayerOptions, label
 from realtime_gateway.layer.serializers import Serializer
+from realtime_gateway.layer.undelivered import Undelivered
 from realtime_gateway.telemetry import recorder
 
 
@@ -83,6 +84,7 @@ class ProcessState:
         )
         self.machine = ProcessMachine(self.identity, limits, hosts, uuid.uuid4().hex)
         self.mailboxes = Mailboxes(self.capacity_of, options.expiry)
+        self.undelivered = Undelivered()
         self.full_channels: set[str] = set()
         self.full_logged_at = -1e9
         self._tickets = 0
@@ -166,6 +168,7 @@ class ProcessState:
     def clear(self, submit: Callable[[Any], None]) -> None:
         """Forget members and messages; channels and those who wait on them stay."""
         self.mailboxes.clear()
+        self.undelivered.clear()
         self._on_their_way.clear()
         submit(events.Flushed())
 

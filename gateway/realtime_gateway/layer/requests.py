@@ -11,16 +11,21 @@ from realtime_gateway.layer.driver import Driver
 from realtime_gateway.layer.envelope import Kind
 from realtime_gateway.layer.machine import events
 from realtime_gateway.layer.machine.actions import Settle, Verdict
-from realtime_gateway.layer.mailboxes import Body
+from realtime_gateway.layer.mailboxes import Body, Mailbox
 from realtime_gateway.telemetry import recorder
 
 log = logging.getLogger("realtime_gateway.layer")
 
 
-async def open_channel(driver: Driver, channel: str) -> None:
+def open_mailbox(driver: Driver, channel: str) -> Mailbox:
     """Make a mailbox, and follow the inbox; nothing has to be waited for, since the inbox is read from its start."""
-    driver.state.mailboxes.open(channel, driver.loop.time())
     driver.submit(events.Listen())
+    return driver.state.mailboxes.open(channel, driver.loop.time())
+
+
+async def open_channel(driver: Driver, channel: str) -> None:
+    """Make a channel of this process known."""
+    open_mailbox(driver, channel)
 
 
 async def send(driver: Driver, trace: bytes, channel: str, body: bytes) -> Settle:
@@ -63,7 +68,7 @@ async def join(driver: Driver, group: str, channel: str) -> Settle:
     """Add a channel to a group."""
     own = driver.state.owns(channel)
     if own:
-        await open_channel(driver, channel)
+        open_mailbox(driver, channel)
     elif names.process_of(channel) is not None:
         driver.submit(events.Listen())  # for the answer
     return await driver.ask(lambda ticket: events.Join(ticket, group, channel, own))
@@ -87,11 +92,12 @@ async def forget(driver: Driver, channel: str) -> None:
 
 async def receive(driver: Driver, channel: str) -> dict[str, Any]:
     """Wait for the oldest message of an own channel."""
-    state, loop = driver.state, driver.loop
-    driver.submit(events.Listen())
+    loop = driver.loop
     while True:
-        box = state.mailboxes.open(channel, loop.time())
-        message = _take(driver, channel)
+        box = driver.state.mailboxes.get(channel)
+        if box is None:
+            box = open_mailbox(driver, channel)
+        message = _take(driver, channel, box)
         if message is not None:
             return message
         waiter: asyncio.Future[None] = loop.create_future()
@@ -108,7 +114,7 @@ async def receive_queued(driver: Driver, channel: str) -> dict[str, Any]:
     state, loop = driver.state, driver.loop
     while True:
         box = state.mailboxes.open(channel, loop.time())
-        message = _take(driver, channel)
+        message = _take(driver, channel, box)
         if message is not None:
             return message
         waiter: asyncio.Future[None] = loop.create_future()
@@ -125,9 +131,8 @@ async def receive_queued(driver: Driver, channel: str) -> dict[str, Any]:
             raise
 
 
-def _take(driver: Driver, channel: str) -> dict[str, Any] | None:
+def _take(driver: Driver, channel: str, box: Mailbox) -> dict[str, Any] | None:
     state, now = driver.state, driver.loop.time()
-    box = state.mailboxes.open(channel, now)
     while True:
         expired = box.expire(now)
         if expired:

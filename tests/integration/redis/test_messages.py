@@ -164,6 +164,30 @@ async def test_a_worker_that_is_cancelled_as_it_is_woken_leaves_its_message_to_t
     assert queues._waiting["work"].receivers == 0
 
 
+async def test_a_message_to_a_large_group_leaves_the_loop_free_and_keeps_its_order(
+    redis_server: RedisProcess, make_layer: Make
+) -> None:
+    layer = make_layer(redis_server.url, prefix="large")
+    channels = [await layer.new_channel() for _ in range(2000)]
+    await asyncio.gather(*(layer.group_add("room", channel) for channel in channels))
+    boxes = [layer._binding.state.mailboxes.get(channel) for channel in channels]
+    seen_partly = asyncio.Event()
+
+    def watch() -> None:
+        served = sum(bool(box) for box in boxes)
+        if 0 < served < len(boxes):
+            seen_partly.set()
+        elif not served:
+            asyncio.get_running_loop().call_soon(watch)
+
+    watch()
+    await asyncio.gather(*(layer.group_send("room", {"type": "said", "number": number}) for number in range(3)))
+    async with asyncio.timeout(10):
+        await seen_partly.wait()
+    for channel in (channels[0], channels[-1]):
+        assert [(await soon(layer, channel))["number"] for _ in range(3)] == [0, 1, 2]
+
+
 async def test_a_membership_ends_by_group_expiry(redis_server: RedisProcess, make_layer: Make) -> None:
     layer = make_layer(redis_server.url, prefix="ending", group_expiry=1)
     channel = await layer.new_channel()

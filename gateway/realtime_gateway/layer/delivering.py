@@ -1,0 +1,126 @@
+"""Into the mailboxes of local channels: at once for a few members, a slice in each turn of the loop for many.
+
+Every member that gets a message has a task that runs in the next turn. Ten thousand of them in one turn would keep
+pings, new connections and the sender's own answer waiting for as long as all of their handlers take.
+
+    few members, nothing waiting for the same destination ──▶ mailboxes
+    many ──▶ wait ──a slice in each turn──▶ mailboxes          (what comes for the same destination waits behind)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from contextvars import Context
+from typing import Any
+
+from realtime_gateway.layer import names
+from realtime_gateway.layer.envelope import Kind
+from realtime_gateway.layer.machine import events
+from realtime_gateway.layer.machine.actions import Deliver
+from realtime_gateway.layer.process_state import ProcessState
+from realtime_gateway.layer.undelivered import Delivery
+from realtime_gateway.telemetry import recorder, spans
+
+log = logging.getLogger("realtime_gateway.layer")
+
+_KINDS = {Kind.GROUP: "group", Kind.CHANNEL: "channel"}
+_FULL_LOGGED_EVERY_SECONDS = 10.0
+# Members served in one turn: enough to cost nothing beside their handlers, which take some 20 ms for so many.
+_SLICE_MEMBERS = 500
+# Above so many members that wait, no more is read from Redis before they are served.
+_WAITING_MEMBERS = 100_000
+
+
+class Deliveries:
+    """What is on its way into the mailboxes of one process.
+
+    Args:
+        state: its mailboxes, and what waits for them from one loop to the next.
+        loop: whose turns the slices are served in.
+        submit: takes events for the machine.
+    """
+
+    def __init__(self, state: ProcessState, loop: asyncio.AbstractEventLoop, submit: Callable[[Any], None]) -> None:
+        self._state = state
+        self._loop = loop
+        self._submit = submit
+        self._scheduled = False
+        self._schedule()
+
+    def deliver(self, action: Deliver) -> None:
+        """Put a message into the mailboxes of its members, or let it wait for its turn."""
+        state = self._state
+        expires_at = action.sent_at + state.options.expiry
+        if expires_at <= self._loop.time():
+            recorder.layer_dropped.add(len(action.channels), "expired")
+            return
+        delivery = self._open(action, expires_at)
+        if delivery.members <= _SLICE_MEMBERS and action.destination not in state.undelivered:
+            self._put(delivery, action.channels)
+            self._ended(delivery)
+            return
+        state.undelivered.add(delivery, action.channels)
+        while state.undelivered.members > _WAITING_MEMBERS:
+            self._serve_slice()
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if self._state.undelivered and not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._next_turn, context=Context())
+
+    def _next_turn(self) -> None:
+        self._scheduled = False
+        if self._state.undelivered:
+            self._serve_slice()
+        self._schedule()
+
+    def _serve_slice(self) -> None:
+        delivery, channels, done = self._state.undelivered.take(_SLICE_MEMBERS)
+        self._put(delivery, channels)
+        if done:
+            self._ended(delivery)
+
+    def _open(self, action: Deliver, expires_at: float) -> Delivery:
+        kind = _KINDS[Kind(action.kind)]
+        body = self._state.serializer.body(action.body)
+        delivery = Delivery(action.destination, kind, body, expires_at, len(action.channels))
+        if action.trace:
+            span = spans.deliver(action.trace, kind, names.name_of(action.destination))
+            if span is not None:
+                delivery.span, delivery.body = span, span.carried_by(body)
+        return delivery
+
+    def _put(self, delivery: Delivery, channels: Iterable[str]) -> None:
+        state, now = self._state, self._loop.time()
+        get, full_channels = state.mailboxes.get, state.full_channels
+        body, expires_at = delivery.body, delivery.expires_at
+        for channel in channels:
+            box = get(channel)
+            if box is None:
+                recorder.layer_dropped.add(1, "no_mailbox")
+            elif box.put(body, expires_at) or (box.expire(now) and box.put(body, expires_at)):
+                delivery.put += 1
+                if box.full and channel not in full_channels:
+                    full_channels.add(channel)
+                    self._submit(events.Full(channel, True))
+            else:
+                delivery.refused += 1
+
+    def _ended(self, delivery: Delivery) -> None:
+        if delivery.span is not None:
+            delivery.span.ended(delivery.put, delivery.refused)
+        if delivery.put:
+            recorder.layer_delivered.add(delivery.put, delivery.kind)
+        if delivery.refused:
+            recorder.layer_dropped.add(delivery.refused, "capacity")
+            self._say_that_some_were_full(delivery)
+
+    def _say_that_some_were_full(self, delivery: Delivery) -> None:
+        state, now = self._state, self._loop.time()
+        if delivery.kind == "group" and now - state.full_logged_at > _FULL_LOGGED_EVERY_SECONDS:
+            state.full_logged_at = now
+            group = names.name_of(delivery.destination)
+            log.info("%s of %s channels over capacity in group %s", delivery.refused, delivery.members, group)
