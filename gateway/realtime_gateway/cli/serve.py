@@ -224,6 +224,8 @@ def load_application(path: str) -> Any:
         if not hasattr(target, name):
             raise StartError(f"{path} cannot be imported: {module_name} has no {name!r}.")
         target = getattr(target, name)
+    if not callable(target):
+        raise StartError(f"{path} is no ASGI application: it is {target!r:.60}.", "Name what is one.")
     return guarantee_single_callable(target)  # type: ignore[no-untyped-call]  # asgiref annotates half of it
 
 

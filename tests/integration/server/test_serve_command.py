@@ -71,6 +71,7 @@ def test_an_application_that_does_not_import_shows_why(applications):
         ("conversations:nothing", "conversations has no 'nothing'"),
         ("no_such_module:application", "No module named 'no_such_module'"),
         ("conversations", "Write it as module:name"),
+        ("conversations:__name__", "conversations:__name__ is no ASGI application: it is 'conversations'."),
     ],
 )
 def test_an_application_path_that_is_wrong_is_named(applications, path: str, complaint: str):
