@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -70,14 +71,16 @@ class TraceReceiver:
         found = [span for span in self._spans if trace_id in (None, span.trace_id)]
         return sorted(found, key=lambda span: span.start_ns)
 
-    def wait_for(self, count: int, name: str, seconds: float = 20.0) -> list[ReceivedSpan]:
-        """Wait until there are ``count`` spans whose names begin with ``name``; return all spans."""
+    def wait_for(self, seconds: float = 20.0, **counts: int) -> list[ReceivedSpan]:
+        """Wait until each word is the last or the first of that many spans' names; return all spans."""
         deadline = time.monotonic() + seconds
-        while sum(span.name.startswith(name) for span in self.spans()) < count:
+        while True:
             names = [span.name for span in self.spans()]
-            assert time.monotonic() < deadline, f"not {count} of {name!r} within {seconds} s: {names}"
+            words = Counter(word for name in names for word in {name.split()[0], name.split()[-1]})
+            if all(words[word] >= count for word, count in counts.items()):
+                return self.spans()
+            assert time.monotonic() < deadline, f"not {counts} within {seconds} s: {names}"
             time.sleep(0.02)
-        return self.spans()
 
     def __enter__(self) -> TraceReceiver:
         self._thread.start()

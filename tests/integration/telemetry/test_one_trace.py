@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -83,17 +85,38 @@ async def say(sender: ClientConnection, text: str, *receivers: ClientConnection)
         assert text in str(await receiver.recv())
 
 
+@contextmanager
+def running_worker(environment: dict[str, str]) -> Iterator[None]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", "import traced; traced.run_worker()"], cwd=APPLICATIONS, env=environment
+    )
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
 def one(spans: list[ReceivedSpan], name: str, process: str) -> ReceivedSpan:
     found = [span for span in spans if span.name == name and span.process["service.instance.id"] == process]
     assert len(found) == 1, f"{name} of {process}: {[span.name for span in spans]}"
     return found[0]
 
 
+def way_to(name: str, spans: list[ReceivedSpan]) -> list[ReceivedSpan]:
+    """Return the newest span of a name with all that led to it, the first one first."""
+    by_id = {span.span_id: span for span in spans}
+    way = [next(span for span in reversed(spans) if span.name == name)]
+    while way[0].parent_id:
+        way.insert(0, by_id[way[0].parent_id])
+    return way
+
+
 async def test_a_message_from_process_a_to_process_b_is_one_trace(serve: Serve, receiver: TraceReceiver) -> None:
     a, b = serve("a", endpoint=receiver.url), serve("b", endpoint=receiver.url)
     async with client(a, "/chat/lobby/") as alice, client(b, "/chat/lobby/") as bob, client(b, "/chat/lobby/") as carl:
         await say(alice, "hello", alice, bob, carl)
-        spans = receiver.wait_for(3, "websocket send")
+        spans = receiver.wait_for(receive=1, publish=1, deliver=2, send=3)
     assert Counter((span.name, span.kind, span.process["service.instance.id"]) for span in spans) == {
         ("websocket receive", "SERVER", "a"): 1,
         ("publish chat_{name}", "PRODUCER", "a"): 1,
@@ -122,7 +145,7 @@ async def test_spans_say_what_the_conventions_ask_and_nothing_of_groups_or_messa
     a, b = serve("a", endpoint=receiver.url), serve("b", endpoint=receiver.url)
     async with client(a, "/chat/lobby/") as alice, client(b, "/chat/lobby/") as bob:
         await say(alice, "secret words", bob)
-        spans = receiver.wait_for(2, "websocket send")
+        spans = receiver.wait_for(receive=1, publish=1, deliver=2, send=2)
     assert one(spans, "websocket receive", "a").attributes == {
         "network.protocol.name": "websocket",
         "messaging.message.body.size": len("secret words"),
@@ -159,7 +182,7 @@ async def test_the_context_that_a_client_brings_is_continued(serve: Serve, recei
     query = f"?traceparent={PARENT}&tracestate=vendor%3D1" if where == "query" else ""
     async with client(a, f"/chat/lobby/{query}", **headers) as alice:
         await say(alice, "hello", alice)
-        spans = receiver.wait_for(1, "websocket send")
+        spans = receiver.wait_for(receive=1, publish=1, deliver=1, send=1)
     assert {span.trace_id for span in spans} == {PARENT.split("-")[1]}
     assert one(spans, "websocket receive", "a").parent_id == PARENT.split("-")[2]
     assert {span.trace_state for span in spans} == {"vendor=1"}
@@ -176,11 +199,27 @@ async def test_what_is_not_sampled_adds_nothing(serve: Serve, receiver: TraceRec
             await say(alice, f"hello {number}", alice)
         # Whatever came before this one has been exported when it has.
         await say(marked, "traced", marked)
-        spans = receiver.wait_for(1, "websocket send")
+        spans = receiver.wait_for(receive=1, publish=1, deliver=1, send=1)
         a.terminate()
     assert a.wait() == 0
     assert {span.trace_id for span in receiver.spans()} == {PARENT.split("-")[1]}
     assert len(receiver.spans()) == len(spans) == 4
+
+
+async def test_a_worker_continues_the_trace_of_what_it_takes(serve: Serve, receiver: TraceReceiver) -> None:
+    a = serve("a", endpoint=receiver.url)
+    with running_worker({**a.environment, "REALTIME_GATEWAY_PROCESS": "worker"}):
+        async with client(a, "/chat/lobby/") as alice:
+            await say(alice, "through a worker", alice)
+        spans = receiver.wait_for(receive=1, publish=2, deliver=2, send=1)
+    assert [(span.name, span.process["service.instance.id"]) for span in way_to("websocket send", spans)] == [
+        ("websocket receive", "a"),
+        ("publish thumbnails", "a"),
+        ("deliver thumbnails", "worker"),
+        ("publish {channel}", "worker"),
+        ("deliver {channel}", "a"),
+        ("websocket send", "a"),
+    ]
 
 
 async def test_handlers_in_threads_direct_sends_and_applications_without_channels_are_traced(
@@ -195,15 +234,10 @@ async def test_handlers_in_threads_direct_sends_and_applications_without_channel
     for index, (path, names) in enumerate(expected.items()):
         async with client(a, path) as alice:
             await say(alice, "to myself", alice)
-            spans = receiver.wait_for(index + 1, "websocket send")
-            sent = next(span for span in reversed(spans) if span.name == "websocket send")
-            by_id = {span.span_id: span for span in receiver.spans()}
-        receiver.wait_for(index + 1, "websocket receive")
-        by_id = {span.span_id: span for span in receiver.spans()}
-        way = [sent]
-        while way[-1].parent_id:
-            way.append(by_id[way[-1].parent_id])
-        assert [span.name for span in reversed(way)] == names, path
+        spans = receiver.wait_for(
+            receive=index + 1, publish=min(index + 1, 2), deliver=min(index + 1, 2), send=index + 1
+        )
+        assert [span.name for span in way_to("websocket send", spans)] == names, path
 
 
 async def test_a_handler_that_fails_marks_its_span_without_the_messages_words(
@@ -213,7 +247,7 @@ async def test_a_handler_that_fails_marks_its_span_without_the_messages_words(
     async with client(a, "/chat/lobby/") as alice:
         await alice.send("fail")
         await alice.wait_closed()
-        spans = receiver.wait_for(1, "websocket receive")
+        spans = receiver.wait_for(receive=1)
     failed = one(spans, "websocket receive", "a")
     assert failed.failed
     assert failed.attributes["error.type"] == "ValueError"

@@ -12,12 +12,14 @@ settings.configure(
     SECRET_KEY="no secret: lives for seconds on a loopback address",
     INSTALLED_APPS=["realtime_gateway", "channels"],
     CHANNEL_LAYERS={"default": {"BACKEND": "realtime_gateway.layer.RedisChannelLayer"}},
+    ASGI_APPLICATION="traced.application",
     LOGGING_CONFIG=None,
 )
 django.setup()
 
+from channels.consumer import AsyncConsumer  # noqa: E402  # Django is set up first
 from channels.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer  # noqa: E402  # Django is set up first
-from channels.routing import URLRouter  # noqa: E402
+from channels.routing import ChannelNameRouter, URLRouter  # noqa: E402
 from django.urls import path  # noqa: E402
 
 
@@ -33,7 +35,11 @@ class Chat(AsyncWebsocketConsumer):
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         if text_data == "fail":
             raise ValueError("what the client said")
-        if text_data == "to myself":
+        if text_data == "through a worker":
+            await self.channel_layer.send(
+                "thumbnails", {"type": "work", "message": text_data, "reply_to": self.channel_name}
+            )
+        elif text_data == "to myself":
             await self.channel_layer.send(self.channel_name, {"type": "chat.message", "message": text_data})
         else:
             await self.channel_layer.group_send(self.group, {"type": "chat.message", "message": text_data})
@@ -54,6 +60,11 @@ class SyncChat(WebsocketConsumer):
         self.send(text_data=event["message"])
 
 
+class Worker(AsyncConsumer):
+    async def work(self, event: dict[str, Any]) -> None:
+        await self.channel_layer.send(event["reply_to"], {"type": "chat.message", "message": event["message"]})
+
+
 async def plain(scope: dict[str, Any], receive: Any, send: Any) -> None:
     """Echoes; no Channels, and one task for everything."""
     while True:
@@ -69,8 +80,17 @@ async def plain(scope: dict[str, Any], receive: Any, send: Any) -> None:
 websockets = URLRouter(
     [path("chat/<str:room>/", Chat.as_asgi()), path("sync/", SyncChat.as_asgi()), path("plain/", plain)]
 )
+workers = ChannelNameRouter({"thumbnails": Worker.as_asgi()})
 
 
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
     if scope["type"] == "websocket":
         await websockets(scope, receive, send)
+    elif scope["type"] == "channel":
+        await workers(scope, receive, send)
+
+
+def run_worker() -> None:
+    from django.core.management import call_command
+
+    call_command("runworker", "thumbnails")
