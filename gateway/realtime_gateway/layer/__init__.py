@@ -4,6 +4,20 @@
 nothing; `driver` stands between the two. Users name `realtime_gateway.layer.RedisChannelLayer` as their BACKEND.
 """
 
-from realtime_gateway.layer.channel_layer import RedisChannelLayer
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from realtime_gateway.layer.channel_layer import RedisChannelLayer
 
 __all__ = ["RedisChannelLayer"]
+
+
+def __getattr__(name: str) -> Any:
+    # On first use: tools that only need the names in Redis have neither Django nor Channels to import.
+    if name == "RedisChannelLayer":
+        from realtime_gateway.layer.channel_layer import RedisChannelLayer
+
+        return RedisChannelLayer
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

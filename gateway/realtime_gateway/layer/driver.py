@@ -165,9 +165,7 @@ class Driver:
 
     def _once_a_second(self, now: float) -> None:
         state = self.state
-        for channel in state.mailboxes.idle(now):
-            recorder.layer_dropped.add(state.drop(channel), "idle")
-            self.submit(events.Gone(channel))
+        self._drop_idle(now)
         for channel in list(state.full_channels):
             box = state.mailboxes.get(channel)
             if box is not None and box.full:
@@ -175,6 +173,20 @@ class Driver:
             else:
                 state.full_channels.discard(channel)
         self.submit(events.Described(state.description()))
+
+    def _drop_idle(self, now: float) -> None:
+        state = self.state
+        for channel in state.mailboxes.idle(now):
+            groups = state.machine.following.groups_of(channel)
+            dropped = state.drop(channel)
+            recorder.layer_dropped.add(dropped, "idle")
+            self.submit(events.Gone(channel))
+            if groups or dropped:
+                recorder.layer_idle.add()
+                log.info(
+                    "nobody has received from %s for %g s: it is dropped (messages: %s, groups: %s)",
+                    channel, state.options.expiry, dropped, len(groups),
+                )  # fmt: skip
 
     # Links
 
@@ -254,7 +266,7 @@ class Driver:
                 shard, ("SCAN", cursor, "MATCH", identity.names.every_key_pattern(), "COUNT", 1000)
             )
             cursor, found = answer
-            keys = [key for key in found if not identity.names.survives_flush(key.decode())]
+            keys = [key for key in found if identity.names.is_flushed(key.decode())]
             if keys:
                 await self._command(shard, ("UNLINK", *keys))
             if cursor == b"0":

@@ -16,6 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 GROUP, INBOX, QUEUE = "g", "i", "q"
+_FLUSHED = ("g:", "i:", "q:", "m:", "s:", "full:")
 CONTROL = "control"
 
 
@@ -103,7 +104,6 @@ class Names:
         escaped = "".join(f"\\{letter}" if letter in "*?[]^\\" else letter for letter in self.prefix)
         return f"{escaped}:*"
 
-    def survives_flush(self, key: str) -> bool:
-        """Whether a key is the deployment's own book-keeping rather than messages or members."""
-        kept = (self.epoch, self.hosts, self.data_set, self.processes)
-        return key in kept or key.startswith(self.process(""))
+    def is_flushed(self, key: str) -> bool:
+        """Whether a key holds messages or members, rather than book-keeping or something of a longer prefix."""
+        return key.removeprefix(f"{self.prefix}:").startswith(_FLUSHED)

@@ -114,8 +114,9 @@ async def test_a_registered_serializer_needs_no_base_class(
 
 
 async def test_a_mailbox_without_a_reader_is_dropped_with_its_memberships(
-    redis_server: RedisProcess, make_layer: Make
+    redis_server: RedisProcess, make_layer: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO, "realtime_gateway.layer")
     layer = make_layer(redis_server.url, prefix="idle", expiry=1)
     unread, read = await layer.new_channel(), await layer.new_channel()
     await layer.group_add("room", unread)
@@ -129,6 +130,9 @@ async def test_a_mailbox_without_a_reader_is_dropped_with_its_memberships(
     await layer.group_send("room", {"type": "y"})
     assert (await receiving)["type"] == "y"
     assert not layer._binding.state.mailboxes.get(unread)
+    assert [f"nobody has received from {unread} for 1 s: it is dropped (messages: 1, groups: 1)"] == [
+        record.getMessage() for record in caplog.records if unread in record.getMessage()
+    ]
 
 
 async def test_the_oldest_message_of_a_mailbox_expires_first(redis_server: RedisProcess, make_layer: Make) -> None:

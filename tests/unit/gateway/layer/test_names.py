@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import fnmatch
+import subprocess
+import sys
 
 import pytest
 
@@ -53,8 +55,19 @@ def test_the_pattern_for_every_key_takes_the_prefix_literally(prefix: str) -> No
         assert fnmatch.fnmatchcase(f"{prefix}:g:room", pattern)
 
 
-def test_only_book_keeping_survives_a_flush() -> None:
-    made = names.Names("chat")
+def test_a_flush_takes_messages_and_members_and_nothing_of_a_longer_prefix() -> None:
+    made, longer = names.Names("chat"), names.Names("chat:staging")
     kept = [made.epoch, made.hosts, made.data_set, made.processes, made.process("x")]
-    assert all(made.survives_flush(key) for key in kept)
-    assert not any(made.survives_flush(key) for key in (made.key("g:x"), made.members("g:x"), made.full("x")))
+    kept += [longer.epoch, longer.key("g:x"), longer.members("g:x"), longer.full("x")]
+    assert not any(made.is_flushed(key) for key in kept)
+    flushed = [made.key(key) for key in ("g:x", "i:x", "q:x")]
+    flushed += [made.members("g:x"), made.full("x"), made.mark("q:x", 7, "-")]
+    assert all(made.is_flushed(key) for key in flushed)
+
+
+def test_the_names_need_neither_django_nor_channels() -> None:
+    program = (
+        "import sys, realtime_gateway.layer.names; print(*sorted({'django', 'channels', 'redis'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
