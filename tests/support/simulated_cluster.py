@@ -18,7 +18,6 @@ from realtime_operator.decide.checklist import decide
 from realtime_operator.decide.wanted import live_shards
 from realtime_operator.objects import host_list, identity
 from realtime_operator.objects.pods import digest
-from realtime_operator.sentinel_terms import quorum
 from realtime_operator.plan import (
     Action,
     AnnounceHosts,
@@ -35,6 +34,7 @@ from realtime_operator.plan import (
     RemoveForeign,
     SwitchOver,
 )
+from realtime_operator.sentinel_terms import quorum
 from realtime_operator.snapshot import (
     PARKED,
     Address,
