@@ -1,4 +1,4 @@
-"""Runs each handler of a consumer in the trace context of its message.
+"""Lets each handler of a consumer continue the trace of its message.
 
 Channels receives in tasks of their own and hands each message to ``dispatch`` in another, so a context variable that
 was set while receiving is not there when a handler runs. Here the message itself says in which context it is handled

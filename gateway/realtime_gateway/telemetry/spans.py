@@ -82,19 +82,19 @@ def is_wired() -> bool:
 
 
 class TracedMessage(dict[str, Any]):
-    """A message, with the context that its handler is to run in. To its handler it is a dict like any other."""
+    """A message, with the span that its handler is to continue. To its handler it is a dict like any other."""
 
-    __slots__ = ("context",)
+    __slots__ = ("span",)
 
-    def __init__(self, message: dict[str, Any], context: Context) -> None:
+    def __init__(self, message: dict[str, Any], span: Span) -> None:
         super().__init__(message)
-        self.context = context
+        self.span = span
 
 
 @contextmanager
 def context_of(message: TracedMessage) -> Iterator[None]:
-    """Run the block in the message's context."""
-    token = otel_context.attach(message.context)
+    """Make the message's span the current one in the block; whatever else the context holds stays."""
+    token = otel_context.attach(set_span_in_context(message.span))
     try:
         yield
     finally:
@@ -138,18 +138,18 @@ class ConnectionSpans:
         if not span.is_recording():
             return message
         self._waiting.append(span)
-        return TracedMessage(message, set_span_in_context(span, Context()))
+        return TracedMessage(message, span)
 
     def taken(self, message: dict[str, Any]) -> None:
-        """Note that the application has the message, and make its context current in the task that took it."""
+        """Note that the application has the message, and make its span current in the task that took it."""
         if type(message) is not TracedMessage:
             return
         self._current = self._waiting.popleft()
         self._current.add_event("taken by the application")
         # An application that is one task handles the message right here; one that has a task for receiving (as Channels
-        # has) ends that task now, and the message itself carries the context.
+        # has) ends that task now, and the message itself carries the span.
         self._base = otel_context.get_current()
-        otel_context.attach(message.context)
+        otel_context.attach(set_span_in_context(message.span))
 
     def handled(self) -> None:
         """The application asks for the next message: it is done with the last one."""
@@ -260,17 +260,17 @@ class Body(Protocol):
 
 
 class TracedBody:
-    """A body whose messages are handled in the context of their delivery."""
+    """A body whose messages continue the span of their delivery."""
 
-    __slots__ = ("_body", "_context")
+    __slots__ = ("_body", "_span")
 
-    def __init__(self, body: Body, context: Context) -> None:
+    def __init__(self, body: Body, span: Span) -> None:
         self._body = body
-        self._context = context
+        self._span = span
 
     def decode(self) -> TracedMessage:
         """Return a dict that nobody else has."""
-        return TracedMessage(self._body.decode(), self._context)
+        return TracedMessage(self._body.decode(), self._span)
 
 
 class Delivery:
@@ -283,7 +283,7 @@ class Delivery:
 
     def carried_by(self, body: Body) -> TracedBody:
         """Return a body whose messages continue this span."""
-        return TracedBody(body, set_span_in_context(self._span, Context()))
+        return TracedBody(body, self._span)
 
     def ended(self, fan_out: int, refused: int = 0) -> None:
         """End the span with how many mailboxes took the message, and how many were full."""

@@ -1,4 +1,4 @@
-"""Each handler runs in the context of its own message, and in nobody else's."""
+"""Each handler continues the span of its own message, and of no other one."""
 
 from __future__ import annotations
 
@@ -11,13 +11,21 @@ import pytest
 from channels.consumer import AsyncConsumer, SyncConsumer
 from channels.exceptions import StopConsumer
 from channels.testing import ApplicationCommunicator
+from opentelemetry import baggage, trace
 from opentelemetry import context as otel_context
-from opentelemetry.context import Context
+from opentelemetry.trace import NonRecordingSpan, SpanContext
 
 from realtime_gateway.consumers import handler_context
 from realtime_gateway.telemetry.spans import TracedMessage
 
-KEY = "who"
+
+def span(number: int) -> NonRecordingSpan:
+    return NonRecordingSpan(SpanContext(number, number, is_remote=False))
+
+
+def current() -> int:
+    """The number of the span that a handler runs in; 0 for none."""
+    return trace.get_current_span().get_span_context().span_id
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +37,7 @@ def patched() -> Iterator[None]:
 
 
 async def tell(consumer: Any, message: dict[str, Any]) -> None:
-    await consumer.send({"type": "told", "who": otel_context.get_value(KEY), "kind": message["type"]})
+    await consumer.send({"type": "told", "span": current(), "kind": message["type"]})
 
 
 class Asynchronous(AsyncConsumer):
@@ -47,26 +55,40 @@ class Overridden(Asynchronous):
 
 class InThreads(SyncConsumer):
     def ask(self, message: dict[str, Any]) -> None:
-        self.send({"type": "told", "who": otel_context.get_value(KEY), "kind": message["type"]})
+        self.send({"type": "told", "span": current(), "kind": message["type"]})
 
     def end(self, message: dict[str, Any]) -> None:
         raise StopConsumer
 
 
 @pytest.mark.parametrize("consumer", [Asynchronous, Overridden, InThreads])
-async def test_a_handler_finds_the_context_of_its_message(consumer: type[AsyncConsumer]) -> None:
+async def test_a_handler_continues_the_span_of_its_message(consumer: type[AsyncConsumer]) -> None:
     communicator = ApplicationCommunicator(consumer.as_asgi(), {"type": "websocket"})
-    for who in ("anna", None, "bert"):
+    for number in (7, 0, 8):
         message: dict[str, Any] = {"type": "ask"}
-        if who is not None:
-            message = TracedMessage(message, Context({KEY: who}))
-        await communicator.send_input(message)
-        assert await communicator.receive_output() == {"type": "told", "who": who, "kind": "ask"}
+        await communicator.send_input(TracedMessage(message, span(number)) if number else message)
+        assert await communicator.receive_output() == {"type": "told", "span": number, "kind": "ask"}
     await communicator.send_input({"type": "end"})
     await communicator.wait()
 
 
-async def test_a_message_without_a_context_costs_no_coroutine() -> None:
+async def test_whatever_else_the_context_of_a_consumer_holds_stays() -> None:
+    seen = []
+
+    async def dispatch(message: dict[str, Any]) -> None:
+        seen.append((current(), baggage.get_baggage("tenant")))
+        raise StopConsumer
+
+    async def receive() -> dict[str, Any]:
+        return TracedMessage({"type": "ask"}, span(7))
+
+    otel_context.attach(baggage.set_baggage("tenant", "town"))
+    with pytest.raises(StopConsumer):
+        await handler_context.await_many_dispatch([receive], dispatch)
+    assert seen == [(7, "town")]
+
+
+async def test_a_message_without_a_span_costs_no_coroutine() -> None:
     seen = []
 
     def dispatch(message: dict[str, Any]) -> Any:

@@ -129,7 +129,7 @@ def test_what_is_sent_from_outside_of_connections_may_begin_a_trace(traced: Trac
 def test_a_handshakes_context_decides_whatever_the_ratio(traced: Traced) -> None:
     traced.starts = False
     message = receive(connection([(b"traceparent", PARENT)]))
-    assert trace.get_current_span(message.context).get_span_context().trace_id == TRACE
+    assert message.span.get_span_context().trace_id == TRACE
     traced.starts = True
     refused = connection([(b"traceparent", PARENT[:-2] + b"00")])
     assert type(refused.received(dict(RECEIVED), 5)) is dict
@@ -164,10 +164,10 @@ def test_a_publication_that_fails_says_why(traced: Traced) -> None:
     assert all(span.status.status_code is trace.StatusCode.ERROR for span in found.values())
 
 
-async def test_an_application_of_one_task_is_in_the_messages_context_until_it_asks_for_the_next(traced: Traced) -> None:
+async def test_an_application_of_one_task_continues_the_message_until_it_asks_for_the_next(traced: Traced) -> None:
     made = connection()
     message = receive(made)
-    assert otel_context.get_current() == message.context
+    assert trace.get_current_span() is message.span
     made.handled()
     assert not otel_context.get_current()
     assert list(traced.finished()) == ["websocket receive"]
