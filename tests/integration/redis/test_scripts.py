@@ -183,11 +183,19 @@ def test_join_says_where_the_stream_ends(client: redis.Redis) -> None:
 
 def test_read_pages_through_a_stream(client: redis.Redis) -> None:
     ids = publish(client, *(group(str(number)) for number in range(5)))[1:]
-    _, _, first, page = run(client, "read", ["epoch", "stream"], "-", 2)
-    assert (first, page) == (ids[0], [[ids[0], b"0"], [ids[1], b"1"]])
-    _, _, _, rest = run(client, "read", ["epoch", "stream"], f"({ids[1].decode()}", 10)
-    assert [body for _, body in rest] == [b"2", b"3", b"4"]
-    assert run(client, "read", ["epoch", "nothing"], "-", 10)[2:] == [b"", []]
+    _, _, more, page = run(client, "read", ["epoch", "stream"], "-", 2, 1000)
+    assert (more, page) == (1, [[ids[0], b"0"], [ids[1], b"1"]])
+    _, _, more, rest = run(client, "read", ["epoch", "stream"], f"({ids[1].decode()}", 10, 1000)
+    assert (more, [body for _, body in rest]) == (0, [b"2", b"3", b"4"])
+    assert run(client, "read", ["epoch", "nothing"], "-", 10, 1000)[2:] == [0, []]
+
+
+def test_read_ends_a_page_by_its_bytes_and_always_brings_an_entry(client: redis.Redis) -> None:
+    publish(client, *(group("x" * 100) for _ in range(3)))
+    _, _, more, page = run(client, "read", ["epoch", "stream"], "-", 10, 150)
+    assert (more, len(page)) == (1, 2)
+    _, _, more, page = run(client, "read", ["epoch", "stream"], "-", 10, 1)
+    assert (more, len(page)) == (1, 1)
 
 
 def test_member_adds_and_removes_at_the_writers_epoch_only(client: redis.Redis) -> None:

@@ -30,7 +30,8 @@ from realtime_gateway.layer.machine.events import Refusal
 from realtime_gateway.layer.machine.follow import Follow, GapCall, Phase, order
 from realtime_gateway.layer.machine.limits import Identity, Limits
 
-_PAGE = 500
+# What one read returns at most, so that it holds neither side up.
+_PAGE_ENTRIES, _PAGE_BYTES = 500, 4 * 1024 * 1024
 
 
 class Following:
@@ -315,7 +316,7 @@ class Following:
 
     def _call_read(self, follow: Follow) -> None:
         start = "-" if follow.position is None else f"({follow.position.decode()}"
-        self._call(follow, "read", (start, _PAGE))
+        self._call(follow, "read", (start, _PAGE_ENTRIES, _PAGE_BYTES))
 
     def _joined(self, follow: Follow, purpose: GapCall, result: Any, now: float) -> None:
         follow.position, follow.position_run_id = result[1], purpose.run_id
@@ -325,7 +326,7 @@ class Following:
         self._go_live(follow, now)
 
     def _read(self, follow: Follow, purpose: GapCall, result: Any, now: float) -> None:
-        _, server_ms, _, page = result
+        _, server_ms, more, page = result
         for stream_id, raw in page:
             follow.position, follow.position_run_id = stream_id, purpose.run_id
             try:
@@ -335,7 +336,7 @@ class Following:
                 continue
             self._check_chain(follow, entry)
             self._take(follow, entry, (entry.age_ms + max(int(server_ms) - order(stream_id)[0], 0)) / 1000)
-        if len(page) == _PAGE:
+        if more:
             self._call_read(follow)
         elif follow.phase is Phase.FINISHING:
             self._emit(Unsubscribe(follow.shard, (follow.destination,)))

@@ -30,7 +30,8 @@ from realtime_gateway.layer.machine.queues import PopCall, Queues
 
 _HEARTBEAT_SECONDS = 2.5
 _LEASE_SECONDS = 30
-_FULL_MS = 1000
+# Renewed every second while the mailbox stays full, so it outlives a renewal that comes a little late.
+_FULL_MS = 2000
 # How far an entry's age may be over-estimated: stream ids carry the time at which the server's loop turned.
 _AGE_ERROR_SECONDS = 0.1
 

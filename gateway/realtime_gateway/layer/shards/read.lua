@@ -1,16 +1,25 @@
 -- Read a page of a stream.
 --
 -- KEYS  1 epoch, 2 stream
--- ARGV  1 where to start, as XRANGE takes it ("-" or "(id"), 2 how many entries
--- Returns {epoch, server time in ms, id of the first entry or "", {{id, bytes}, …}}
-local entries = redis.call('XRANGE', KEYS[2], ARGV[1], '+', 'COUNT', ARGV[2])
-local page = {}
-for n, entry in ipairs(entries) do page[n] = {entry[1], entry[2][2]} end
-local first = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)
+-- ARGV  1 where to start, as XRANGE takes it ("-" or "(id"), 2 entries and 3 bytes after which a page ends
+-- Returns {epoch, server time in ms, 1 if the page was ended by a bound and more may follow, else 0, {{id, bytes}, …}}
+local entries, bytes = tonumber(ARGV[2]), tonumber(ARGV[3])
+local page, size, start, more = {}, 0, ARGV[1], 1
+while #page < entries and size < bytes do
+  -- One at a time: how long the next one is cannot be asked for.
+  local entry = redis.call('XRANGE', KEYS[2], start, '+', 'COUNT', 1)[1]
+  if not entry then
+    more = 0
+    break
+  end
+  page[#page + 1] = {entry[1], entry[2][2]}
+  size = size + #entry[2][2]
+  start = '(' .. entry[1]
+end
 local time = redis.call('TIME')
 return {
   tonumber(redis.call('GET', KEYS[1]) or '0'),
   string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000)),
-  first[1] and first[1][1] or '',
+  more,
   page,
 }

@@ -11,8 +11,8 @@ ROOM = names.group("room")
 THEM = 5
 
 
-def page(*entries: tuple[bytes, bytes], server_ms: bytes = b"5") -> list[object]:
-    return [0, server_ms, b"", [list(one) for one in entries]]
+def page(*entries: tuple[bytes, bytes], server_ms: bytes = b"5", more: int = 0) -> list[object]:
+    return [0, server_ms, more, [list(one) for one in entries]]
 
 
 def test_a_join_is_certain_once_the_subscription_is_confirmed_and_the_stream_has_been_looked_at() -> None:
@@ -95,7 +95,7 @@ def test_a_long_gap_is_read_page_by_page() -> None:
     bench.link_up()
     bench.feed(events.Subscribed("0", ROOM))
     first = [(b"6-%d" % number, entry(THEM, number)) for number in range(1, 501)]
-    bench.answer("read", page(*first))
+    bench.answer("read", page(*first, more=1))
     call = bench.call("read")
     assert call.arguments[0] == "(6-500"
     bench.feed(events.Replied("0", call.purpose, page((b"6-501", entry(THEM, 501)))))

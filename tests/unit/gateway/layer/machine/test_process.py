@@ -35,7 +35,7 @@ def test_a_shard_is_reported_once_as_lost_and_as_back_when_everything_is_read() 
     bench.link_up()
     assert not bench.of(actions.Reconnected)
     bench.feed(events.Subscribed("0", "g:room"))
-    bench.answer("read", [0, b"5", b"", []])
+    bench.answer("read", [0, b"5", 0, []])
     assert bench.of(actions.Reconnected) == [actions.Reconnected("0", ("g:room",), ())]
 
 
@@ -47,7 +47,7 @@ def test_a_return_names_what_was_lost() -> None:
     bench.link_down()
     bench.link_up()
     bench.feed(events.Subscribed("0", "g:room"))
-    bench.answer("read", [0, b"5", b"", [[b"6-2", entry(5, 3, previous=2)]]])
+    bench.answer("read", [0, b"5", 0, [[b"6-2", entry(5, 3, previous=2)]]])
     assert bench.of(actions.Reconnected)[0].lost == ("g:room",)
 
 
@@ -82,7 +82,7 @@ def test_a_full_mailbox_is_announced_and_taken_back() -> None:
     bench = Bench()
     bench.link_up()
     bench.feed(events.Full("a.me!1", True))
-    assert (bench.pending[-1].keys, bench.pending[-1].arguments) == (("p:full:a.me!1",), (1000,))
+    assert (bench.pending[-1].keys, bench.pending[-1].arguments) == (("p:full:a.me!1",), (2000,))
     bench.feed(events.Full("a.me!1", False))
     assert bench.pending[-1].arguments == (0,)
 
@@ -92,7 +92,7 @@ def test_ones_own_messages_are_seen_to_come_back() -> None:
     bench.link_up()
     bench.feed(events.Listen())
     bench.feed(events.Subscribed("0", "i:me"))
-    bench.answer("read", [0, b"5", b"", []])
+    bench.answer("read", [0, b"5", 0, []])
     assert bench.machine.sequence_seen(names.inbox("me")) == 0
     own = entry(77, 8, kind=Kind.CHANNEL, channel="a.me!1")
     bench.feed(events.Pushed("0", "i:me", b"6-0 " + own))
