@@ -28,6 +28,9 @@ _TICK_SECONDS = 0.25
 _QUIET_SECONDS = 1.0
 _PING_LIMIT_SECONDS = 4.0
 
+# The close method of a loop → the drivers to be stopped by it.
+_DRIVERS: weakref.WeakKeyDictionary[Callable[[], None], weakref.WeakSet[Driver]] = weakref.WeakKeyDictionary()
+
 
 class Driver:
     """Runs a process's state on the current event loop."""
@@ -103,15 +106,21 @@ class Driver:
     def _stop_before_the_loop_closes(self) -> None:
         # asyncio.run ends all tasks before it closes a loop. Whoever closes one himself (async_to_sync, test
         # fixtures) would leave tasks pending and sockets open, and asyncio has no hook for it but the method itself.
-        loop, original, driver = self.loop, self.loop.close, weakref.ref(self)
+        loop, original = self.loop, self.loop.close
+        if original in _DRIVERS:
+            _DRIVERS[original].add(self)
+            return
+        drivers = weakref.WeakSet((self,))
 
         def close() -> None:
             loop.__dict__.pop("close", None)
-            ending = driver()
-            if ending is not None and not ending._stopped and not loop.is_running() and not loop.is_closed():
-                loop.run_until_complete(ending.stop())
+            for driver in list(drivers):
+                if not driver._stopped and not loop.is_running() and not loop.is_closed():
+                    loop.run_until_complete(driver.stop())
             original()
 
+        # One for all drivers that a loop ever has: a suite of tests may make thousands on one loop.
+        _DRIVERS[close] = drivers
         loop.__dict__["close"] = close
 
     def submit(self, event: Any) -> None:

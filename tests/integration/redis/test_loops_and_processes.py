@@ -151,6 +151,20 @@ def test_a_loop_that_is_closed_without_a_word_leaves_no_connection(redis_server:
         assert connections(redis_server) == before
 
 
+def test_a_loop_that_has_had_many_layers_can_still_be_closed(redis_server: RedisProcess) -> None:
+    loop = asyncio.new_event_loop()
+    layer = RedisChannelLayer(hosts=[redis_server.url])
+    before, hook = connections(redis_server), None
+    for _ in range(3):
+        loop.run_until_complete(layer.new_channel())
+        hook = hook or loop.close
+        assert loop.close is hook
+        loop.run_until_complete(layer.close())
+    loop.run_until_complete(layer.new_channel())
+    loop.close()
+    assert connections(redis_server) == before
+
+
 async def test_two_loops_that_receive_at_once_get_a_clear_error(redis_server: RedisProcess, make_layer: Make) -> None:
     layer = make_layer(redis_server.url)
     channel = await layer.new_channel()

@@ -138,9 +138,13 @@ class Membership:
         for number, (event, deadline) in list(self._asked.items()):
             if deadline <= now:
                 del self._asked[number]
+                if number in self._leases and number not in self._missing_since:
+                    shard = self._hosts.owner(names.process_of(event.channel) or "").name
+                    self._emit(Settle(event.ticket, Verdict.UNAVAILABLE, shard))
+                else:
+                    self._emit(Settle(event.ticket, Verdict.OWNER_GONE, detail="its process did not answer in time"))
                 self._missing_since.pop(number, None)
                 self._leases = [one for one in self._leases if one != number]
-                self._emit(Settle(event.ticket, Verdict.OWNER_GONE, detail="its process did not answer in time"))
         for call in [one for one in self._unsent if one.deadline <= now]:
             self._unsent.remove(call)
             shard = self._hosts.owner(call.event.group).name

@@ -30,7 +30,7 @@ def listening() -> Bench:
     bench.link_up()
     bench.feed(events.Listen())
     bench.feed(events.Subscribed("0", "i:me"))
-    bench.answer("read", [0, b"5", b"", []])
+    bench.answer("read", [0, b"5", 0, []])
     return bench
 
 
@@ -71,6 +71,15 @@ def test_leaving_for_an_owner_that_is_gone_is_done() -> None:
     bench.feed(events.Leave(1, "room", THEIRS, own=False))
     bench.answer("lease", 0)
     assert bench.verdict(1) == actions.Settle(1, Verdict.DONE, "", "")
+
+
+def test_an_owner_that_could_not_be_looked_for_is_not_called_gone() -> None:
+    bench = Bench()
+    bench.feed(events.Join(1, "room", THEIRS, own=False))
+    bench.tick(11)
+    verdict = bench.verdict(1)
+    assert verdict is not None
+    assert (verdict.verdict, verdict.shard) == (Verdict.UNAVAILABLE, "0")
 
 
 def test_an_owner_that_does_not_answer_is_given_up_in_time() -> None:
