@@ -166,6 +166,15 @@ class RedisChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # channels has
         """End all connections, under the name that channels_redis gives it."""
         await self.close()
 
+    def serialize(self, message: dict[str, Any]) -> bytes:
+        """Return the bytes of a message, as both layers of channels_redis do."""
+        return self._binding.state.serializer.encode(message)
+
+    def deserialize(self, message: bytes) -> dict[str, Any]:
+        """Return the message that bytes of ``serialize`` stand for."""
+        serializer = self._binding.state.serializer
+        return serializer.decode(serializer.open(message))
+
     # Inside
 
     async def _publish(self, request: Request, kind: str, name: str, body: bytes) -> Settle:

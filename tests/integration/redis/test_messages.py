@@ -59,6 +59,13 @@ async def test_encrypted_messages_cannot_be_read_in_redis(redis_server: RedisPro
     assert b"confidential" in everything(redis_server, "plain-text")
 
 
+@pytest.mark.parametrize("options", [{}, {"symmetric_encryption_keys": ["key"]}, {"random_prefix_length": 12}])
+def test_serialize_and_deserialize_are_each_others_inverse(options: dict[str, Any]) -> None:
+    layer = RedisChannelLayer(**options)
+    message = {"type": "x", "body": b"\x00", "more": [None, True]}
+    assert layer.deserialize(layer.serialize(message)) == message
+
+
 async def test_keys_rotate_one_process_at_a_time(redis_server: RedisProcess, make_layer: Make) -> None:
     old = make_layer(redis_server.url, prefix="rotating", symmetric_encryption_keys=["old"])
     both = make_layer(redis_server.url, prefix="rotating", symmetric_encryption_keys=["old", "new"])
