@@ -39,6 +39,7 @@ HOMES = {
         "realtime_gateway.apps",
         "realtime_gateway.checks",
         "realtime_gateway.settings",
+        "realtime_gateway.tracing",
         "realtime_gateway.routing",
         "realtime_gateway.testing",
         "realtime_gateway.management",

@@ -1,17 +1,20 @@
 """What starts a process begins to trace here: where traces go, says the environment, and else the resource.
 
-`serve`, `runserver` and `runworker` call ``start_tracing``. Any other process that has our app, such as uvicorn or a
-WSGI site that only sends, makes spans when its project has set a tracer provider (``follow_project``).
+`serve` calls ``start_tracing``, and the commands of ``manage.py`` that run consumers ``trace_command``. Any other
+process that has our app, such as uvicorn or a WSGI site that only sends, makes spans when its project has set a tracer
+provider (``follow_project``).
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from realtime_gateway import __version__
-from realtime_gateway.environment import Environment, OpenTelemetry
-from realtime_gateway.errors import ConfigurationError
+from realtime_gateway.environment import Environment, OpenTelemetry, read_environment
+from realtime_gateway.errors import ConfigurationError, GatewayError
+from realtime_gateway.resource import load_resource
 from realtime_gateway.resource.spec import RealtimeGateway, Telemetry
 from realtime_gateway.telemetry import spans
 from realtime_gateway.telemetry.sdk import TraceExport, project_has_provider, traces_url, wire
@@ -39,6 +42,28 @@ def start_tracing(environment: Environment, resource: RealtimeGateway | None) ->
     end = wire(trace_export(environment, resource))
     _handle_in_context()
     return end
+
+
+@contextmanager
+def trace_command() -> Iterator[None]:
+    """Trace what a command of ``manage.py`` runs in the block.
+
+    Raises:
+        CommandError: what the environment or its resource says cannot be done.
+    """
+    # A server of something else than Django has no need of it.
+    from django.core.management import CommandError
+
+    environment = read_environment()
+    file = environment.resource_file
+    try:
+        end = start_tracing(environment, None if file is None else load_resource(file))
+    except GatewayError as error:
+        raise CommandError(f"{error.message} {error.remedy}") from error
+    try:
+        yield
+    finally:
+        end()
 
 
 def follow_project() -> None:

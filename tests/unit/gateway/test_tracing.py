@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.core.management import CommandError
 
 from realtime_gateway.environment import read_environment
 from realtime_gateway.errors import ConfigurationError
 from realtime_gateway.resource import parse_resource
 from realtime_gateway.resource.spec import RealtimeGateway
+from realtime_gateway.telemetry import spans
 from realtime_gateway.telemetry.sdk import TraceExport
-from realtime_gateway.tracing import trace_export
+from realtime_gateway.tracing import trace_command, trace_export
 
 COLLECTOR = "http://collector:4318"
 
@@ -88,3 +90,14 @@ def test_a_variable_that_cannot_be_followed_stops_the_start(variables: dict[str,
 def test_no_address_of_a_collector_is_shown_by_the_environments_repr() -> None:
     shown = repr(read_environment({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://user:secret@collector"}))
     assert "secret" not in shown
+
+
+def test_a_command_of_manage_py_says_what_cannot_be_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
+    with pytest.raises(CommandError, match=r"OTEL_EXPORTER_OTLP_PROTOCOL is 'grpc'.*http/protobuf"), trace_command():
+        pytest.fail("it started")
+
+
+def test_a_command_of_manage_py_traces_nothing_unless_told_to() -> None:
+    with trace_command():
+        assert not spans.is_wired()

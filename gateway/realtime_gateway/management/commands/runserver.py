@@ -12,6 +12,7 @@ from realtime_gateway.server.options import ServerOptions
 from daphne.management.commands.runserver import Command as DaphneCommand
 
 from realtime_gateway import __version__
+from realtime_gateway.tracing import trace_command
 
 
 class DevelopmentServer(GatewayServer):
@@ -32,4 +33,5 @@ class Command(DaphneCommand):  # type: ignore[misc]  # daphne is untyped
         """Say whose server it is, and run it; under autoreload in a thread, again after each change."""
         if options.get("use_asgi", True):
             self.stdout.write(f"RealtimeGateway {__version__}")
-        super().inner_run(*arguments, **options)
+        with trace_command():
+            super().inner_run(*arguments, **options)
