@@ -22,6 +22,7 @@ from realtime_gateway.telemetry.sdk import TraceExport, project_has_provider, tr
 DEFAULT_SERVICE = "realtime-gateway"
 PROTOCOLS = (None, "http/protobuf")
 EXPORTERS = (None, "otlp", "none")
+NOWHERE = TraceExport(endpoint=None, ratio=0.0)
 # Sampler → its ratio; None takes OTEL_TRACES_SAMPLER_ARG.
 RATIOS = {
     "always_on": 1.0,
@@ -39,7 +40,8 @@ def start_tracing(environment: Environment, resource: RealtimeGateway | None) ->
     Raises:
         ConfigurationError: what the environment says cannot be done.
     """
-    end = wire(trace_export(environment, resource))
+    # A provider of the project's own follows the variables in its own way, and may do what cannot be done here.
+    end = wire(NOWHERE if project_has_provider() else trace_export(environment, resource))
     _handle_in_context()
     return end
 
@@ -69,7 +71,7 @@ def trace_command() -> Iterator[None]:
 def follow_project() -> None:
     """Make spans if the project has set a tracer provider, and leave everything as it is otherwise."""
     if project_has_provider():
-        wire(TraceExport(endpoint=None, ratio=1.0))
+        wire(NOWHERE)
         _handle_in_context()
 
 
@@ -88,13 +90,13 @@ def trace_export(environment: Environment, resource: RealtimeGateway | None) -> 
     """
     telemetry = Telemetry() if resource is None else resource.spec.telemetry
     given = environment.opentelemetry
-    _check(given)
     endpoint = given.traces_endpoint
     base = given.endpoint or telemetry.otlp_endpoint
     if endpoint is None and base is not None:
         endpoint = traces_url(base)
-    if given.disabled or given.exporter == "none":
-        endpoint = None
+    if endpoint is None or given.disabled or given.exporter == "none":
+        return NOWHERE
+    _check(given)
     attributes = {
         "service.name": DEFAULT_SERVICE if resource is None else resource.name,
         "service.version": __version__,

@@ -38,6 +38,10 @@ def test_by_default_no_trace_goes_anywhere() -> None:
     assert export(resource()).endpoint is None
 
 
+def test_variables_that_are_meant_for_others_stop_nothing_while_there_is_nowhere_to_send_to() -> None:
+    assert export(resource(), OTEL_EXPORTER_OTLP_PROTOCOL="grpc", OTEL_TRACES_SAMPLER="jaeger_remote").endpoint is None
+
+
 def test_the_resource_says_where_and_how_many() -> None:
     made = export(resource(otlpEndpoint=COLLECTOR, samplingRatio=0.25), REALTIME_GATEWAY_PROCESS="chat-0")
     assert (made.endpoint, made.ratio) == (f"{COLLECTOR}/v1/traces", 0.25)
@@ -64,7 +68,7 @@ def test_the_environment_wins_over_the_resource() -> None:
     ],
 )
 def test_a_sampler_of_the_environment_decides_about_messages(sampler: str, argument: str, ratio: float) -> None:
-    made = export(resource(samplingRatio=0.25), OTEL_TRACES_SAMPLER=sampler, OTEL_TRACES_SAMPLER_ARG=argument)
+    made = export(resource(otlpEndpoint=COLLECTOR), OTEL_TRACES_SAMPLER=sampler, OTEL_TRACES_SAMPLER_ARG=argument)
     assert made.ratio == ratio
     assert made.sampler_is_given
 
@@ -93,6 +97,7 @@ def test_no_address_of_a_collector_is_shown_by_the_environments_repr() -> None:
 
 
 def test_a_command_of_manage_py_says_what_cannot_be_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", COLLECTOR)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
     with pytest.raises(CommandError, match=r"OTEL_EXPORTER_OTLP_PROTOCOL is 'grpc'.*http/protobuf"), trace_command():
         pytest.fail("it started")

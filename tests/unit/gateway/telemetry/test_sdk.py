@@ -56,11 +56,13 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from realtime_gateway.telemetry import sdk, spans
+from realtime_gateway.environment import read_environment
+from realtime_gateway.telemetry import spans
+from realtime_gateway.tracing import start_tracing
 own, exporter = TracerProvider(), InMemorySpanExporter()
 own.add_span_processor(SimpleSpanProcessor(exporter))
 trace.set_tracer_provider(own)
-sdk.wire(sdk.TraceExport(endpoint="http://127.0.0.1:9", ratio=0.0))
+start_tracing(read_environment({"OTEL_EXPORTER_OTLP_ENDPOINT": "x", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}), None)
 with spans.publish("group", "chat_lobby", 1):
     pass
 print(trace.get_tracer_provider() is own, [span.name for span in exporter.get_finished_spans()])
