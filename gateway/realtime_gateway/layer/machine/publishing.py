@@ -200,9 +200,10 @@ class Publishing:
             return
         batch = lane.take_batch()
         keys, arguments = self._head(lane.epoch)
+        in_this_batch: dict[str, int] = {}
         for item in batch:
             keys.extend(self._keys(item))
-            self._chain(item)
+            self._chain(item, in_this_batch)
             arguments.extend((item.destination[0], self._packed(item, lane.epoch, now)))
             arguments.extend((self._identity.topic(lane.shard, item.destination), item.capacity, item.sequence))
         lane.in_flight = BatchSent(batch)
@@ -230,14 +231,17 @@ class Publishing:
         foreign = item.kind == Kind.CHANNEL and names.name_of(item.destination) != self._identity.process
         return key, self._names.full(item.channel if foreign else "")
 
-    def _chain(self, item: Item) -> None:
-        if item.previous >= 0 or item.destination[0] == names.QUEUE:
+    def _chain(self, item: Item, in_this_batch: dict[str, int]) -> None:
+        destination = item.destination
+        if destination[0] == names.QUEUE:
             return
-        last = self._last.get(item.destination) or self._last_before.get(item.destination, 0)
-        item.previous = last
-        if item.destination[0] == names.GROUP:
-            # Within an inbox a message may be refused (FULL) on its own, so there only what is stored counts.
-            self._last[item.destination] = item.sequence
+        if item.previous < 0:
+            # Only what is stored counts: readers would look for a message that was refused, and report it as lost.
+            last = self._last.get(destination) or self._last_before.get(destination, 0)
+            item.previous = in_this_batch.get(destination, last)
+        if destination[0] == names.GROUP:
+            # A group takes all of a batch or none after the first it refuses; an inbox may be FULL for one channel.
+            in_this_batch[destination] = item.sequence
 
     def _packed(self, item: Item, epoch: int, now: float) -> bytes:
         age_ms = int((now - item.first_at) * 1000)
@@ -272,8 +276,8 @@ class Publishing:
     def _stored(self, lane: Lane, item: Item, answer: Any, now: float) -> None:
         first_time = item.acknowledged_at is None
         item.acknowledged_at = now
-        if item.destination[0] == names.INBOX:
-            self._last[item.destination] = item.sequence
+        if item.destination[0] != names.QUEUE:
+            self._last[item.destination] = max(item.sequence, self._last.get(item.destination, 0))
         lane.retained.append(item)
         lane.retained_bytes += item.size
         if first_time and isinstance(answer, list) and item.ticket is not None:

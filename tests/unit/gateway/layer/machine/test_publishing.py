@@ -185,6 +185,16 @@ def test_the_senders_chain_names_the_message_before_to_the_same_group() -> None:
     assert previous == [0, 0, 1, 2, 3]
 
 
+def test_the_senders_chain_leaves_out_what_was_refused() -> None:
+    bench = Bench()
+    bench.link_up()
+    for answer in (b"1-1", events.Refusal("OOM", "OOM command not allowed"), b"2-1"):
+        bench.send()
+        call = bench.call("publish")
+        bench.feed(events.Replied("0", call.purpose, [b"OK", answer]))
+    assert (sequences(call), [parse(bytes(raw)).previous for raw in packed(call)]) == ([3], [1])
+
+
 def test_what_is_sent_again_carries_its_age() -> None:
     bench = Bench()
     bench.send()
