@@ -1,0 +1,43 @@
+"""What the documents say is so: links lead somewhere, and commands that stand in two places are the same."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+
+
+def commands(document: Path, heading: str) -> list[str]:
+    """The indented lines under a heading, up to the next heading of the same depth."""
+    section = document.read_text().split(f"\n{heading}\n", 1)[1]
+    depth = heading.count("#")
+    section = re.split(rf"\n#{{1,{depth}}} ", section, maxsplit=1)[0]
+    return [line.strip() for line in section.splitlines() if line.startswith("    ")]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_each_link_to_a_file_leads_somewhere(document: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", document.read_text())
+    local = [link for link in links if "://" not in link]
+    assert not [link for link in local if not (document.parent / link).exists()]
+
+
+def test_ci_runs_the_readme_s_test_command() -> None:
+    last = (ROOT / ".ci" / "run").read_text().strip().splitlines()[-1]
+    assert last == "exec make test"
+    assert "make test" in commands(ROOT / "README.md", "## Try it")
+
+
+def test_the_readme_s_way_onto_kubernetes_is_the_one_that_a_test_of_the_cluster_executes() -> None:
+    tested = commands(ROOT / "docs" / "kubernetes.md", "## Install")
+    assert [line for line in commands(ROOT / "README.md", "## On Kubernetes") if line not in tested] == []
+
+
+def test_each_word_of_make_that_a_document_names_exists() -> None:
+    words = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {word for path in DOCUMENTS for word in re.findall(r"`make ([a-z-]+)", path.read_text())}
+    assert named <= words
