@@ -193,7 +193,8 @@ class GatewayWebSocket(LeanWebSocket):
                 span.end()
             return
         if span is not None:
-            self._corked_spans = [*(self._corked_spans or ()), span]
+            self._corked_spans = self._corked_spans or []
+            self._corked_spans.append(span)
         frame = encode_frame(BINARY if message.is_binary else TEXT, message.payload)
         # The first frame of a turn of the loop leaves at its end, together with those that follow it by then: an
         # application that sends several is common, and each send(2) costs more than all the rest of its frame's way.

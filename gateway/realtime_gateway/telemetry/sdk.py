@@ -24,6 +24,7 @@ from realtime_gateway.telemetry import spans
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace.export import SpanExporter
 
 logger = logging.getLogger("realtime_gateway.telemetry")
 
@@ -80,23 +81,27 @@ def wire(export: TraceExport) -> Callable[[], None]:
     if export.endpoint is None:
         return _nothing_to_end
     try:
-        from opentelemetry.exporter.otlp.proto.http import trace_exporter
-        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     except ImportError as error:
         raise ConfigurationError(
             "Traces have somewhere to go (telemetry.otlpEndpoint, or OTEL_EXPORTER_OTLP_ENDPOINT), but what sends them "
             f"is not installed ({error.name} is missing).",
             "Install realtime-gateway[otlp], or take the endpoint away.",
         ) from error
-    from opentelemetry.sdk.trace import sampling
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor
-
     for name in EXPORT_LOGGERS:
         logging.getLogger(name).addFilter(NowAndThen())
-    processor = BatchSpanProcessor(trace_exporter.OTLPSpanExporter(endpoint=export.endpoint))
+    logger.info("Tracing %g of all messages, to %s", export.ratio, urlsplit(export.endpoint).hostname)
+    return partial(_end, _wire_sdk(export, OTLPSpanExporter(endpoint=export.endpoint)))
+
+
+def _wire_sdk(export: TraceExport, exporter: SpanExporter) -> Callable[[], None]:
+    from opentelemetry.sdk.trace import TracerProvider, sampling
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    processor = BatchSpanProcessor(exporter)
     make_provider = partial(TracerProvider, resource=_resource(export.attributes), shutdown_on_exit=False)
-    # Whether a message is traced is decided before a span is made, which costs a hundredth of asking the SDK's sampler.
-    # So our spans are all sampled but for what a parent says, and the project's own follow the usual sampler.
+    # Whether a message is traced is decided before a span is made, which the SDK's sampler could not do. So our spans
+    # are all sampled but for what a parent says, and the project's own follow the usual sampler.
     ours = make_provider(sampler=sampling.ParentBased(sampling.ALWAYS_ON))
     by_ratio = sampling.ParentBased(sampling.TraceIdRatioBased(export.ratio))
     others = make_provider() if export.sampler_is_given else make_provider(sampler=by_ratio)
@@ -105,8 +110,7 @@ def wire(export: TraceExport) -> Callable[[], None]:
     trace.set_tracer_provider(others)
     ratio = export.ratio
     spans.wire(spans.Tracing(ours.get_tracer(spans.SCOPE), lambda: random() < ratio))
-    logger.info("Tracing %g of all messages, to %s", ratio, urlsplit(export.endpoint).hostname)
-    return partial(_end, processor.shutdown)
+    return processor.shutdown
 
 
 def _resource(attributes: Mapping[str, str]) -> Resource:
