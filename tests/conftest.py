@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -14,7 +15,16 @@ def no_process_left_behind() -> Iterator[None]:
     before = {child.pid for child in psutil.Process().children(recursive=True)}
     yield
     left = [child for child in psutil.Process().children(recursive=True) if child.pid not in before]
-    described = [f"{child.pid} {' '.join(child.cmdline())}" for child in left if child.is_running()]
+    described = [found for child in left if (found := _described(child))]
     for child in left:
-        child.kill()
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
     assert not described, f"left running: {described}"
+
+
+def _described(child: psutil.Process) -> str:
+    """Return what a process runs; nothing for one that has ended, even between two questions."""
+    try:
+        return f"{child.pid} {' '.join(child.cmdline())}" if child.is_running() else ""
+    except psutil.NoSuchProcess:
+        return ""
