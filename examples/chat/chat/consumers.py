@@ -29,7 +29,9 @@ class ChatConsumer(AsyncWebsocketConsumer):
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         try:
             message = json.loads(text_data or "")["message"]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):  # the last: thousands of brackets in brackets
+            message = None
+        if not isinstance(message, str):
             await self.close(code=4400)
             return
         await self.channel_layer.group_send(self.group, {"type": "chat.message", "message": message})

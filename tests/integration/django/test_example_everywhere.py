@@ -15,7 +15,7 @@ from tests.support.rabbitmq_process import RabbitmqProcess, rabbitmq_programs
 from tests.support.redis_process import RedisProcess
 from tests.support.server_process import ServerProcess
 from websockets.asyncio.client import ClientConnection
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 SECONDS = 15
 
@@ -60,6 +60,16 @@ async def check_rooms(visitor: Visitor) -> None:
         assert await heard(stranger) == {"message": "mine only"}
 
 
+async def check_bad_input(visitor: Visitor) -> None:
+    for text in ("no JSON", "[]", "{}", '{"message": 5}', '{"message": {"type": "x"}}', "[" * 100_000):
+        async with visitor.websocket("/ws/chat/tea/") as client:
+            await client.send(text)
+            async with asyncio.timeout(SECONDS):
+                with pytest.raises(ConnectionClosed):
+                    await client.recv()
+            assert client.close_code == 4400, text[:40]
+
+
 async def check_echo(visitor: Visitor) -> None:
     async with visitor.websocket("/ws/echo/") as client:
         for frame in ("text", b"\x00\xff", b"x" * 70_000):
@@ -96,6 +106,7 @@ async def check_receipt(visitor: Visitor) -> None:
 async def check_everything(url: str, *, workers: bool) -> None:
     async with visiting(url) as visitor:
         await check_rooms(visitor)
+        await check_bad_input(visitor)
         await check_echo(visitor)
         await check_visits(visitor)
         await check_notifications(visitor)
