@@ -14,12 +14,19 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from realtime_gateway.resource.spec import Auth
+from realtime_gateway.resource.support import VALUES_NOT_BUILT
+
 NAME = "REALTIME_GATEWAY"
+# The stacks that a resource may name too; a test keeps them equal to ``auth.stack.STACKS``, which stands above this.
+STACK_NAMES = tuple(
+    name for name in get_args(get_type_hints(Auth)["stack"]) if name not in VALUES_NOT_BUILT["auth.stack"]
+)
 
 
 @dataclass(frozen=True)
@@ -64,7 +71,7 @@ def _checked(key: str, value: Any) -> Any:
     match key:
         case "SKIP_DATABASE_HOP" if isinstance(value, bool):
             return value
-        case "AUTH_STACK" if value is None or isinstance(value, str):
+        case "AUTH_STACK" if value is None or (isinstance(value, str) and value in STACK_NAMES):
             return value
         case "ALLOWED_ORIGINS" if value is None:
             return value
@@ -72,7 +79,7 @@ def _checked(key: str, value: Any) -> Any:
             return tuple(value)
     wanted = {
         "SKIP_DATABASE_HOP": "True or False",
-        "AUTH_STACK": "the name of a stack",
+        "AUTH_STACK": f"the name of a stack ({', '.join(STACK_NAMES)})",
         "ALLOWED_ORIGINS": "a list of origins",
     }
     raise ImproperlyConfigured(f"{NAME}[{key!r}] must be {wanted[key]}, not {value!r}.")

@@ -8,7 +8,8 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
-from realtime_gateway.settings import GatewaySettings, gateway_settings
+from realtime_gateway.auth.stack import STACKS
+from realtime_gateway.settings import STACK_NAMES, GatewaySettings, gateway_settings
 
 
 def test_without_the_dict_the_defaults_stand() -> None:
@@ -21,6 +22,10 @@ def test_every_key_is_read() -> None:
         assert gateway_settings() == GatewaySettings("none", ("https://a.example",), False)
 
 
+def test_the_stacks_that_may_be_named_are_those_that_are_there() -> None:
+    assert set(STACK_NAMES) == set(STACKS)
+
+
 WRONG: dict[str, tuple[Any, str]] = {
     "a typo is answered with the nearest key": ({"AUTH_STAK": "session"}, "Did you mean 'AUTH_STACK'"),
     "a key of another case too": ({"auth_stack": "session"}, "Did you mean 'AUTH_STACK'"),
@@ -28,6 +33,7 @@ WRONG: dict[str, tuple[Any, str]] = {
     "one origin is not a list": ({"ALLOWED_ORIGINS": "https://a.example"}, "a list of origins"),
     "a number is not a switch": ({"SKIP_DATABASE_HOP": 1}, "True or False"),
     "a stack has a name": ({"AUTH_STACK": 5}, "the name of a stack"),
+    "a stack that is not there is none": ({"AUTH_STACK": "jwt"}, r"REALTIME_GATEWAY\['AUTH_STACK'\].*session, none"),
     "a list is no dict": (["AUTH_STACK"], "must be a dict, not list"),
 }
 
