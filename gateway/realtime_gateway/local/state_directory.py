@@ -39,6 +39,8 @@ class StateDirectory:
         """
         path = path.absolute()
         try:
+            if path.exists() and not path.is_dir():
+                raise StartError(f"{path} is not a directory.", "Name another one with --directory.")
             if path.is_dir() and any(path.iterdir()) and not (path / LOCK).exists():
                 raise StartError(
                     f"{path} holds files that are not of an earlier run, and this directory is emptied.",

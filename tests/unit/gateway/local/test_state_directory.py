@@ -57,6 +57,14 @@ def test_a_directory_with_foreign_files_is_refused(tmp_path: Path):
     assert [path.name for path in tmp_path.iterdir()] == ["cat.jpg"]
 
 
+def test_a_file_is_no_directory(tmp_path: Path):
+    file = tmp_path / "notes.txt"
+    file.write_text("mine")
+    with pytest.raises(StartError, match=r"notes\.txt is not a directory\. Name another one with --directory"):
+        StateDirectory.take(file)
+    assert file.read_text() == "mine"
+
+
 def test_a_directory_with_another_programs_lock_is_refused_too(tmp_path: Path):
     (tmp_path / "lock").touch()
     (tmp_path / "cat.jpg").write_text("a cat")
