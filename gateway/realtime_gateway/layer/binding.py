@@ -80,7 +80,7 @@ class Binding:
         """End everything soon, from whichever thread the layer was collected in."""
         driver, self._driver = self._driver, None
         if driver is not None and not driver.alive:
-            driver.sever()
+            driver.leave_loop()
         elif driver is not None and driver.loop is not self._own_loop.loop:
             asyncio.run_coroutine_threadsafe(driver.stop(), driver.loop)
         # Its own loop ends the driver before it closes.
@@ -104,7 +104,7 @@ class Binding:
     def _bind(self, loop: asyncio.AbstractEventLoop, receives: bool, waits: bool) -> Driver:
         driver = self._driver
         if driver is not None and not driver.alive:
-            driver.sever()
+            driver.leave_loop()
             driver = self._driver = None
         if driver is not None and self._moves(driver, loop, receives, waits):
             self._driver = None
@@ -148,4 +148,4 @@ class Binding:
         elif driver.alive:
             await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(driver.stop(), driver.loop))
         else:
-            driver.sever()
+            driver.leave_loop()

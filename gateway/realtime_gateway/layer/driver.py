@@ -85,6 +85,23 @@ class Driver:
             await asyncio.gather(self._tick_task, return_exceptions=True)
         await self.links.stop()
 
+    def leave_loop(self) -> None:
+        """Sever a driver whose loop does not run now, and end its tasks if the loop ever runs again.
+
+        By then another driver has the machine, and two must never tell it things.
+        """
+        open_links = list(self.links.open.values())
+        self.sever()
+        if not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(self._end_tasks, open_links)
+
+    def _end_tasks(self, open_links: list[Link]) -> None:
+        for link in open_links:
+            link.abandon()
+        if self._tick_task is not None:
+            self._tick_task.cancel()
+        self.links.cancel()
+
     def sever(self) -> None:
         """Let go of the sockets without the loop, which is closed, stopped, or was left behind in the parent.
 

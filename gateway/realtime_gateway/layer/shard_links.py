@@ -65,11 +65,16 @@ class ShardLinks:
         for link in list(self.open.values()):
             link.look_after(now, quiet_seconds, limit_seconds)
 
-    async def stop(self) -> None:
-        """Cut every link and end every task."""
+    def cancel(self) -> list[asyncio.Task[None]]:
+        """Begin to end every task; return them."""
         tasks, self._tasks = list(self._tasks.values()), {}
         for task in tasks:
             task.cancel()
+        return tasks
+
+    async def stop(self) -> None:
+        """Cut every link and end every task."""
+        tasks = self.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def opened(self, name: str) -> Link:
@@ -89,7 +94,9 @@ class ShardLinks:
         wait_seconds = _FIRST_WAIT_SECONDS
         ever_up = False
         told = ""
-        while True:
+        task = asyncio.current_task()
+        # Dialling goes through asyncio.wait_for, which in Python 3.11 may swallow a cancellation.
+        while task is not None and not task.cancelling():
             lost: asyncio.Future[str] = self._loop.create_future()
             try:
                 connection = with_account(self._shards[name].connection, read_environment())
@@ -108,6 +115,9 @@ class ShardLinks:
                 if ever_up:
                     recorder.layer_reconnects.add()
                 wait_seconds, ever_up, told = _FIRST_WAIT_SECONDS, True, ""
+                if task.cancelling():
+                    link.abandon()
+                    return
                 await self._hold(name, link, lost)
             # Spread out, so that all processes do not come back in the same moment.
             await asyncio.sleep(wait_seconds * random.uniform(0.5, 1.0))

@@ -151,6 +151,20 @@ def test_a_loop_that_is_closed_without_a_word_leaves_no_connection(redis_server:
         assert connections(redis_server) == before
 
 
+def test_a_loop_that_pauses_and_runs_again_finds_its_messages_and_can_be_closed(redis_server: RedisProcess) -> None:
+    loop = asyncio.new_event_loop()
+    layer = RedisChannelLayer(hosts=[redis_server.url])
+    before = connections(redis_server)
+    channel = loop.run_until_complete(layer.new_channel())
+    for number in range(3):
+        # The loop stands still, so the thread of the layer's own takes over.
+        async_to_sync(layer.send)(channel, {"type": "x", "number": number})
+    assert [loop.run_until_complete(soon(layer, channel))["number"] for _ in range(3)] == [0, 1, 2]
+    loop.close()
+    asyncio.run(layer.close())
+    assert connections(redis_server) == before
+
+
 def test_a_loop_that_has_had_many_layers_can_still_be_closed(redis_server: RedisProcess) -> None:
     loop = asyncio.new_event_loop()
     layer = RedisChannelLayer(hosts=[redis_server.url])
