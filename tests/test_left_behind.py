@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import psutil
+
 from tests.conftest import _described
 from tests.support.conditions import wait_until
 
