@@ -7,13 +7,21 @@ from dataclasses import replace
 from pathlib import Path
 
 from realtime_gateway.errors import GatewayError
-from realtime_gateway.local.plan import changes, without_what_cannot_change
+from realtime_gateway.local.plan import Place, changes, without_what_cannot_change
 from realtime_gateway.local.ports import find_ports
 from realtime_gateway.local.process_group import ProcessGroup
 from realtime_gateway.local.redis_plan import make_plan, names_with_a_port
-from realtime_gateway.resource import RealtimeGateway, load_resource
+from realtime_gateway.resource import RealtimeGateway
+from realtime_gateway.resource.reading import parse_content
 
 LOOK_SECONDS = 0.5
+
+
+def who_answers(resource: RealtimeGateway, place: Place) -> str:
+    """Return what to say of a run in which everything is ready."""
+    if resource.spec.replicas:
+        return f"ready: {place.url}"
+    return f"no gateway runs, since spec.replicas is 0: nobody answers at {place.url}"
 
 
 class Follower:
@@ -21,20 +29,23 @@ class Follower:
 
     Args:
         file: the resource.
-        resource: as it was read when the run started.
+        content: of the file when the run started.
+        resource: what that says.
         group: what runs.
 
     Attributes:
         text: the file as it is carried out now.
     """
 
-    def __init__(self, file: Path, resource: RealtimeGateway, group: ProcessGroup) -> None:
+    def __init__(self, file: Path, content: bytes, resource: RealtimeGateway, group: ProcessGroup) -> None:
         self._file = file
         self._group = group
         self._resource = resource
         self._ports = dict(group.taken.ports)
-        self.text = file.read_bytes()
-        self._seen = self.text
+        self._told_ignored: set[str] = set()
+        self.text = content
+        self._seen = content
+        self._say_what_is_ignored(resource)
 
     async def follow(self) -> None:
         """Carry out every edit, one after the other, until cancelled."""
@@ -57,7 +68,7 @@ class Follower:
             return None
 
     async def _carry_out(self, text: bytes) -> None:
-        wanted = load_resource(self._file)
+        wanted = parse_content(text, self._file)
         if wanted.name != self._resource.name:
             raise GatewayError(
                 f"{self._file}: metadata.name was {self._resource.name} and is now {wanted.name}.",
@@ -66,6 +77,7 @@ class Follower:
         spec, fixed = without_what_cannot_change(self._resource.spec, wanted.spec)
         for sentence in fixed:
             self._group.say(sentence)
+        self._say_what_is_ignored(wanted)
         wanted = replace(wanted, spec=spec)
         place = self._group.taken.place
         ports = find_ports(names_with_a_port(wanted), self._ports, place.directory)
@@ -78,6 +90,16 @@ class Follower:
         except GatewayError:
             directory.write(place.resource_file, self.text)
             raise
+        had_gateways = bool(self._resource.spec.replicas)
         self._resource, self._ports, self.text = wanted, ports, text
         if steps.start or steps.stop or steps.restart:
             self._group.say("the edit has been carried out")
+        if had_gateways != bool(wanted.spec.replicas):
+            self._group.say(who_answers(wanted, place))
+
+    def _say_what_is_ignored(self, resource: RealtimeGateway) -> None:
+        """Name the fields that only a cluster uses; each of them once in a run."""
+        new = [path for path in resource.ignored_locally if path not in self._told_ignored]
+        self._told_ignored.update(new)
+        if new:
+            self._group.say(f"ignored here, since only Kubernetes uses it: {', '.join(new)}")

@@ -11,10 +11,11 @@ from realtime_gateway.local.console import Console, make_console
 from realtime_gateway.local.options import UpOptions
 from realtime_gateway.local.preflight import Taken, take
 from realtime_gateway.local.process_group import ProcessGroup
-from realtime_gateway.local.reconciling import Follower
+from realtime_gateway.local.reconciling import Follower, who_answers
 from realtime_gateway.local.redis_plan import make_plan
 from realtime_gateway.local.watching import Watcher
-from realtime_gateway.resource import RealtimeGateway, load_resource
+from realtime_gateway.resource import RealtimeGateway
+from realtime_gateway.resource.reading import parse_content, read_content
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # What a second signal still leaves to a process before it is killed.
@@ -27,20 +28,24 @@ async def run(options: UpOptions) -> int:
     Raises:
         GatewayError: it could not start; everything that was started has been ended.
     """
-    resource = load_resource(options.file)
+    content = read_content(options.file)
+    resource = parse_content(content, options.file)
     with _stop_signals() as signals:
         taken = await take(resource, options)
         try:
             with closing(make_console(plain=options.plain)) as console:
-                await _Run(resource, options, taken, console).until(signals)
+                await _Run(resource, content, options, taken, console).until(signals)
         finally:
             taken.release()
     return 0
 
 
 class _Run:
-    def __init__(self, resource: RealtimeGateway, options: UpOptions, taken: Taken, console: Console) -> None:
+    def __init__(
+        self, resource: RealtimeGateway, content: bytes, options: UpOptions, taken: Taken, console: Console
+    ) -> None:
         self._resource = resource
+        self._content = content
         self._options = options
         self._taken = taken
         self._console = console
@@ -67,14 +72,13 @@ class _Run:
                 task.result()
 
     async def _work(self) -> None:
-        self._say_what_is_ignored()
         place, directory = self._taken.place, self._taken.directory
-        follower = Follower(self._options.file, self._resource, self._group)
+        follower = Follower(self._options.file, self._content, self._resource, self._group)
         directory.write(place.hosts_file, self._group.plan.hosts.to_json())
         directory.write(place.resource_file, follower.text)
         await self._group.start()
         self._watcher.show_output()
-        self._console.say(f"ready: {place.url}")
+        self._console.say(who_answers(self._resource, place))
         await follower.follow()
 
     async def _stop(self, signals: asyncio.Queue[str]) -> None:
@@ -91,11 +95,6 @@ class _Run:
         await _ended(further)
         self._watcher.show_output()
         self._console.say("everything has ended")
-
-    def _say_what_is_ignored(self) -> None:
-        ignored = self._resource.ignored_locally
-        if ignored:
-            self._console.say(f"ignored here, since only Kubernetes uses it: {', '.join(ignored)}")
 
 
 @contextmanager

@@ -24,10 +24,29 @@ def load_resource(path: FilePath) -> RealtimeGateway:
     Raises:
         ResourceInvalid: the file cannot be read, or what it holds cannot be used; with every problem found.
     """
+    return parse_content(read_content(path), path)
+
+
+def read_content(path: FilePath) -> bytes:
+    """Read the file alone, for who must know that what was parsed is what was read.
+
+    Raises:
+        ResourceInvalid: it cannot be read.
+    """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        return path.read_bytes()
     except OSError as error:
         raise _unreadable(str(path), f"cannot be read: {error.strerror or error}") from error
+
+
+def parse_content(content: bytes, path: FilePath) -> RealtimeGateway:
+    """Parse what ``path`` held when it was read.
+
+    Raises:
+        ResourceInvalid: with every problem found.
+    """
+    try:
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise _unreadable(str(path), "is not text in UTF-8") from error
     return parse_json(text, str(path)) if path.suffix == ".json" else parse_yaml(text, str(path))

@@ -108,6 +108,25 @@ def test_a_new_gateway_that_does_not_start_is_left_out_until_the_next_edit(up: U
     assert pids(up).items() >= before.items()
 
 
+def test_a_field_that_only_kubernetes_uses_is_told_once_when_an_edit_adds_it(up: UpProcess, edit: Write):
+    said = len(up.text)
+    line = "ignored here, since only Kubernetes uses it: spec.suspend"
+    edit(replicas="3", suspend="true")
+    up.wait_for("tiny-gateway-2 is ready", after=said)
+    edit(replicas="2", suspend="true")
+    up.wait_for("tiny-gateway-2 has ended", after=said)
+    assert up.text.count(line) == 1
+
+
+def test_without_gateways_it_says_that_nobody_answers_until_there_are_some(up: UpProcess, edit: Write):
+    said = len(up.text)
+    edit(replicas="0")
+    up.wait_for("no gateway runs, since spec.replicas is 0: nobody answers at http", after=said)
+    edit(replicas="2")
+    up.wait_for(f"ready: {up.url}", after=said)
+    assert serving(up) == {"tiny-gateway-0", "tiny-gateway-1"}
+
+
 def test_another_name_is_another_gateway_and_not_followed(up: UpProcess, edit: Write):
     before, said = pids(up), len(up.text)
     file = edit(replicas="2")

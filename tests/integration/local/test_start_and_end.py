@@ -46,6 +46,14 @@ def test_a_run_is_ready_serves_and_leaves_nothing_after_ctrl_c(resource: Write):
     assert up.error_text == ""
 
 
+def test_a_run_without_gateways_does_not_claim_that_somebody_answers(resource: Write):
+    with UpProcess(resource(replicas="0")) as up:
+        up.wait_for("no gateway runs, since spec.replicas is 0: nobody answers at http")
+        assert "ready:" not in up.text
+        up.signal(signal.SIGINT)
+        assert up.wait_for_end() == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_other_ways_to_ask_for_the_end_do_the_same(resource: Write, number: signal.Signals):
     with UpProcess(resource()) as up:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from realtime_gateway.errors import ResourceInvalid
 from realtime_gateway.resource import load_resource
-from realtime_gateway.resource.reading import parse_json, parse_yaml
+from realtime_gateway.resource.reading import parse_content, parse_json, parse_yaml, read_content
 
 ROOT = Path(__file__).parents[4]
 
@@ -34,6 +34,14 @@ def lines(text, read=parse_yaml, source="gateway.yaml"):
 )
 def test_each_resource_of_this_repository_is_valid(path):
     assert load_resource(path).name
+
+
+def test_what_was_read_once_is_parsed_whatever_the_file_holds_by_then(tmp_path):
+    path = tmp_path / "gateway.yaml"
+    path.write_text(GOOD)
+    content = read_content(path)
+    path.write_text("something: else")
+    assert parse_content(content, path) == parse_yaml(GOOD, str(path))
 
 
 def test_a_problem_names_file_line_and_field():
