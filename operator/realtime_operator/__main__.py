@@ -61,7 +61,8 @@ async def _serve(options: Options, client: KubeClient, kinds: Sequence[str], sto
     leadership = Leadership(client, options.namespace, FIELD_MANAGER, options.identity, time.monotonic)
     following = Following(options, client, cache, leadership, time.monotonic, Random())
     registry, settings = kopf.OperatorRegistry(), kopf.OperatorSettings()
-    register(registry, kinds, cache, following)
+    listed = asyncio.Event()
+    register(registry, kinds, cache, following, listed)
     settings_for(settings, kinds)
     kopf.on.login(registry=registry)(_login)
     # Kopf would make a name from the user's, which a numeric user has not; its type for names is not public.
@@ -78,7 +79,9 @@ async def _serve(options: Options, client: KubeClient, kinds: Sequence[str], sto
     tasks = [
         asyncio.create_task(watching, name="watch"),
         asyncio.create_task(leadership.run(), name="lead"),
-        asyncio.create_task(relist_for_ever(client, kinds, options.watched, cache, following), name="list again"),
+        asyncio.create_task(
+            relist_for_ever(client, kinds, options.watched, cache, following, listed), name="list again"
+        ),
     ]
     log.info("%s serves %s.", options.identity, ", ".join(options.watched) or "all namespaces")
     await asyncio.wait([*tasks, asyncio.create_task(stop.wait())], return_when=asyncio.FIRST_COMPLETED)

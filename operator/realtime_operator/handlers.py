@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,8 +18,14 @@ from realtime_operator.target import FIELD_MANAGER, KIND
 SELECTOR = f"app.kubernetes.io/managed-by={FIELD_MANAGER}"
 
 
-def register(registry: kopf.OperatorRegistry, kinds: Iterable[str], cache: ObjectCache, following: Following) -> None:
-    """Watch kinds.
+def register(
+    registry: kopf.OperatorRegistry,
+    kinds: Iterable[str],
+    cache: ObjectCache,
+    following: Following,
+    listed: asyncio.Event,
+) -> None:
+    """Watch kinds; ``listed`` is set when kopf has listed one, at the start and after a watch that could not go on.
 
     kopf hands every object to an index as soon as it comes, and to event handlers only when the first list of every
     index is complete. So the index fills the cache, and the first event says that nothing is decided on half of it.
@@ -29,6 +36,8 @@ def register(registry: kopf.OperatorRegistry, kinds: Iterable[str], cache: Objec
 
     async def on_event(event: Any, **_: Any) -> None:
         following.all_is_read()
+        if event["type"] is None:
+            listed.set()
         if event["type"] == "DELETED":
             deleted(dict(event["object"]), cache, following)
 

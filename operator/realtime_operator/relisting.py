@@ -1,10 +1,11 @@
-"""Every five minutes one list of each kind: a watch can miss a deletion while the API server restarts."""
+"""A list of each kind every five minutes, and soon after a watch began anew: that does not tell what went meanwhile."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 from realtime_operator.following import Following
 from realtime_operator.handlers import SELECTOR
@@ -15,15 +16,26 @@ from realtime_operator.snapshot import ObjectKey
 from realtime_operator.target import KIND
 
 PERIOD_SECONDS = 300.0
+# The watches of all kinds begin anew within about this time of each other.
+BURST_SECONDS = 1.0
 log = logging.getLogger(__name__)
 
 
 async def relist_for_ever(
-    client: KubeClient, kinds: Iterable[str], namespaces: Sequence[str], cache: ObjectCache, following: Following
+    client: KubeClient,
+    kinds: Iterable[str],
+    namespaces: Sequence[str],
+    cache: ObjectCache,
+    following: Following,
+    listed: asyncio.Event,
 ) -> None:
-    """List, compare, wake; until cancelled."""
+    """List, compare, wake; until cancelled. ``listed`` says that a watch began anew."""
     while True:
-        await asyncio.sleep(PERIOD_SECONDS)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PERIOD_SECONDS):
+                await listed.wait()
+        await asyncio.sleep(BURST_SECONDS)
+        listed.clear()
         for kind in kinds:
             try:
                 await relist(client, kind, namespaces, cache, following)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
+
+from tests.support.conditions import until
 
 from realtime_operator.handlers import deleted, noted, place_of, settings_for
 from realtime_operator.observe.object_cache import ObjectCache
-from realtime_operator.relisting import relist
+from realtime_operator.relisting import relist, relist_for_ever
 from realtime_operator.snapshot import ObjectKey
 from realtime_operator.target import KIND
 
@@ -80,6 +83,22 @@ async def test_a_resource_that_vanished_is_followed_no_more() -> None:
     cache = ObjectCache()
     cache.put(thing(KIND, "chat"))
     assert await again(KIND, cache) == [("end", "chat")]
+
+
+async def test_a_watch_that_began_anew_is_followed_by_a_list_within_seconds() -> None:
+    cache = ObjectCache()
+    cache.put(thing("Service", "a"))
+    client: Any = Listed()
+    following: Any = Followed()
+    listed = asyncio.Event()
+    listed.set()
+    task = asyncio.create_task(relist_for_ever(client, ["Service"], (), cache, following, listed))
+    try:
+        await until(lambda: following.told == [("wake", "chat")])
+        assert not listed.is_set()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def test_an_echo_of_our_own_write_wakes_nobody() -> None:
