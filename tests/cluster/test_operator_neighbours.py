@@ -1,0 +1,81 @@
+"""Resources beside and after each other: the same name twice, the longest name, one that is made again at once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+
+from tests.cluster.cluster import Cluster, Namespace
+from tests.cluster.operator_bed import Gateway, owner
+from tests.support.conditions import wait_until
+
+pytestmark = pytest.mark.usefixtures("operator")
+
+LONGEST_NAME = "longest".ljust(40, "x")
+SILENCE_SECONDS = 0.5
+
+
+@pytest.fixture
+def neighbour(cluster: Cluster, namespace: Namespace) -> Iterator[Namespace]:
+    made = Namespace(cluster, f"{namespace.name}-beside")
+    cluster.kubectl("create", "namespace", made.name)
+    yield made
+    cluster.kubectl("delete", "namespace", made.name, "--wait=false")
+
+
+async def assert_apart(first: Gateway, second: Gateway) -> None:
+    """What is said in one's lobby is not heard in the other's."""
+    connect = first.namespace.cluster.connect
+    async with (
+        connect(first.host, "/ws/chat/lobby/", origin=f"http://{first.host}") as here,
+        connect(second.host, "/ws/chat/lobby/", origin=f"http://{second.host}") as there,
+    ):
+        await here.send(json.dumps({"message": "only here"}))
+        async with asyncio.timeout(10):
+            assert json.loads(await here.recv()) == {"message": "only here"}
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SILENCE_SECONDS):
+                raise AssertionError(f"heard next door: {await there.recv()!r}")
+
+
+def uids(gateway: Gateway) -> set[str]:
+    return {one["metadata"]["uid"] for one in gateway.owned()}
+
+
+async def test_the_same_name_in_two_namespaces_is_two_resources(namespace: Namespace, neighbour: Namespace) -> None:
+    first, second = Gateway(namespace), Gateway(neighbour)
+    first.apply()
+    second.apply()
+    first.wait_until_ready()
+    second.wait_until_ready()
+    await assert_apart(first, second)
+    before = uids(second)
+    namespace.kubectl("delete", "realtimegateway/chat")
+    wait_until(lambda: not first.owned(), 90)
+    assert uids(second) == before
+    await second.chat()
+
+
+async def test_a_resource_that_is_deleted_and_made_again_at_once_comes_up_as_a_new_one(namespace: Namespace) -> None:
+    gateway = Gateway(namespace)
+    gateway.apply()
+    gateway.wait_until_ready()
+    before = uids(gateway)
+    namespace.kubectl("delete", "realtimegateway/chat", "--wait=false")
+    gateway.apply()
+    uid = namespace.get("realtimegateway/chat")["metadata"]["uid"]
+    wait_until(lambda: not before & uids(gateway), 90)
+    gateway.wait_until_ready()
+    assert {owner(one)["uid"] for one in gateway.owned()} == {uid}
+    await gateway.chat()
+
+
+async def test_the_longest_name_that_is_allowed_works(namespace: Namespace) -> None:
+    gateway = Gateway(namespace, name=LONGEST_NAME)
+    gateway.apply()
+    gateway.wait_until_ready()
+    await gateway.chat()
