@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import Any, cast
 
 import django
 from channels.routing import ChannelNameRouter, ProtocolTypeRouter, URLRouter
 from django.core.asgi import get_asgi_application
-from django.urls import URLPattern
+from django.urls import URLPattern, re_path
 from django.utils.module_loading import import_string
 
 from realtime_gateway.auth.stack import Middleware, stack_named
 from realtime_gateway.environment import read_environment
 from realtime_gateway.resource import load_resource
 from realtime_gateway.resource.spec import Auth, Security
-from realtime_gateway.security.denial import Application
+from realtime_gateway.security.denial import Application, Receive, Scope, Send
 from realtime_gateway.security.origins import OriginValidation, allowed_hosts_origin_validation
 from realtime_gateway.settings import gateway_settings
+
+logger = logging.getLogger("realtime_gateway.routing")
 
 
 def gateway_application(
@@ -33,6 +36,8 @@ def gateway_application(
     In ``asgi.py``, after DJANGO_SETTINGS_MODULE is set::
 
         application = gateway_application("mysite.routing.websocket_urlpatterns")
+
+    A WebSocket to a path that no pattern matches is refused with 404.
 
     Args:
         websocket_urlpatterns: what ``URLRouter`` takes, or its dotted path, which is imported once Django is set up, so
@@ -54,11 +59,25 @@ def gateway_application(
         websocket_urlpatterns = cast(Sequence[URLPattern], import_string(websocket_urlpatterns))
     auth_wanted, security = _from_resource()
     stack = auth if callable(auth) else stack_named(auth or gateway_settings().auth_stack or auth_wanted.stack)
-    websocket = stack(URLRouter(list(websocket_urlpatterns)))
+    # Django's stubs take views only; Channels' URLRouter takes ASGI applications.
+    otherwise = re_path("", cast(Any, _no_route))
+    websocket = stack(URLRouter([*websocket_urlpatterns, otherwise]))
     routes = {"http": django_application, "websocket": _validated(websocket, origins, security)}
     if channels is not None:
         routes["channel"] = ChannelNameRouter(dict(channels))
     return cast(Application, ProtocolTypeRouter(routes))
+
+
+async def _no_route(scope: Scope, receive: Receive, send: Send) -> None:
+    """Refuse a path that no pattern has matched; ``URLRouter`` would raise, which is a 500 and a traceback."""
+    logger.warning("Refused a WebSocket to %r: no route matches it", scope.get("path"))
+    await receive()  # websocket.connect
+    if "websocket.http.response" in (scope.get("extensions") or {}):
+        headers = [(b"content-type", b"text/plain"), (b"content-length", b"9")]
+        await send({"type": "websocket.http.response.start", "status": 404, "headers": headers})
+        await send({"type": "websocket.http.response.body", "body": b"Not Found"})
+    else:
+        await send({"type": "websocket.close"})  # the server makes it 403
 
 
 def _validated(application: Application, origins: Sequence[str] | None, security: Security) -> OriginValidation:

@@ -80,6 +80,12 @@ async def test_gateway_application_routes_the_site_and_refuses_strangers(
             async with connect(server.websocket_url + "/ws/chat/lobby/", origin=Origin("http://evil.example")):
                 pass
         assert "the origin 'http://evil.example' is not allowed" in server.output()
+        async with visiting(server.url) as visitor:
+            # Daphne has no denial responses: what is closed before it opens is 403 there.
+            with pytest.raises(InvalidStatus, match="403" if server_name == "daphne" else "404"):
+                async with visitor.websocket("/ws/nowhere/"):
+                    pass
+        assert "Traceback" not in server.output()
 
 
 INSPECTED = [*SERVE[:-1], "mysite.inspected:application"]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from channels.layers import get_channel_layer
+from channels.routing import URLRouter
 from channels.testing import ApplicationCommunicator, HttpCommunicator, WebsocketCommunicator
 from django.test import override_settings
 from django.urls import path
@@ -79,6 +80,36 @@ async def test_a_stack_of_ones_own_is_a_middleware() -> None:
 
 async def test_no_stack_leaves_the_scope_alone() -> None:
     assert await greeting(gateway_application(urlpatterns, auth="none")) == "nobody asked"
+
+
+async def test_a_path_that_no_pattern_matches_is_404_and_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    nested = path("api/", URLRouter([path("ws/", Who.as_asgi())]))
+    application = gateway_application([*urlpatterns, nested])
+    for unknown in ("/nowhere/", "/ws/more/", "/", "/api/nowhere/"):
+        scope = {"type": "websocket", "path": unknown, "headers": LOCAL, "extensions": {"websocket.http.response": {}}}
+        client = ApplicationCommunicator(application, scope)
+        await client.send_input({"type": "websocket.connect"})
+        start, body = await client.receive_output(), await client.receive_output()
+        assert (start["type"], start["status"]) == ("websocket.http.response.start", 404)
+        assert (body["type"], body["body"]) == ("websocket.http.response.body", b"Not Found")
+        await client.wait()
+        [line] = caplog.messages
+        assert line == f"Refused a WebSocket to {unknown!r}: no route matches it"
+        caplog.clear()
+
+
+async def test_without_the_denial_extension_a_path_without_a_route_is_closed_before_it_opens() -> None:
+    client = WebsocketCommunicator(gateway_application(urlpatterns), "/nowhere/", headers=LOCAL)
+    assert await client.connect() == (False, 1000)
+
+
+async def test_a_consumers_own_error_is_not_taken_for_a_missing_route() -> None:
+    async def failing(scope: Scope, receive: Receive, send: Send) -> None:
+        raise ValueError("No route found for path 'x'.")
+
+    client = WebsocketCommunicator(gateway_application([path("ws/", failing)]), "/ws/", headers=LOCAL)
+    with pytest.raises(ValueError, match="No route found"):
+        await client.connect()
 
 
 def test_a_stack_that_does_not_exist_is_named() -> None:
