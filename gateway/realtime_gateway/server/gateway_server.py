@@ -33,6 +33,7 @@ from realtime_gateway.server.admin import admin_site
 from realtime_gateway.server.application_run import Application, ApplicationRun, Receive, Send
 from realtime_gateway.server.drain import Pace, Phase, closing_times
 from realtime_gateway.server.http import GatewayHTTPFactory, GatewayRequest
+from realtime_gateway.server.last_resort import LastResort
 from realtime_gateway.server.lean_protocol import lean_factory
 from realtime_gateway.server.lifespan import Lifespan
 from realtime_gateway.server.listening import Listeners
@@ -96,6 +97,7 @@ class GatewayServer(daphne_server.Server):
         self._end: asyncio.Task[None] | None = None
         self._hurry = asyncio.Event()
         self._failure: BaseException | None = None
+        self._last_resort: LastResort | None = None
 
     # The way from start to end.
 
@@ -110,7 +112,11 @@ class GatewayServer(daphne_server.Server):
         if self.verbosity >= 3:
             self.loop.set_debug(True)
         reactor.callWhenRunning(self._begin)
-        reactor.run(installSignalHandlers=False)
+        try:
+            reactor.run(installSignalHandlers=False)
+        finally:
+            if self._last_resort is not None:
+                self._last_resort.dismiss()
         if self._failure is not None:
             raise self._failure
 
@@ -130,6 +136,9 @@ class GatewayServer(daphne_server.Server):
         self._start = self.loop.create_task(self._start_up())
 
     async def _start_up(self) -> None:
+        if self.signal_handlers:  # in here, since uvloop takes the signals' descriptor when it begins to run
+            window_seconds = self.options.drain_accept_seconds + self.options.drain_period_seconds
+            self._last_resort = LastResort(self.loop, STOP_SIGNALS, window_seconds)
         try:
             await self._lifespan.startup()
             await self._listen()

@@ -183,6 +183,35 @@ async def test_connections_that_wait_in_the_listen_queue_are_served(applications
         assert it.wait() == 0
 
 
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+async def test_a_blocked_event_loop_does_not_keep_the_process_alive(applications, loop):
+    options = ("--drain-seconds", "600", "--loop", loop)
+    with ServeProcess("conversations:application", *options, directory=applications) as it:
+        blocked = asyncio.create_task(asyncio.to_thread(httpx.get, f"{it.url}/block?seconds=1000", timeout=60))
+        await until(it.loop_is_blocked)
+        it.terminate(signal.SIGTERM)
+        it.terminate(signal.SIGINT)  # a second one leaves no window; another number, since equal ones may become one
+        assert await asyncio.to_thread(it.wait, 30) == 1
+        with pytest.raises(httpx.TransportError):
+            await blocked
+        assert it.output.count("The event loop does not answer and the drain's time is over; leaving.") == 1
+        assert "in http_block" in it.output
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+async def test_a_loop_that_is_blocked_for_a_while_only_drains_when_it_is_back(applications, loop):
+    options = ("--drain-seconds", "600", "--loop", loop)
+    with ServeProcess("conversations:application", *options, directory=applications) as it:
+        async with connect(f"{it.websocket_url}/echo") as websocket:
+            blocked = asyncio.create_task(asyncio.to_thread(httpx.get, f"{it.url}/block?seconds=2", timeout=60))
+            await until(it.loop_is_blocked)
+            it.terminate()
+            assert (await closing(websocket))[0] == 1012
+        await blocked
+        assert it.wait() == 0
+        assert "does not answer" not in it.output
+
+
 def test_a_signal_during_the_import_of_the_application_ends_it(applications):
     it = ServeProcess("slow_import:application", directory=applications).launch()
     try:
