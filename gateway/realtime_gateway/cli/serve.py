@@ -1,4 +1,4 @@
-"""`realtime-gateway serve APPLICATION`: Daphne's options, and ours."""
+"""`realtime-gateway serve APPLICATION`: from the command line, the environment and the resource to a running server."""
 
 from __future__ import annotations
 
@@ -16,85 +16,27 @@ import traceback
 from typing import Any
 
 from realtime_gateway.cli.main import exit_code
+from realtime_gateway.cli.serve_options import DEFAULT_HOST, DEFAULT_PORT, LOG_LEVELS, add_arguments
 from realtime_gateway.environment import Environment, read_environment
 from realtime_gateway.errors import ConfigurationError, StartError
 from realtime_gateway.resource import GatewaySpec, load_resource
 from realtime_gateway.resource.spec import RealtimeGateway, WebSocket
 from realtime_gateway.server.options import ServerOptions, TcpAddress, parse_address
 from realtime_gateway.server.processes import ParentLine, Processes, SharedSockets, share
-from realtime_gateway.server.reactor import LOOPS, install_reactor
+from realtime_gateway.server.reactor import install_reactor
 from realtime_gateway.tracing import start_tracing
 
 logger = logging.getLogger("realtime_gateway.server")
 
-DEFAULT_HOST = "127.0.0.1"
-DEFAULT_PORT = 8000
 # Daphne's own, in seconds, for what a resource does not say.
 DAPHNE_DEFAULTS = {"websocket_timeout": 86400, "websocket_connect_timeout": 5, "application_close_timeout": 10}
 # How long threads of the application may go on when everything else has ended.
 THREADS_SECONDS = 5.0
-LOG_LEVELS = {0: logging.WARNING, 1: logging.INFO, 2: logging.DEBUG, 3: logging.DEBUG}
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command line. An option that is not given is None, so that a resource's value can stand."""
-    parser.add_argument("application", help="the ASGI application, as path.to.module:instance.path")
-    _add_listening(parser.add_argument_group("where it listens"))
-    _add_daphne(parser.add_argument_group("time-outs, limits and headers, as in Daphne"))
-    _add_running(parser.add_argument_group("how it runs"))
-
-
-def _add_listening(group: Any) -> None:
-    group.add_argument("-b", "--bind", dest="host", help=f"address to bind to (default {DEFAULT_HOST})")
-    group.add_argument("-p", "--port", type=int, help=f"TCP port (default {DEFAULT_PORT}); 0 takes a free one")
-    group.add_argument("-u", "--unix-socket", help="path of a Unix socket, instead of a port")
-    group.add_argument("--fd", type=int, dest="file_descriptor", help="an inherited socket, instead of a port")
-    group.add_argument("-e", "--endpoint", dest="endpoints", action="append", default=[], help="a Twisted endpoint")
-    group.add_argument("--reuse-port", action="store_true", help="share the port with other processes (SO_REUSEPORT)")
-    group.add_argument("--admin-port", type=int, help="port of /healthz, /readyz and /metrics; 0 is off (default)")
-    group.add_argument("--admin-bind", help="address of the admin port (default 127.0.0.1)")
-
-
-def _add_daphne(group: Any) -> None:
-    group.add_argument("-t", "--http-timeout", type=int, help="seconds for an HTTP response; none by default")
-    group.add_argument("--ping-interval", type=int, help="seconds between keep-alive pings; 0 is off (default 20)")
-    group.add_argument("--ping-timeout", type=int, help="seconds to wait for a pong; 0 is for ever (default 30)")
-    group.add_argument(
-        "--websocket-timeout", "--websocket_timeout", type=int, help="longest life in seconds; -1 has no end"
-    )
-    group.add_argument(
-        "--websocket-connect-timeout",
-        "--websocket_connect_timeout",
-        type=int,
-        help="seconds for the application to accept; -1 has no end (default 5)",
-    )
-    group.add_argument("--websocket-max-message-size", type=int, help="bytes; 0 has no limit (default 1 MiB)")
-    group.add_argument("--websocket-max-frame-size", type=int, help="bytes; 0 has no limit (default 1 MiB)")
-    group.add_argument("--application-close-timeout", type=int, help="seconds after the client has left (default 10)")
-    group.add_argument("--root-path", default="", help="the scope's root_path")
-    group.add_argument("--proxy-headers", action="store_true", help="believe X-Forwarded-For, -Port and -Proto")
-    group.add_argument("--proxy-headers-host", help="the header to believe instead of X-Forwarded-For")
-    group.add_argument("--proxy-headers-port", help="the header to believe instead of X-Forwarded-Port")
-    group.add_argument("-s", "--server-name", default="daphne", help="the Server header (default daphne)")
-    group.add_argument("--no-server-name", dest="server_name", action="store_const", const="", help="no Server header")
-
-
-def _add_running(group: Any) -> None:
-    group.add_argument("--processes", type=int, default=1, help="how many processes share the port (default 1)")
-    group.add_argument("--parent-fd", type=int, help=argparse.SUPPRESS)
-    group.add_argument("--drain-accept-seconds", type=float, help="how long it still accepts once told to stop")
-    group.add_argument("--drain-seconds", type=float, help="how long closing WebSockets is spread over")
-    group.add_argument("--loop", choices=LOOPS, default="auto", help="the event loop (default uvloop, if installed)")
-    group.add_argument("-v", "--verbosity", type=int, choices=LOG_LEVELS, default=1, help="0 to 3 (default 1)")
-    group.add_argument("--access-log", help="file to append the access log to; - is stdout (default at verbosity 1)")
-    group.add_argument("--log-fmt", default="%(asctime)-15s %(levelname)-8s %(message)s", help="format of the log")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until told to stop."""
     logging.basicConfig(level=LOG_LEVELS[arguments.verbosity], format=arguments.log_fmt)
-    if arguments.processes < 1:
-        raise ConfigurationError(f"--processes {arguments.processes} is no number of processes.", "Give 1 or more.")
     if arguments.processes > 1:
         return _run_parent(arguments)
     _exit_when_told_to_stop()

@@ -21,8 +21,8 @@ from tests.support.free_port import free_port
 from tests.support.serve_process import ServeProcess
 
 
-def failed(*words: str, directory: Path, environment: dict[str, str] | None = None) -> str:
-    """Run a `serve` that must end with 1; return its output."""
+def failed(*words: str, directory: Path, environment: dict[str, str] | None = None, code: int = 1) -> str:
+    """Run a `serve` that must end with 1, or with 2 for a misuse of the command line; return its output."""
     ended = subprocess.run(
         [sys.executable, "-m", "realtime_gateway.cli.main", "serve", *words],
         cwd=directory,
@@ -32,7 +32,7 @@ def failed(*words: str, directory: Path, environment: dict[str, str] | None = No
         timeout=30,
         check=False,
     )
-    assert ended.returncode == 1, ended.stderr
+    assert ended.returncode == code, ended.stderr
     return ended.stderr
 
 
@@ -84,14 +84,13 @@ def test_several_processes_fail_together_when_the_application_does_not_import(ap
     assert "before it was ready" in said
 
 
-def test_a_negative_time_is_refused(applications):
-    said = failed("conversations:application", "-p", "0", "--drain-seconds", "-1", directory=applications)
-    assert "drain_period_seconds is -1" in said
+def test_a_number_that_cannot_be_is_refused_with_the_option_that_has_it(applications):
+    said = failed("conversations:application", "-p", "0", "--http-timeout", "-3", directory=applications, code=2)
+    assert said.splitlines()[-1].endswith("error: argument -t/--http-timeout: -3 is negative; give 0 or more")
 
 
-@pytest.mark.parametrize("more", [(), ("--processes", "2")])
-def test_a_port_that_does_not_exist_is_refused(applications, more: tuple[str, ...]):
-    said = failed("conversations:application", "-p", "70000", *more, directory=applications)
+def test_a_port_of_an_endpoint_that_does_not_exist_is_refused(applications):
+    said = failed("conversations:application", "-e", "tcp:70000", directory=applications)
     assert "There is no port 70000." in said
     assert "Traceback" not in said
 
@@ -100,10 +99,6 @@ def test_an_access_log_that_cannot_be_opened_is_named(applications, tmp_path):
     path = tmp_path / "missing" / "access.log"
     said = failed("conversations:application", "-p", "0", "--access-log", str(path), directory=applications)
     assert f"The access log {path} cannot be opened" in said
-
-
-def test_no_processes_are_refused(applications):
-    assert "Give 1 or more" in failed("conversations:application", "--processes", "0", directory=applications)
 
 
 def test_a_proxy_header_without_proxy_headers_is_refused(applications):
