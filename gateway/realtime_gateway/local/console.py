@@ -113,7 +113,7 @@ class TableConsole:
     def show(self, screen: Screen) -> None:
         """Replace the table."""
         with suppress(OSError):  # the terminal is gone
-            self._live.update(_table(screen), refresh=True)
+            self._live.update(_table(screen, self._console.width), refresh=True)
 
     def close(self) -> None:
         """Take the table away; the lines stay."""
@@ -137,20 +137,27 @@ def make_console(*, plain: bool) -> Console:
 
 STATE_STYLES = {"ready": "green", "starting": "yellow", "restarting": "bold red", "stopping": "yellow"}
 
+# Below this many columns the addresses are left out: they are what people need least, and the widest.
+WIDTH_WITH_ADDRESSES = 100
 
-def _table(screen: Screen) -> RenderableType:
+
+def _table(screen: Screen, width: int) -> RenderableType:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=screen.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        title=screen.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
     table.add_column("process", no_wrap=True)
     table.add_column("role", no_wrap=True)
-    table.add_column("address", no_wrap=True)
-    table.add_column("pid", justify="right")
-    table.add_column("state", no_wrap=True)
-    table.add_column("restarts", justify="right")
-    table.add_column("connections", justify="right")
+    with_addresses = width >= WIDTH_WITH_ADDRESSES
+    if with_addresses:
+        table.add_column("address", no_wrap=True)
+    table.add_column("pid", justify="right", no_wrap=True)
+    table.add_column("state", min_width=max(map(len, STATE_STYLES)))  # the one that wraps where there is no room
+    table.add_column("restarts", justify="right", no_wrap=True)
+    table.add_column("connections", justify="right", no_wrap=True)
     for row in screen.rows:
         state = Text(row.state, style=STATE_STYLES.get(row.state, "dim"))
         if row.note:
@@ -158,7 +165,7 @@ def _table(screen: Screen) -> RenderableType:
         table.add_row(
             row.name,
             Text(row.role, style="bold" if row.role == "primary" else ""),
-            row.address,
+            *([row.address] if with_addresses else []),
             "" if row.pid is None else str(row.pid),
             state,
             Text(str(row.restarts), style="red" if row.restarts else "dim"),
