@@ -16,7 +16,6 @@ from typing import Any
 from realtime_gateway.server import installed_reactor  # noqa: F401  (before daphne: it decides the reactor)
 
 # isort: split
-from autobahn.websocket.compress import PerMessageDeflateOffer, PerMessageDeflateOfferAccept
 from autobahn.websocket.protocol import TrafficStats
 from autobahn.websocket.utf8validator import Utf8Validator
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
@@ -93,14 +92,6 @@ class LeanWebSocket(WebSocketProtocol):
         """Nothing: upstream scans every connection every two seconds; timers do it here."""
 
 
-def accept_deflate(offers: list[Any]) -> Any:
-    """Accept the first permessage-deflate offer (RFC 7692)."""
-    for offer in offers:
-        if isinstance(offer, PerMessageDeflateOffer):
-            return PerMessageDeflateOfferAccept(offer)
-    return None
-
-
 def lean_factory(server: Any, protocol: type[LeanWebSocket]) -> WebSocketFactory:
     """Build the factory whose protocol class carries the server's settings, once for all connections."""
     factory = WebSocketFactory(server, server=server.server_name)
@@ -112,7 +103,6 @@ def lean_factory(server: Any, protocol: type[LeanWebSocket]) -> WebSocketFactory
         autoPingInterval=max(server.ping_interval, 0),
         autoPingTimeout=max(server.ping_timeout, 0),
         closeHandshakeTimeout=server.options.close_timeout_seconds,
-        perMessageCompressionAccept=accept_deflate if server.options.compression else None,
     )
     settings = {name: getattr(factory, name) for name in protocol.CONFIG_ATTRS}
     # A plain function on a class would become a method.

@@ -91,7 +91,6 @@ class ServerOptions:
         inbox_high_bytes: reading from a client stops while this much waits for its consumer, and
         inbox_low_bytes: goes on when the consumer has taken all but this much.
         max_connections: WebSockets in this process; more are refused with 503; 0 has no limit.
-        compression: offer permessage-deflate to clients that ask for it.
     """
 
     reuse_port: bool = False
@@ -106,7 +105,6 @@ class ServerOptions:
     inbox_high_bytes: int = 256 * 1024
     inbox_low_bytes: int = 64 * 1024
     max_connections: int = 0
-    compression: bool = False
 
     def __post_init__(self) -> None:
         for name in ("drain_accept_seconds", "drain_period_seconds", "admin_port", "close_timeout_seconds"):

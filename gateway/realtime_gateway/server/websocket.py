@@ -79,7 +79,7 @@ class GatewayWebSocket(LeanWebSocket):
         self.websocket_version = upgrade.version
         self.websocket_protocols = upgrade.subprotocols
         self._wskey = upgrade.key
-        self.websocket_extensions = self._offered_extensions(upgrade.extensions)
+        self.websocket_extensions = ()  # none is offered back, permessage-deflate neither
         recorder.connections.add(1, "websocket")
         if server.websocket_connect_timeout >= 0:
             self.openHandshakeTimeoutCall = self.factory._batched_timer.call_later(
@@ -114,11 +114,6 @@ class GatewayWebSocket(LeanWebSocket):
             "extensions": {"websocket.http.response": {}},
             **self.server.scope_state(),
         }
-
-    def _offered_extensions(self, header: str) -> Any:
-        if not header or not self.server.options.compression:
-            return ()
-        return self._parseExtensionsHeader(header)
 
     def processHandshake(self) -> None:
         """Keep frames that arrive before the application has answered; autobahn calls this for them."""
@@ -187,11 +182,6 @@ class GatewayWebSocket(LeanWebSocket):
             return
         recorder.messages_sent.add()
         span = spans.send(len(message.payload), message.is_binary)
-        if self._perMessageCompress is not None:
-            self.sendMessage(message.payload, message.is_binary)
-            if span is not None:
-                span.end()
-            return
         if span is not None:
             self._corked_spans = self._corked_spans or []
             self._corked_spans.append(span)

@@ -384,3 +384,10 @@ async def test_connections_beyond_the_limit_are_refused_with_503(applications, t
             async with connect(f"{it.websocket_url}/echo"):
                 pass
         assert it.metric('realtime_gateway_handshakes_total{result="overloaded"}') == 1
+
+
+async def test_compression_that_a_client_offers_is_declined_and_it_goes_on_without(server):
+    async with connect(f"{server.websocket_url}/echo", compression="deflate") as websocket:
+        assert "Sec-WebSocket-Extensions" not in websocket.response.headers
+        await websocket.send("plain" * 100)
+        assert await websocket.recv() == "plain" * 100
