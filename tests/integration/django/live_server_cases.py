@@ -72,13 +72,13 @@ class Communicators(TransactionTestCase):
         headers = [(b"origin", b"http://testserver")]
         one = WebsocketCommunicator(application, "/ws/chat/room/", headers=headers)
         two = WebsocketCommunicator(application, "/ws/chat/room/", headers=headers)
-        assert await one.connect() == (True, None)
-        assert await two.connect() == (True, None)
-        for number in range(3):
-            await one.send_json_to({"message": number})
-            assert await two.receive_json_from(timeout=20) == {"message": number}
-        await one.disconnect()
-        await two.disconnect()
+        assert await one.connect(timeout=20) == (True, None)
+        assert await two.connect(timeout=20) == (True, None)
+        for word in ("one", "two", "three"):
+            await one.send_json_to({"message": word})
+            assert await two.receive_json_from(timeout=20) == {"message": word}
+        await one.disconnect(timeout=20)
+        await two.disconnect(timeout=20)
 
     async def test_a_notification_to_a_user(self) -> None:
         user = await User.objects.acreate_user("someone")
@@ -89,4 +89,4 @@ class Communicators(TransactionTestCase):
         assert await page.connect(timeout=20) == (True, None)
         await database_sync_to_async(Order.objects.create)(user=user, item="Tea", price=Decimal(1))
         assert (await page.receive_json_from(timeout=20))["status"] == "Placed"
-        await page.disconnect()
+        await page.disconnect(timeout=20)
