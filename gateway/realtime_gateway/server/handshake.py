@@ -26,13 +26,11 @@ class Upgrade:
         key: Sec-WebSocket-Key as sent.
         version: one of VERSIONS.
         subprotocols: offered by the client, in its order.
-        extensions: Sec-WebSocket-Extensions, joined; "" when none is offered.
     """
 
     key: str
     version: int
     subprotocols: tuple[str, ...]
-    extensions: str
 
 
 @dataclass(frozen=True)
@@ -69,14 +67,13 @@ def _with_handshake_headers(headers: Headers) -> Upgrade | Refusal:
 def _with_offers(key: bytes, headers: Headers) -> Upgrade | Refusal:
     try:
         offered = [value.decode("ascii") for value in values(headers, b"sec-websocket-protocol")]
-        extensions = ", ".join(value.decode("ascii") for value in values(headers, b"sec-websocket-extensions"))
     except UnicodeDecodeError:
         return Refusal(400, "A Sec-WebSocket header is not ASCII.")
     subprotocols = [name.strip() for value in offered for name in value.split(",") if name.strip()]
     if len(set(subprotocols)) != len(subprotocols):
         return Refusal(400, "A subprotocol is offered twice.")
     version = int(values(headers, b"sec-websocket-version")[0])
-    return Upgrade(key.decode("ascii"), version, tuple(subprotocols), extensions)
+    return Upgrade(key.decode("ascii"), version, tuple(subprotocols))
 
 
 def wants_websocket(upgrade_values: Iterable[bytes] | None) -> bool:
