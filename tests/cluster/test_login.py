@@ -41,14 +41,14 @@ def gateway(namespace: Namespace, operator: None) -> Gateway:
 
 
 def log_in(cluster: Cluster, host: str) -> str:
-    """Log in through the ingress and return the session's cookie."""
+    """Log in through the ingress and return the cookies, of which one is the session."""
     connection = http.client.HTTPConnection(host)
     connection.sock = cluster.dial_ingress()
     try:
         connection.request("GET", "/login/")
         answer = connection.getresponse()
         assert answer.status == 200, answer.read()
-        return answer.headers["Set-Cookie"].partition(";")[0]
+        return "; ".join(cookie.partition(";")[0] for cookie in answer.headers.get_all("Set-Cookie", []))
     finally:
         connection.close()
 
