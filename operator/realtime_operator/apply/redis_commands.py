@@ -19,8 +19,9 @@ from realtime_operator.plan import Follow, Forget, Monitor, Promote, SwitchOver
 from realtime_operator.sentinel_terms import DOWN_AFTER_SECONDS, FAILOVER_TIMEOUT_SECONDS
 from realtime_operator.snapshot import Address, Monitored, Server, Unknown
 
-# A pause ends by itself after this, whatever becomes of the operator.
-PAUSE_MS = 25_000
+# A pause ends by itself after this, whatever becomes of the operator. It outlasts SWITCH_SECONDS and one more question
+# to each of three Sentinels.
+PAUSE_MS = 28_000
 SWITCH_SECONDS = 20.0
 # How a server or Sentinel that refuses, or does not answer, shows.
 FAILURES = (RedisError, OSError, TimeoutError)
@@ -143,11 +144,15 @@ async def _unpause(servers: RedisServers, address: Address) -> None:
 
 
 async def _within(seconds: float, condition: Callable[[], Awaitable[bool]]) -> bool:
-    try:
-        async with asyncio.timeout(seconds):
-            while True:
-                if await condition():
-                    return True
-                await asyncio.sleep(POLL_SECONDS)
-    except TimeoutError:
-        return False
+    """Ask until it holds, or the time is over; each question has a limit of its own.
+
+    The time is looked at and not enforced by cancelling: a cancellation that arrives just as an answer does can get
+    lost in the client library, and this would go on for ever.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    while not await condition():
+        if loop.time() >= deadline:
+            return False
+        await asyncio.sleep(POLL_SECONDS)
+    return True
