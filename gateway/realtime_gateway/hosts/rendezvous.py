@@ -21,9 +21,12 @@ class Weighted(Protocol):
     """What takes part in the draw."""
 
     @property
-    def name(self) -> str: ...  # noqa: D102 - read-only attribute
+    def name(self) -> str:
+        """What the draw is made with; no two in a list share it."""
+
     @property
-    def weight(self) -> float: ...  # noqa: D102 - read-only attribute
+    def weight(self) -> float:
+        """Its share of the keys, relative to the others; above 0."""
 
 
 S = TypeVar("S", bound=Weighted)

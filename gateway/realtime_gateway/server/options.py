@@ -119,4 +119,4 @@ class ServerOptions:
         """Return a copy in which every given value that is not None replaces ours."""
         # Values come from a parser that has typed them; dataclasses.replace checks the names.
         chosen = {name: value for name, value in given.items() if value is not None}
-        return replace(self, **chosen)  # type: ignore[arg-type]
+        return replace(self, **chosen)  # type: ignore[arg-type]  # names are known at run time only
