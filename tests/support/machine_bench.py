@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from realtime_gateway.hosts import HostList, Shard
+from realtime_gateway.hosts import Documents, HostList, Shard
 from realtime_gateway.layer import names
 from realtime_gateway.layer.envelope import Entry, Kind, pack, parse
 from realtime_gateway.layer.machine import actions, events
@@ -35,10 +35,10 @@ def entry(sender: int, sequence: int, *, kind: int = Kind.GROUP, epoch: int = 0,
 class Bench:
     """One process's machine, with time that stands still until it is moved."""
 
-    def __init__(self, start: HostList | None = None, **limits: Any) -> None:
+    def __init__(self, start: HostList | None = None, *, keys: tuple[str, ...] = (), **limits: Any) -> None:
         self.hosts = start or hosts(0, "0")
         labels = {shard.name: shard.name for shard in self.hosts.shards}
-        self.identity = Identity("me", 77, names.Names("p"), labels)
+        self.identity = Identity("me", 77, names.Names("p"), labels, Documents(keys, "p"))
         self.machine = ProcessMachine(self.identity, Limits(**limits), self.hosts, "word")
         self.now = 1000.0
         self.done: list[Any] = []

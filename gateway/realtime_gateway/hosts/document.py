@@ -4,9 +4,11 @@ As JSON (the same in the mounted file, in the key on every shard and on the cont
 
     {"epoch": 7, "shards": [{"name": "chat-redis-0", "weight": 1, "sentinels": [["chat-sentinel", 26379]],
                              "master_name": "chat-redis-0"}, …],
-     "earlier": [{"epoch": 6, "shards": […]}]}
+     "earlier": [{"epoch": 6, "shards": […]}],
+     "managed_by": "RealtimeGateway default/chat", "signature": "…"}
 
 Beside ``name`` and ``weight`` a shard holds what channels_redis accepts as one entry of ``hosts`` in its dict form.
+``signature`` is read and written by ``signing`` alone: it says something of the document, not of the shards.
 Epoch 0 is the epoch of a plain list: it is never stored, and a shard that holds no document is at epoch 0.
 """
 
@@ -53,11 +55,13 @@ class HostList:
         epoch: 0 for a plain list, else as allotted by whoever rolls the list; a greater epoch is newer.
         shards: at least one, with distinct names.
         earlier: older lists, newest first, without lists of their own.
+        managed_by: who makes the next one, and nobody else should; empty for a list that people keep by hand.
     """
 
     epoch: int
     shards: tuple[Shard, ...]
     earlier: tuple[HostList, ...] = ()
+    managed_by: str = ""
 
     def __post_init__(self) -> None:
         if self.epoch < 0:
@@ -74,6 +78,21 @@ class HostList:
         epochs = [self.epoch, *(older.epoch for older in self.earlier)]
         if epochs != sorted(set(epochs), reverse=True):
             raise HostListInvalid(f"Earlier host lists must have falling epochs below {self.epoch}, not {epochs[1:]}.")
+
+    @property
+    def every_shard(self) -> tuple[Shard, ...]:
+        """Every shard of this list and of the earlier ones, the newest form of each name, without a name twice."""
+        found: dict[str, Shard] = {}
+        for hosts in (self, *self.earlier):
+            for shard in hosts.shards:
+                found.setdefault(shard.name, shard)
+        return tuple(found.values())
+
+    def same_as(self, other: HostList) -> bool:
+        """Whether both say the same, however the hosts were written (a pair in code is a list in JSON)."""
+        if self.epoch != other.epoch:
+            return False
+        return HostList.from_json(self.to_json(), "this list") == HostList.from_json(other.to_json(), "that list")
 
     def owner(self, key: str) -> Shard:
         """Return the shard that owns ``key`` in this epoch."""
@@ -103,7 +122,7 @@ class HostList:
     def from_document(cls, document: object) -> HostList:
         """Build a list from a decoded document; raises HostListInvalid when it is not one."""
         body = _mapping(document, "a host list")
-        unknown = sorted(set(body) - {"epoch", "shards", "earlier"})
+        unknown = sorted(set(body) - {"epoch", "shards", "earlier", "managed_by", "signature"})
         if unknown:
             raise HostListInvalid(f"A host list has epoch, shards and earlier, but no {', '.join(unknown)}.")
         shards = tuple(_shard(entry) for entry in _sequence(body.get("shards"), "shards"))
@@ -111,7 +130,10 @@ class HostList:
         epoch = body.get("epoch", 0)
         if not isinstance(epoch, int) or isinstance(epoch, bool):
             raise HostListInvalid(f"A host list's epoch must be a whole number from 0, not {epoch!r}.")
-        return cls(epoch=epoch, shards=shards, earlier=earlier)
+        managed_by = body.get("managed_by", "")
+        if not isinstance(managed_by, str):
+            raise HostListInvalid(f"A host list's managed_by must be a text, not {managed_by!r}.")
+        return cls(epoch=epoch, shards=shards, earlier=earlier, managed_by=managed_by)
 
     def to_document(self) -> dict[str, Any]:
         """Return the document as JSON's own types; equal lists give equal documents."""
@@ -121,6 +143,8 @@ class HostList:
         }
         if self.earlier:
             document["earlier"] = [older.to_document() for older in self.earlier]
+        if self.managed_by:
+            document["managed_by"] = self.managed_by
         return document
 
     def to_json(self) -> str:

@@ -53,7 +53,7 @@ class RedisChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # channels has
         self.hosts = choose_hosts(self.options, environment)
         # Nothing that lives on a loop refers to the layer, so that one which is dropped (Django makes new ones when
         # CHANNEL_LAYERS changes in a test) ends its connections.
-        self._binding = Binding(partial(ProcessState, self.options, self.hosts, environment.process_name))
+        self._binding = Binding(partial(ProcessState, self.options, self.hosts, environment))
         weakref.finalize(self, self._binding.let_go).atexit = False
         _LAYERS.add(self)
 

@@ -63,6 +63,7 @@ class Driver:
             actions.Reconnected: self._reconnected,
             actions.AnsweredRequest: self._requested,
             actions.Adopted: self._adopted,
+            actions.HostsRefused: lambda a: state.hosts_file.refused(a.reason),
         }
 
     @property
@@ -198,6 +199,9 @@ class Driver:
                 self.submit(events.Full(channel, True))
             else:
                 state.full_channels.discard(channel)
+        hosts = state.hosts_file.look()
+        if hosts is not None:
+            self.submit(events.Learned(hosts, str(state.hosts_file.path)))
         self.submit(events.Described(state.description()))
 
     def _drop_idle(self, now: float) -> None:

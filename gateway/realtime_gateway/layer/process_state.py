@@ -12,8 +12,10 @@ from collections.abc import Callable
 from importlib import metadata
 from typing import Any
 
-from realtime_gateway.hosts import HostList
+from realtime_gateway.environment import Environment
+from realtime_gateway.hosts import Documents, HostList
 from realtime_gateway.layer import names
+from realtime_gateway.layer.hosts_file import HostsFile
 from realtime_gateway.layer.machine import events
 from realtime_gateway.layer.machine.limits import Identity, Limits
 from realtime_gateway.layer.machine.process import ProcessMachine
@@ -58,19 +60,22 @@ class ProcessState:
     Args:
         options: as the user wrote them.
         hosts: the list to start with.
-        process_name: what people call this process, or None.
+        environment: what people call this process, and where its host list is mounted.
     """
 
-    def __init__(self, options: LayerOptions, hosts: HostList, process_name: str | None) -> None:
+    def __init__(self, options: LayerOptions, hosts: HostList, environment: Environment) -> None:
         self.options = options
         self.client_prefix = uuid.uuid4().hex
-        self.process_name = process_name or f"pid-{os.getpid()}"
+        self.process_name = environment.process_name or f"pid-{os.getpid()}"
         self.serializer = Serializer(
             options.serializer_format, options.symmetric_encryption_keys, options.random_prefix_length
         )
         self._capacities = options.capacities()
         labels = {shard.name: label(shard) for shard in hosts.shards}
-        self.identity = Identity(self.client_prefix, secrets.randbits(63), names.Names(options.prefix), labels)
+        documents = Documents(options.symmetric_encryption_keys or (), options.prefix)
+        key_names = names.Names(options.prefix)
+        self.identity = Identity(self.client_prefix, secrets.randbits(63), key_names, labels, documents)
+        self.hosts_file = HostsFile(environment.hosts_file if options.follow_hosts else None)
         limits = Limits(
             expiry_seconds=options.expiry,
             group_expiry_seconds=options.group_expiry,

@@ -222,3 +222,11 @@ def test_heartbeat_keeps_the_living_and_drops_the_silent(client: redis.Redis) ->
     client.mset({"epoch": 2, "hosts": "document"})
     assert run(client, "heartbeat", keys, "me", "{}", 30, 1) == [2, b"document"]
     assert run(client, "heartbeat", keys, "me", "{}", 30, 2) == [2, b""]
+
+
+def test_a_document_is_replaced_by_its_signed_form_only_while_it_is_the_one_that_was_read(client: redis.Redis) -> None:
+    client.set("hosts", "as read")
+    assert run(client, "sign", ["hosts"], "something else", "signed") == 0
+    assert client.get("hosts") == b"as read"
+    assert run(client, "sign", ["hosts"], "as read", "signed") == 1
+    assert client.get("hosts") == b"signed"

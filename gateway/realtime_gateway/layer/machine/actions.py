@@ -159,3 +159,10 @@ class Adopted:
     """A newer host list is in use."""
 
     hosts: HostList
+
+
+@dataclass(frozen=True, slots=True)
+class HostsRefused:
+    """A host list or document is not adopted."""
+
+    reason: str

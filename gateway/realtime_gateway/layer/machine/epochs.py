@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from realtime_gateway.errors import HostListInvalid
-from realtime_gateway.hosts import HostList, Shard
+from realtime_gateway.hosts import Comparison, HostList
 from realtime_gateway.layer import names
 from realtime_gateway.layer.machine.actions import Call, UseShards
 from realtime_gateway.layer.machine.events import Refusal
@@ -37,6 +37,7 @@ class Epochs:
         ready: called with (shard, epoch) when the present link is fenced and may be written through.
         adopting: called when sending has to stop.
         adopted: called with the list that now holds.
+        invalid: called with the reason when a list or document is refused.
     """
 
     def __init__(
@@ -61,9 +62,11 @@ class Epochs:
         """The newest list that is known."""
         return self._target or self.hosts
 
-    def learn(self, hosts: HostList) -> None:
+    def learn(self, hosts: HostList, where: str) -> None:
         """Hear of a host list; a newer one is adopted as soon as one of its shards is within reach."""
         if hosts.epoch <= self.newest.epoch or not self._limits.follow_hosts:
+            if hosts.epoch == self.newest.epoch and not hosts.same_as(self.newest):
+                self._conflict(where)
             return
         self._target = hosts
         self._emit(UseShards(_all_shards(hosts, self.hosts)))
@@ -74,13 +77,14 @@ class Epochs:
         if not document or not self._limits.follow_hosts:
             return
         try:
-            self.learn(HostList.from_json(document, where))
+            self.learn(self._identity.documents.read(document, where), where)
         except HostListInvalid as error:
             self.invalid(str(error))
 
     def link_up(self, shard: str) -> None:
         """Fence the new link."""
         self._links[shard] = None
+        self._begin()
         self._fence(shard)
 
     def link_down(self, shard: str) -> None:
@@ -106,8 +110,10 @@ class Epochs:
         self._links[shard] = epoch
         if epoch > self.newest.epoch and self._limits.follow_hosts:
             self.learn_document(document, f"shard {shard}")
-        elif not self._adopting:
-            self._offer(shard, epoch)
+        else:
+            self._compare(shard, epoch, document)
+            if not self._adopting:
+                self._offer(shard, epoch)
         self._advance()
 
     def unanswered(self) -> list[str]:
@@ -127,25 +133,48 @@ class Epochs:
         if epoch == self.hosts.epoch or not self._limits.follow_hosts:
             self.ready(shard, epoch)
 
+    def _compare(self, shard: str, epoch: int, document: bytes) -> None:
+        """Look whether a shard that is where we are holds what we hold (protocol.md H17)."""
+        if epoch != self.newest.epoch or not document or not self._limits.follow_hosts:
+            return
+        documents, key = self._identity.documents, self._identity.names.hosts
+        found = documents.compare(document, self.newest)
+        if found is Comparison.OTHER:
+            self._conflict(f"shard {shard}")
+        elif found is Comparison.TO_SIGN:
+            self._emit(Call(shard, "sign", (key,), (document, documents.write(self.newest)), None))
+
+    def _conflict(self, where: str) -> None:
+        self.invalid(
+            f"{where} holds another host list of epoch {self.newest.epoch} than the one in use, and it is not adopted."
+            " A list that replaces another needs a greater epoch."
+        )
+
     def _fence(self, shard: str) -> None:
-        newest = self.newest
-        purpose = self._fencing[shard] = FenceCall(newest.epoch)
+        # Only with what is being adopted or in use: a list none of whose shards was ever reached fences nobody.
+        hosts = self._target if self._target is not None and self._adopting else self.hosts
+        purpose = self._fencing[shard] = FenceCall(hosts.epoch)
         key_names = self._identity.names
-        document = newest.to_json() if newest.epoch else ""
+        document = self._identity.documents.write(hosts) if hosts.epoch else ""
         topic = self._identity.topic(shard, names.CONTROL)
         keys = (key_names.epoch, key_names.hosts, key_names.data_set)
-        self._emit(Call(shard, "fence", keys, (newest.epoch, document, self._word, topic), purpose))
+        self._emit(Call(shard, "fence", keys, (hosts.epoch, document, self._word, topic), purpose))
 
-    def _advance(self) -> None:
+    def _begin(self) -> bool:
+        """Begin to adopt the newer list, if there is one; return whether to go on with it."""
         target = self._target
-        if target is None:
-            return
-        if not any(shard.name in self._links for shard in target.shards):
-            # None of its shards can be reached: it may be a mistake, so the working list stays.
-            return
+        if target is None or not any(shard.name in self._links for shard in target.shards):
+            # With none of its shards within reach it may be a mistake, so the working list stays.
+            return False
         if not self._adopting:
             self._adopting = True
             self.adopting()
+        return True
+
+    def _advance(self) -> None:
+        target = self._target
+        if target is None or not self._begin():
+            return
         behind = [shard for shard, epoch in self._links.items() if epoch is not None and epoch < target.epoch]
         for shard in behind:
             if shard not in self._fencing or self._fencing[shard].epoch < target.epoch:
@@ -163,9 +192,5 @@ class Epochs:
 
 def _all_shards(*lists: HostList) -> HostList:
     """Return one list of every shard that is in use or not yet retired, the newest form of each name."""
-    found: dict[str, Shard] = {}
-    for hosts in lists:
-        for one in (hosts, *hosts.earlier):
-            for shard in one.shards:
-                found.setdefault(shard.name, shard)
+    found = {shard.name: shard for hosts in reversed(lists) for shard in hosts.every_shard}
     return HostList(epoch=lists[0].epoch, shards=tuple(found.values()))

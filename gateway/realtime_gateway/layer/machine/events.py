@@ -142,6 +142,7 @@ class Learned:
     """A host list was found outside the shards, in a file."""
 
     hosts: HostList
+    where: str = "the file"
 
 
 @dataclass(frozen=True, slots=True)

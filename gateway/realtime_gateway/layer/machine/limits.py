@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from realtime_gateway.hosts import Documents
 from realtime_gateway.layer.names import Names
 
 
@@ -51,12 +52,14 @@ class Identity:
         sender: a random number per process start.
         names: the deployment's names.
         labels: shard name → what stands for the shard in pub/sub names.
+        documents: how this deployment's host lists are written on shards.
     """
 
     process: str
     sender: int
     names: Names
     labels: dict[str, str]
+    documents: Documents = field(default_factory=Documents)
 
     def topic(self, shard: str, destination: str) -> str:
         """The pub/sub channel of a destination on a shard."""

@@ -14,6 +14,7 @@ from realtime_gateway.layer.machine.actions import (
     Call,
     Deliver,
     Disconnected,
+    HostsRefused,
     Lost,
     Reconnected,
     Settle,
@@ -71,6 +72,7 @@ class ProcessMachine:
         self.epochs.ready = self._link_fenced
         self.epochs.adopting = self.publishing.pause
         self.epochs.adopted = self._adopt
+        self.epochs.invalid = lambda reason: self._emit(HostsRefused(reason))
         self.membership.publish = self._publish_request
         self.membership.news = self._heard
         self._routes: dict[type, Callable[[Any], None]] = {
@@ -88,7 +90,7 @@ class ProcessMachine:
             events.Listen: lambda _: self.following.join_from_start(self._own_inbox, self._now),
             events.Wanted: lambda e: self.queues.wanted(e.channel, e.receivers, self._now),
             events.Unwanted: self.queues.unwanted,
-            events.Learned: lambda e: self.epochs.learn(e.hosts),
+            events.Learned: lambda e: self.epochs.learn(e.hosts, e.where),
             events.Flushed: lambda _: self.following.clear(self._now, keep=self._own_inbox),
             events.Answer: self._on_answer,
             events.Described: self._on_described,

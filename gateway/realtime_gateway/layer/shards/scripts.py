@@ -7,7 +7,7 @@ from functools import cache
 from hashlib import sha1
 from importlib.resources import files
 
-NAMES = ("publish", "fence", "join", "read", "pop", "put_back", "member", "heartbeat", "lease", "full")
+NAMES = ("publish", "fence", "join", "read", "pop", "put_back", "member", "heartbeat", "lease", "full", "sign")
 
 
 @dataclass(frozen=True)

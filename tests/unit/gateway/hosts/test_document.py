@@ -60,3 +60,25 @@ def test_equal_lists_give_equal_bytes():
 
 def test_a_password_in_a_shard_stays_out_of_its_repr():
     assert "secret" not in repr(HostList(1, (Shard("a", 1.0, {"password": "secret"}),)))
+
+
+def test_every_shard_of_every_list_is_named_once_in_its_newest_form() -> None:
+    old = HostList(1, (Shard("a", 1, {"host": "old"}), Shard("b", 1, {"host": "b"})))
+    new = HostList(2, (Shard("a", 1, {"host": "new"}), Shard("c", 1, {"host": "c"})), (old,))
+    assert [(shard.name, shard.connection["host"]) for shard in new.every_shard] == [
+        ("a", "new"), ("c", "c"), ("b", "b"),
+    ]  # fmt: skip
+
+
+def test_who_makes_the_next_list_is_part_of_the_document() -> None:
+    kept = HostList(1, (Shard("a", 1, {"host": "h"}),), managed_by="RealtimeGateway default/chat")
+    assert HostList.from_json(kept.to_json(), "here") == kept
+    with pytest.raises(HostListInvalid, match="managed_by must be a text"):
+        HostList.from_document({**kept.to_document(), "managed_by": 1})
+
+
+def test_lists_of_two_epochs_or_with_other_shards_are_not_the_same() -> None:
+    one = HostList(1, (Shard("a", 1, {"host": "h"}),))
+    assert one.same_as(HostList(1, (Shard("a", 1.0, {"host": "h"}),)))
+    assert not one.same_as(HostList(2, one.shards))
+    assert not one.same_as(HostList(1, (Shard("a", 2, {"host": "h"}),)))

@@ -127,3 +127,56 @@ def test_a_document_that_is_no_host_list_is_ignored() -> None:
     bench.feed(events.Pushed("0", "control", b"rubbish"))
     bench.feed(events.Pushed("0", "control", b""))
     assert bench.machine.epochs.newest == OLD
+
+
+def test_a_list_none_of_whose_shards_can_be_reached_fences_nobody() -> None:
+    bench = Bench(OLD)
+    bench.link_up(epoch=1)
+    bench.feed(events.Learned(hosts(2, "elsewhere")))
+    bench.answer("heartbeat", [1, b""])
+    bench.link_down("0")
+    bench.feed(events.LinkUp("0", "run"))
+    fences = [action for action in bench.of(actions.Call) if action.script == "fence"]
+    assert {(call.shard, call.arguments[0]) for call in fences} == {("0", 1)}
+
+
+def test_another_list_of_the_same_epoch_is_told_and_not_adopted() -> None:
+    other = hosts(1, "0", "x").to_json().encode()
+    for tell, where in (
+        (lambda bench: bench.feed(events.Learned(hosts(1, "0", "x"), "hosts.json")), "hosts.json"),
+        (lambda bench: bench.feed(events.Pushed("0", "control", other)), "the control channel of shard 0"),
+        (lambda bench: bench.answer("fence", [1, other, b"word", b"0"]), "shard 0"),
+    ):
+        bench = Bench(OLD)
+        bench.feed(events.LinkUp("0", "run"))
+        tell(bench)
+        (refused,) = bench.of(actions.HostsRefused)
+        assert refused.reason.startswith(f"{where} holds another host list of epoch 1")
+        assert bench.machine.epochs.newest == OLD
+
+
+def test_the_same_list_in_another_order_of_fields_is_no_other_list() -> None:
+    bench = Bench(OLD)
+    bench.feed(events.LinkUp("0", "run"))
+    bench.answer("fence", [1, OLD.to_json().replace(",", ", ").encode(), b"word", b"0"])
+    assert not bench.of(actions.HostsRefused)
+
+
+def test_with_keys_an_unsigned_document_is_told_of_and_not_adopted() -> None:
+    bench = Bench(OLD, keys=("secret",))
+    bench.link_up(epoch=1)
+    bench.feed(events.Pushed("0", "control", NEW.to_json().encode()))
+    assert "is not signed" in bench.of(actions.HostsRefused)[0].reason
+    assert bench.machine.epochs.newest == OLD
+    bench.feed(events.Pushed("0", "control", bench.identity.documents.write(NEW).encode()))
+    assert bench.machine.epochs.newest == NEW
+
+
+def test_with_keys_what_a_shard_holds_of_the_list_in_use_is_signed() -> None:
+    bench = Bench(OLD, keys=("secret",))
+    bench.feed(events.LinkUp("0", "run"))
+    assert bench.of(actions.Call)[0].arguments[1] == bench.identity.documents.write(OLD)
+    unsigned = OLD.to_json().encode()
+    bench.answer("fence", [1, unsigned, b"word", b"0"])
+    call = bench.call("sign")
+    assert (call.keys, call.arguments) == (("p:hosts",), (unsigned, bench.identity.documents.write(OLD)))
