@@ -72,6 +72,7 @@ PURE = (
     "realtime_gateway.layer.names",
     "realtime_gateway.layer.envelope",
     "realtime_gateway.layer.mailboxes",
+    "realtime_gateway.layer.own_messages",
     "realtime_gateway.server.drain",
     "realtime_gateway.server.connection",
     "realtime_gateway.server.options",

@@ -214,6 +214,28 @@ async def test_what_has_expired_is_not_received(servers: Servers) -> None:
             assert (await soon(layer, "work"))["type"] == "new"
 
 
+async def test_what_a_process_sends_to_itself_is_there_when_send_returns(anywhere: Deployment) -> None:
+    layer = anywhere.process()
+    member, direct = await layer.new_channel(), await layer.new_channel()
+    await layer.group_add("room", member)
+    for number in range(100):
+        await layer.group_send("room", {"type": "count", "n": number})
+        await layer.send(direct, {"type": "count", "n": number})
+        if anywhere.ours:
+            # As in the layer that lives in memory, whoever looks now finds it.
+            assert [len(layer._binding.state.mailboxes.get(channel)) for channel in (member, direct)] == [1, 1]
+        assert [(await soon(layer, channel))["n"] for channel in (member, direct)] == [number, number]
+
+
+async def test_a_queue_takes_whatever_the_serializer_does(ours: Deployment) -> None:
+    layer = ours.process()
+    for message in ("text", 5, None, ["a", {"b": 1}]):
+        await layer.send("work", message)
+        assert await soon(layer, "work") == message
+    with pytest.raises(AssertionError, match="not a dict"):
+        await layer.group_send("room", "text")
+
+
 # What ours promises beyond it
 
 

@@ -118,9 +118,13 @@ class SentinelProcess(RedisProcess):
 
     sentinel = True
 
-    def __init__(self, monitors: dict[str, RedisProcess], *, quorum: int = 1, down_after_ms: int = 500) -> None:
+    def __init__(
+        self, monitors: dict[str, RedisProcess], *, quorum: int = 1, down_after_ms: int = 500, password: str = ""
+    ) -> None:
         super().__init__()
         lines = [f"port {self.port}", "bind 127.0.0.1", f"dir {self.directory}"]
+        if password:
+            lines.append(f"requirepass {password}")
         for name, primary in monitors.items():
             lines += [
                 f"sentinel monitor {name} 127.0.0.1 {primary.port} {quorum}",

@@ -51,6 +51,10 @@ class Deliveries:
 
     def deliver(self, action: Deliver) -> None:
         """Put a message into the mailboxes of its members, or let it wait for its turn."""
+        self._deliver(action)
+        self._state.own.came(action.destination)
+
+    def _deliver(self, action: Deliver) -> None:
         state = self._state
         expires_at = action.sent_at + state.options.expiry
         if expires_at <= self._loop.time():

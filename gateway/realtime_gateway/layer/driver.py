@@ -206,7 +206,8 @@ class Driver:
 
     def _drop_idle(self, now: float) -> None:
         state = self.state
-        for channel in state.mailboxes.idle(now):
+        recorder.layer_dropped.add(state.mailboxes.expire(now), "expired")
+        for channel, seconds in state.mailboxes.idle(now):
             groups = state.machine.following.groups_of(channel)
             dropped = state.drop(channel)
             recorder.layer_dropped.add(dropped, "idle")
@@ -214,8 +215,8 @@ class Driver:
             if groups or dropped:
                 recorder.layer_idle.add()
                 log.info(
-                    "nobody has received from %s for %g s: it is dropped (messages: %s, groups: %s)",
-                    channel, state.options.expiry, dropped, len(groups),
+                    "nobody has received from %s for %.0f s: it is dropped (messages: %s, groups: %s)",
+                    channel, seconds, dropped, len(groups),
                 )  # fmt: skip
 
     # Links

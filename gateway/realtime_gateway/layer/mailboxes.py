@@ -5,6 +5,11 @@ is cancelled, at any point, has therefore taken nothing.
 
     put → [oldest … newest] → take
            full: the newest, the one being put, is refused and counted by the caller
+
+A mailbox is dropped when nobody comes for its messages any more. Nobody says so: a consumer that ends cancels its
+receive, just as one does that looks again a moment later, and one whose handler takes minutes does not receive either.
+So it is left twice the time that a message lives, and five times as much again while whoever received last may still be
+busy with that message.
 """
 
 from __future__ import annotations
@@ -12,6 +17,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Protocol
+
+# In lives of a message: every message is here for its whole life before its mailbox is dropped, and a handler may take
+# ten minutes at the default expiry before its consumer is taken for dead.
+_UNREAD_EXPIRIES = 2
+_BUSY_EXPIRIES = 10
 
 
 class Waiter(Protocol):
@@ -40,13 +50,15 @@ class Mailbox:
     Attributes:
         capacity: how many messages may wait.
         last_receive_at: when somebody last waited or took; a mailbox without a reader is dropped by it.
+        busy: whether the last thing that happened to it is that somebody took a message, and may be handling it.
     """
 
-    __slots__ = ("_items", "_waiters", "capacity", "last_receive_at")
+    __slots__ = ("_items", "_waiters", "busy", "capacity", "last_receive_at")
 
     def __init__(self, capacity: int, now: float) -> None:
         self.capacity = capacity
         self.last_receive_at = now
+        self.busy = False
         self._items: deque[tuple[float, Body]] = deque()
         self._waiters: deque[Waiter] = deque()
 
@@ -74,7 +86,8 @@ class Mailbox:
     def take(self, now: float) -> Body | None:
         """Take the oldest message out; None when there is none. Messages past their expiry are left to ``expire``."""
         self.last_receive_at = now
-        return self._items.popleft()[1] if self._items else None
+        self.busy = bool(self._items)
+        return self._items.popleft()[1] if self.busy else None
 
     def expire(self, now: float) -> int:
         """Drop messages that are past their expiry from the old end; return how many."""
@@ -121,12 +134,12 @@ class Mailboxes:
 
     Args:
         capacity_of: how many messages may wait on a channel.
-        idle_seconds: a mailbox that nobody has received from for so long is dropped.
+        expiry_seconds: how long a message lives; what nobody receives from for a few lives is dropped.
     """
 
-    def __init__(self, capacity_of: Callable[[str], int], idle_seconds: float) -> None:
+    def __init__(self, capacity_of: Callable[[str], int], expiry_seconds: float) -> None:
         self._capacity_of = capacity_of
-        self._idle_seconds = idle_seconds
+        self._expiry_seconds = expiry_seconds
         self._boxes: dict[str, Mailbox] = {}
 
     def __iter__(self) -> Iterator[str]:
@@ -163,7 +176,16 @@ class Mailboxes:
         """Whether anybody waits on any of them."""
         return any(box.readers for box in self._boxes.values())
 
-    def idle(self, now: float) -> list[str]:
-        """Return the channels that nobody has received from for too long."""
-        limit = now - self._idle_seconds
-        return [c for c, box in self._boxes.items() if box.last_receive_at < limit and not box.readers]
+    def expire(self, now: float) -> int:
+        """Drop what is past its expiry from every mailbox; return how many messages."""
+        return sum(box.expire(now) for box in self._boxes.values())
+
+    def idle(self, now: float) -> list[tuple[str, float]]:
+        """Return the channels that nobody has received from for too long, and for how many seconds."""
+        unread = now - _UNREAD_EXPIRIES * self._expiry_seconds
+        busy = now - _BUSY_EXPIRIES * self._expiry_seconds
+        return [
+            (channel, now - box.last_receive_at)
+            for channel, box in self._boxes.items()
+            if box.last_receive_at < (busy if box.busy else unread) and not box.readers
+        ]

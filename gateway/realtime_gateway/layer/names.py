@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 GROUP, INBOX, QUEUE = "g", "i", "q"
-_FLUSHED = ("g:", "i:", "q:", "m:", "s:", "full:")
+_FLUSHED = ("g:", "i:", "q:", "group:", "s:", "full:")
 CONTROL = "control"
 
 
@@ -84,8 +84,11 @@ class Names:
         return f"{self.prefix}:{destination}"
 
     def members(self, destination: str) -> str:
-        """The normal channels in a group, by the time of joining."""
-        return f"{self.prefix}:m:{destination[2:]}"
+        """The normal channels in a group, by the time of joining, where channels_redis has a group's members.
+
+        It writes seconds and this layer milliseconds, so what it left there has expired for this layer.
+        """
+        return f"{self.prefix}:group:{destination[2:]}"
 
     def full(self, channel: str) -> str:
         """Exists while the owner of a specific channel says that its mailbox is full."""

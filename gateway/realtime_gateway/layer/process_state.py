@@ -21,6 +21,7 @@ from realtime_gateway.layer.machine.limits import Identity, Limits
 from realtime_gateway.layer.machine.process import ProcessMachine
 from realtime_gateway.layer.mailboxes import Body, Mailbox, Mailboxes
 from realtime_gateway.layer.options import LayerOptions, label
+from realtime_gateway.layer.own_messages import OwnMessages
 from realtime_gateway.layer.serializers import Serializer
 from realtime_gateway.layer.undelivered import Undelivered
 from realtime_gateway.telemetry import recorder
@@ -93,7 +94,7 @@ class ProcessState:
         self.full_channels: set[str] = set()
         self.full_logged_at = -1e9
         self._tickets = 0
-        self._on_their_way: dict[str, deque[int]] = {}
+        self.own = OwnMessages(self._seen)
         self._flushes: deque[str] = deque(maxlen=100)
 
     def capacity_of(self, channel: str) -> int:
@@ -114,40 +115,20 @@ class ProcessState:
 
     def drop(self, channel: str) -> int:
         """Forget a local channel; return how many messages went with it."""
-        self._on_their_way.pop(channel, None)
+        self.own.forget(channel)
         self.full_channels.discard(channel)
         return self.mailboxes.drop(channel)
 
-    # Capacity of own channels: what was sent and has not come back takes room as well.
-
     def has_room(self, channel: str, box: Mailbox, now: float) -> bool:
-        """Whether one more message fits into an own channel."""
-        if len(box) + self._count_on_their_way(channel) < box.capacity:
+        """Whether one more message fits into an own channel; what is on its way takes room as well."""
+        inbox = names.inbox(self.client_prefix)
+        if len(box) + self.own.count(channel, inbox) < box.capacity:
             return True
         recorder.layer_dropped.add(box.expire(now), "expired")
-        return len(box) + self._count_on_their_way(channel) < box.capacity
+        return len(box) + self.own.count(channel, inbox) < box.capacity
 
-    def sent_to_own(self, channel: str, number: int) -> None:
-        """Note the number of a message to an own channel."""
-        self._on_their_way.setdefault(channel, deque()).append(number)
-
-    def not_sent_to_own(self, channel: str, number: int) -> None:
-        """Take back what was refused."""
-        numbers = self._on_their_way.get(channel)
-        if numbers is not None and number in numbers:
-            numbers.remove(number)
-
-    def _count_on_their_way(self, channel: str) -> int:
-        numbers = self._on_their_way.get(channel)
-        if not numbers:
-            return 0
-        seen = self.machine.sequence_seen(names.inbox(self.client_prefix))
-        while numbers and numbers[0] <= seen:
-            numbers.popleft()
-        if not numbers:
-            del self._on_their_way[channel]
-            return 0
-        return len(numbers)
+    def _seen(self, destination: str) -> int:
+        return self.machine.sequence_seen(destination)
 
     def give_back(self, channel: str, box: Mailbox, submit: Callable[[Any], None]) -> None:
         """Return what was taken from a queue for receivers that are gone, newest first, to the queue's head."""
@@ -174,7 +155,7 @@ class ProcessState:
         """Forget members and messages; channels and those who wait on them stay."""
         self.mailboxes.clear()
         self.undelivered.clear()
-        self._on_their_way.clear()
+        self.own.clear()
         submit(events.Flushed())
 
     def description(self) -> str:

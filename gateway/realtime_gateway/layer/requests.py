@@ -11,10 +11,15 @@ from realtime_gateway.layer.driver import Driver
 from realtime_gateway.layer.envelope import Kind
 from realtime_gateway.layer.machine import events
 from realtime_gateway.layer.machine.actions import Settle, Verdict
+from realtime_gateway.layer.machine.follow import Phase
 from realtime_gateway.layer.mailboxes import Body, Mailbox
 from realtime_gateway.telemetry import recorder
 
 log = logging.getLogger("realtime_gateway.layer")
+
+# Redis writes the push and the answer in the same turn of its loop; longer than this it is held up by something.
+_COME_BACK_SECONDS = 0.25
+_NOTHING = object()  # None is a message, too, in a queue
 
 
 def open_mailbox(driver: Driver, channel: str) -> Mailbox:
@@ -51,17 +56,37 @@ async def _send_to_own(driver: Driver, trace: bytes, channel: str, body: bytes) 
     driver.submit(events.Listen())
     destination = names.inbox(state.client_prefix)
     number = state.machine.last_sequence + 1
-    state.sent_to_own(channel, number)
+    state.own.sent(channel, number)
     settled = await driver.ask(lambda ticket: events.Publish(ticket, destination, Kind.CHANNEL, channel, trace, body))
-    if settled.verdict is not Verdict.DONE:
-        state.not_sent_to_own(channel, number)
+    if settled.verdict is Verdict.DONE:
+        await _come_back(driver, destination, number)
+    else:
+        state.own.not_sent(channel, number)
     return settled
 
 
 async def group_send(driver: Driver, trace: bytes, group: str, body: bytes) -> Settle:
     """Send to a group."""
     destination = names.group(group)
-    return await driver.ask(lambda ticket: events.Publish(ticket, destination, Kind.GROUP, "", trace, body))
+    number = driver.state.machine.last_sequence + 1
+    settled = await driver.ask(lambda ticket: events.Publish(ticket, destination, Kind.GROUP, "", trace, body))
+    if settled.verdict is Verdict.DONE:
+        await _come_back(driver, destination, number)
+    return settled
+
+
+async def _come_back(driver: Driver, destination: str, number: int) -> None:
+    """Let members of this process have what it sends to them before the sender goes on; never a reason to fail."""
+    own, follow = driver.state.own, driver.state.machine.following.follows.get(destination)
+    if follow is None or follow.phase is not Phase.LIVE or own.is_back(destination, number):
+        return
+    waiter: asyncio.Future[None] = driver.loop.create_future()
+    own.wait(destination, number, waiter)
+    try:
+        await asyncio.wait((waiter,), timeout=_COME_BACK_SECONDS)
+    finally:
+        if not waiter.done():
+            own.stop_waiting(destination, waiter)
 
 
 async def join(driver: Driver, group: str, channel: str) -> Settle:
@@ -90,7 +115,7 @@ async def forget(driver: Driver, channel: str) -> None:
     driver.submit(events.Gone(channel))
 
 
-async def receive(driver: Driver, channel: str) -> dict[str, Any]:
+async def receive(driver: Driver, channel: str) -> Any:
     """Wait for the oldest message of an own channel."""
     loop = driver.loop
     while True:
@@ -98,7 +123,7 @@ async def receive(driver: Driver, channel: str) -> dict[str, Any]:
         if box is None:
             box = open_mailbox(driver, channel)
         message = _take(driver, channel, box)
-        if message is not None:
+        if message is not _NOTHING:
             return message
         waiter: asyncio.Future[None] = loop.create_future()
         box.wait(waiter)
@@ -109,13 +134,13 @@ async def receive(driver: Driver, channel: str) -> dict[str, Any]:
             raise
 
 
-async def receive_queued(driver: Driver, channel: str) -> dict[str, Any]:
+async def receive_queued(driver: Driver, channel: str) -> Any:
     """Wait for a message of a normal channel, which any process may take."""
     state, loop = driver.state, driver.loop
     while True:
         box = state.mailboxes.open(channel, loop.time())
         message = _take(driver, channel, box)
-        if message is not None:
+        if message is not _NOTHING:
             return message
         waiter: asyncio.Future[None] = loop.create_future()
         box.wait(waiter)
@@ -131,7 +156,7 @@ async def receive_queued(driver: Driver, channel: str) -> dict[str, Any]:
             raise
 
 
-def _take(driver: Driver, channel: str, box: Mailbox) -> dict[str, Any] | None:
+def _take(driver: Driver, channel: str, box: Mailbox) -> Any:
     state, now = driver.state, driver.loop.time()
     while True:
         expired = box.expire(now)
@@ -142,20 +167,20 @@ def _take(driver: Driver, channel: str, box: Mailbox) -> dict[str, Any] | None:
             state.full_channels.discard(channel)
             driver.submit(events.Full(channel, False))
         if body is None:
-            return None
+            return _NOTHING
         message = _decode(body, channel)
-        if message is not None:
+        if message is not _NOTHING:
             return message
 
 
-def _decode(body: Body, channel: str) -> dict[str, Any] | None:
+def _decode(body: Body, channel: str) -> Any:
     try:
         return body.decode()
     except Exception as error:
         # A receiver never raises for what somebody else sent: another key, another serializer.
         recorder.layer_dropped.add(1, "undecodable")
         log.warning("a message to %s cannot be decoded and is dropped: %s: %s", channel, type(error).__name__, error)
-        return None
+        return _NOTHING
 
 
 async def flush(driver: Driver) -> None:

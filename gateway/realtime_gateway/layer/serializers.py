@@ -42,7 +42,7 @@ class Serializer:
         self._decrypt = crypter.decrypt if crypter is not None and taken_apart else None
         self._decode: Any = self._serializer.from_bytes if taken_apart else self._serializer.deserialize
 
-    def encode(self, message: dict[str, Any]) -> bytes:
+    def encode(self, message: Any) -> bytes:
         """Return the bytes of a message."""
         encoded: bytes = self._serializer.serialize(message)
         return encoded

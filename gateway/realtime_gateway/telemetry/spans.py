@@ -268,9 +268,10 @@ class TracedBody:
         self._body = body
         self._span = span
 
-    def decode(self) -> TracedMessage:
-        """Return a dict that nobody else has."""
-        return TracedMessage(self._body.decode(), self._span)
+    def decode(self) -> dict[str, Any]:
+        """Return a dict that nobody else has; what is no dict, in a queue, cannot carry a span."""
+        message = self._body.decode()
+        return TracedMessage(message, self._span) if isinstance(message, dict) else message
 
 
 class Delivery:

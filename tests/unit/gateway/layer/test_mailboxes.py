@@ -103,25 +103,49 @@ def test_who_has_been_woken_does_not_wait_any_more() -> None:
     assert box.readers == 0
 
 
-def test_a_mailbox_is_idle_when_nobody_has_received_for_so_long() -> None:
-    boxes = Mailboxes(lambda channel: 5, idle_seconds=60)
+def test_a_mailbox_is_idle_when_nobody_has_received_for_twice_the_life_of_a_message() -> None:
+    boxes = Mailboxes(lambda channel: 5, expiry_seconds=60)
     boxes.open("unread", 0)
-    boxes.open("read", 0).take(50)
+    boxes.open("looked into", 0).take(50)
     waited = boxes.open("waited on", 0)
     waited.wait(Sleeper())
-    assert boxes.idle(61) == ["unread"]
+    assert boxes.idle(120) == []
+    assert boxes.idle(121) == [("unread", 121)]
     assert boxes.any_reader()
-    assert sorted(boxes) == ["read", "unread", "waited on"]
+    assert sorted(boxes) == ["looked into", "unread", "waited on"]
+
+
+def test_who_took_a_message_may_be_busy_with_it_for_ten_lives_of_one() -> None:
+    boxes = Mailboxes(lambda channel: 5, expiry_seconds=60)
+    box, receiver = boxes.open("handled", 0), Sleeper()
+    box.put(Letter("a"), 60)
+    assert taken(box, now=10)
+    assert boxes.idle(610) == []
+    assert boxes.idle(611) == [("handled", 601)]
+    # Whoever asks for the next message and is cancelled is not busy any more.
+    assert taken(box, now=300) is None
+    box.wait(receiver)
+    box.stop_waiting(receiver, 310)
+    assert boxes.idle(431) == [("handled", 121)]
+
+
+def test_what_has_expired_goes_from_mailboxes_that_nobody_reads() -> None:
+    boxes = Mailboxes(lambda channel: 5, expiry_seconds=60)
+    for name in ("a", "b"):
+        boxes.open(name, 0).put(Letter("old"), 60)
+    boxes.open("a", 0).put(Letter("new"), 90)
+    assert boxes.expire(61) == 2
+    assert (len(boxes.open("a", 0)), len(boxes.open("b", 0))) == (1, 0)
 
 
 def test_a_mailbox_takes_its_capacity_from_its_channels_name() -> None:
-    boxes = Mailboxes(lambda channel: {"small": 1}.get(channel, 100), idle_seconds=60)
+    boxes = Mailboxes(lambda channel: {"small": 1}.get(channel, 100), expiry_seconds=60)
     assert boxes.open("small", 0).capacity == 1
     assert boxes.open("small", 0) is boxes.get("small")
 
 
 def test_dropping_says_how_many_messages_went_with_it_and_clearing_keeps_the_channel() -> None:
-    boxes = Mailboxes(lambda channel: 5, idle_seconds=60)
+    boxes = Mailboxes(lambda channel: 5, expiry_seconds=60)
     boxes.open("a", 0).put(Letter("x"), 60)
     assert boxes.drop("a") == 1
     assert boxes.drop("a") == 0

@@ -117,7 +117,7 @@ def test_a_normal_channel_is_written_beside_the_group() -> None:
     bench.link_up()
     bench.feed(events.Join(1, "room", "work", own=False))
     call = bench.call("member")
-    assert (call.keys[2], call.arguments[:3]) == ("p:m:room", (0, "add", "work"))
+    assert (call.keys[2], call.arguments[:3]) == ("p:group:room", (0, "add", "work"))
     bench.feed(events.Replied("0", call.purpose, [b"OK"]))
     assert bench.verdict(1) is not None
     bench.feed(events.Leave(2, "room", "work", own=False))
