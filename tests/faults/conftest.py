@@ -1,0 +1,57 @@
+"""The table at the end of the run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import pytest
+
+from tests.faults.crew import Crew
+from tests.faults.tally import HEAD, Tally
+
+Counted = Callable[..., Tally]
+
+_ROWS: list[tuple[str, str]] = []
+LONGEST_ERROR_SECONDS = 12.0
+
+
+def rounds(short: int) -> int:
+    """How often a trouble comes: FAULT_ROUNDS, else ``short``."""
+    return int(os.environ.get("FAULT_ROUNDS", short))
+
+
+@pytest.fixture
+def counted() -> Counted:
+    """Finish a crew, add a row to the table, and require that nothing went wrong.
+
+    Args of what it returns:
+        crew: whose work it was.
+        trouble: what to call the row.
+        errors: the names of the errors that senders may have got, each within ``send_timeout``.
+        sentinel: what Sentinel itself needed, in words.
+    """
+
+    def counted(crew: Crew, trouble: str, errors: tuple[str, ...] = (), sentinel: str = "") -> Tally:
+        tally, got = crew.finish()
+        _ROWS.append((trouble, f"{tally.line()}  {sentinel}"))
+        if tally.lost or tally.missed or tally.duplicated or tally.disordered or tally.raised:
+            details = "\n".join(crew.missing()[:20])
+            pytest.fail(f"{trouble}\n{HEAD}\n{tally.line()}\n{details}\n{crew.logs()}")
+        for sender, failures in got.items():
+            for kind, seconds in failures:
+                assert kind in errors, f"{sender} got {kind} after {seconds:.1f} s"
+                assert seconds < LONGEST_ERROR_SECONDS, f"{sender} waited {seconds:.1f} s for {kind}"
+        return tally
+
+    return counted
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what was counted."""
+    if _ROWS:
+        width = max(len(trouble) for trouble, _ in _ROWS)
+        terminalreporter.section("messages counted under faults")
+        terminalreporter.write_line(f"{'':{width}} {HEAD}")
+        for trouble, row in _ROWS:
+            terminalreporter.write_line(f"{trouble:{width}} {row}")

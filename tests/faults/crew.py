@@ -1,0 +1,259 @@
+"""The workers of a test, as one: they send to and receive from each other, and are counted together."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from tests.faults.tally import Received, Sent, Tally, count
+from tests.support.conditions import wait_until
+
+ROOT = Path(__file__).parents[2]
+ANSWER_SECONDS = 60
+
+
+class WorkerProcess:
+    """One process that runs tests/faults/worker.py."""
+
+    def __init__(
+        self, name: str, hosts: Sequence[Any] | None, options: Mapping[str, Any], environment: Mapping[str, str]
+    ) -> None:
+        self.name = name
+        self.channels: list[str] = []
+        self.sends_to: list[str] = []
+        self.groups: list[str] = []
+        argument = json.dumps({"name": name, "hosts": hosts, "options": dict(options)})
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop()
+        self._answers: queue.Queue[str] = queue.Queue()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.faults.worker", argument],
+            cwd=ROOT,
+            env=os.environ | dict(environment),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+        )
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def tell(self, do: str, **arguments: Any) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
+        self.process.stdin.flush()
+
+    def answer(self) -> Any:
+        try:
+            line = self._answers.get(timeout=ANSWER_SECONDS)
+        except queue.Empty:
+            line = ""
+        assert line, f"{self.name} does not answer ({self.process.poll()}):\n{self.log()[-6000:]}"
+        return json.loads(line)
+
+    def ask(self, do: str, **arguments: Any) -> Any:
+        self.tell(do, **arguments)
+        return self.answer()
+
+    def pause(self) -> None:
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+
+    def log(self) -> str:
+        self._log.seek(0)
+        return self._log.read().decode(errors="replace")
+
+    def stop(self) -> None:
+        self.resume()
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self._log.close()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._answers.put(line)
+        self.process.stdout.close()
+        self._answers.put("")
+
+
+class Crew:
+    """Workers that know the same groups; a context manager.
+
+    Each worker of ``both`` sends and receives, ``senders`` only send, ``receivers`` only receive. Everybody who sends
+    sends to every group, and to one channel of each other process that receives.
+    """
+
+    def __init__(self, groups: Sequence[str], *, per_second: float = 20, members: int = 1, **options: Any) -> None:
+        self.groups = list(groups)
+        self.per_second = per_second
+        self.members = members
+        self.options = options
+        self.workers: list[WorkerProcess] = []
+
+    def add(
+        self, name: str, hosts: Sequence[Any] | None, environment: Mapping[str, str] | None = None, **options: Any
+    ) -> WorkerProcess:
+        """Start one more process."""
+        worker = WorkerProcess(name, hosts, {**self.options, **options}, environment or {})
+        self.workers.append(worker)
+        return worker
+
+    def add_usual(self, hosts: Sequence[Any] | None, environment: Mapping[str, str] | None = None) -> None:
+        """One process that only sends, one that only receives, and one that does both."""
+        for name in ("sender", "receiver", "both"):
+            self.add(name, hosts, environment)
+
+    def begin(self) -> None:
+        """Join everybody, then begin to send."""
+        receiving = [worker for worker in self.workers if not worker.name.startswith("sender")]
+        for worker in receiving:
+            worker.groups = self.groups
+            worker.tell("join", groups=self.groups, members=self.members)
+        for worker in receiving:
+            worker.channels = worker.answer()
+        sending = [worker for worker in self.workers if not worker.name.startswith("receiver")]
+        for worker in sending:
+            direct = [other.channels[0] for other in receiving]
+            worker.sends_to = [*self.groups, *direct]
+            worker.ask("send", destinations=worker.sends_to, per_second=self.per_second)
+        self.wait_until_everyone_hears_everyone(30)
+
+    def wait_until_everyone_hears_everyone(self, seconds: float) -> None:
+        """Prove that whatever every sender sends from now on to every destination is acknowledged and arrives."""
+        since = {worker.name: self._progress(worker)["issued"] for worker in self.workers}
+        waiting: list[str] = []
+
+        def heard() -> bool:
+            waiting[:] = self._not_heard_since(since)
+            return not waiting
+
+        try:
+            wait_until(heard, seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {', '.join(waiting)}\n{self.logs()}") from None
+
+    def wait_for_error(self, worker: WorkerProcess, kind: str, seconds: float) -> None:
+        """Wait until a sender in this process has got an error of this kind."""
+        wait_until(lambda: kind in self._progress(worker)["errors"], seconds)
+
+    def stays_well(self, rounds: int = 3) -> None:
+        """Prove that no connection is lost and no sender fails while everybody is heard again and again."""
+        before = self._troubles()
+        for _ in range(rounds):
+            self.wait_until_everyone_hears_everyone(30)
+        assert self._troubles() == before, f"not well: {before} became {self._troubles()}\n{self.logs()}"
+
+    def finish(self, seconds: float = 40) -> tuple[Tally, dict[str, list[tuple[str, float]]]]:
+        """Stop sending, wait until everything has arrived or nothing comes any more; count.
+
+        Returns:
+            The tally, and the errors that senders got, with the seconds that each took.
+        """
+        for worker in self.workers:
+            worker.tell("finish")
+        for worker in self.workers:
+            worker.answer()
+        deadline = time.monotonic() + seconds
+        sent, received = self._reports()
+        while count(sent, received).lost and time.monotonic() < deadline:
+            time.sleep(0.2)
+            sent, received = self._reports()
+        errors: dict[str, list[tuple[str, float]]] = {}
+        for stream in sent:
+            errors.setdefault(stream.sender, []).extend(stream.failed.values())
+        return count(sent, received), {name: found for name, found in errors.items() if found}
+
+    def missing(self) -> list[str]:
+        """What is missing where, for the message of a test that failed."""
+        sent, received = self._reports()
+        found = []
+        for member in received:
+            for stream in (one for one in sent if one.destination in member.destinations):
+                numbers = member.arrivals.get(stream.destination, {}).get(stream.sender, [])
+                gone = sorted(set(range(stream.issued)) - set(stream.failed) - set(numbers))
+                twice = sorted({n for n in numbers if numbers.count(n) > 1}) if len(numbers) > len(set(numbers)) else []
+                if gone or twice:
+                    where = f"{stream.sender} → {stream.destination} at {member.channel[-8:]}"
+                    found.append(f"{where}: {len(gone)} missing {gone[:5]}…{gone[-2:]}, twice {twice[:5]}")
+        return found
+
+    def logs(self) -> str:
+        """The end of what each worker logged."""
+        return "\n".join(f"--- {worker.name}\n{worker.log()[-3000:]}" for worker in self.workers)
+
+    def __enter__(self) -> Crew:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for worker in self.workers:
+            worker.stop()
+
+    @staticmethod
+    def _progress(worker: WorkerProcess) -> dict[str, Any]:
+        found: dict[str, Any] = worker.ask("progress")
+        return found
+
+    def _not_heard_since(self, since: Mapping[str, Mapping[str, int]]) -> list[str]:
+        now = {worker.name: self._progress(worker) for worker in self.workers}
+        waiting = []
+        for sender, destinations in since.items():
+            for destination, number in destinations.items():
+                if now[sender]["acknowledged"][destination] < number:
+                    waiting.append(f"{sender} cannot send to {destination}")
+                for name, channel in self._members_of(destination):
+                    if now[name]["latest"][channel].get(destination, {}).get(sender, -1) < number:
+                        waiting.append(f"{name} does not hear {sender} in {destination}")
+        return waiting
+
+    def _members_of(self, destination: str) -> list[tuple[str, str]]:
+        return [
+            (worker.name, channel)
+            for worker in self.workers
+            for channel in worker.channels
+            if destination == channel or destination in worker.groups
+        ]
+
+    def _troubles(self) -> dict[str, tuple[int, dict[str, int]]]:
+        found = {worker.name: self._progress(worker) for worker in self.workers}
+        return {name: (progress["gone"], progress["errors"]) for name, progress in found.items()}
+
+    def _reports(self) -> tuple[list[Sent], list[Received]]:
+        sent, received = [], []
+        for worker in self.workers:
+            report = worker.ask("report")
+            for stream in report["streams"]:
+                failed = {number: (kind, seconds) for number, (kind, seconds) in stream["failed"]}
+                sent.append(Sent(worker.name, stream["to"], stream["issued"], failed))
+            for member in report["members"]:
+                # A process is told of groups; of its inbox it is told without a name.
+                told = {name for groups in member["told"] for name in groups}
+                received.append(
+                    Received(
+                        channel=member["channel"],
+                        destinations=frozenset([*worker.groups, member["channel"]]),
+                        arrivals=member["arrivals"],
+                        raised=member["raised"],
+                        told=frozenset(told),
+                        silence=member["silence"],
+                    )
+                )
+        return sent, received

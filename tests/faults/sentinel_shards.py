@@ -1,0 +1,176 @@
+"""Shards with replicas, the Sentinels that watch them, and what the Sentinels said and when."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import redis
+from tests.support.conditions import wait_until
+from tests.support.redis_process import RedisProcess, SentinelProcess
+
+DOWN_AFTER_MS = 1000
+FAILOVER_TIMEOUT_MS = 2000
+READY_SECONDS = 60
+# What the operator and `up` give their shards: a primary that nobody follows any more refuses writes.
+OPTIONS = ("--min-replicas-to-write", "1", "--min-replicas-max-lag", "4", "--repl-diskless-sync-delay", "0")
+_WATCHED = ("+sdown", "+odown", "+switch-master", "-sdown")
+
+
+@dataclass(frozen=True)
+class Said:
+    """An event of a Sentinel, on the monotonic clock of this machine."""
+
+    at: float
+    event: str
+    shard: str
+
+
+class Shard:
+    """One primary with its replicas; who is the primary changes."""
+
+    def __init__(self, name: str, replicas: int) -> None:
+        self.name = name
+        self.servers = [RedisProcess(*OPTIONS) for _ in range(1 + replicas)]
+        self.primary = self.servers[0]
+
+    @property
+    def replicas(self) -> list[RedisProcess]:
+        return [server for server in self.servers if server is not self.primary]
+
+    def start(self) -> None:
+        self.primary.start()
+        for replica in self.replicas:
+            replica.start_as_replica_of(self.primary)
+
+    def stop(self) -> None:
+        for server in self.servers:
+            server.stop()
+
+
+class SentinelShards:
+    """Shards under the watch of three Sentinels; a context manager."""
+
+    def __init__(self, *names: str, replicas: int = 2, sentinels: int = 3) -> None:
+        self.shards = {name: Shard(name, replicas) for name in names}
+        self.sentinels: list[SentinelProcess] = []
+        self.said: list[Said] = []
+        self._number = sentinels
+        self._stack = ExitStack()
+        self._ended = threading.Event()
+
+    def __enter__(self) -> SentinelShards:
+        try:
+            self._start()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._stack.close()
+
+    def __getitem__(self, name: str) -> Shard:
+        return self.shards[name]
+
+    def hosts(self, *names: str) -> list[dict[str, Any]]:
+        """The entries of CONFIG's ``hosts`` for these shards, or all."""
+        sentinels = [list(sentinel.address) for sentinel in self.sentinels]
+        return [{"name": n, "sentinels": sentinels, "master_name": n} for n in names or self.shards]
+
+    def wait_until_whole(self, name: str) -> None:
+        """Wait until a failover is possible: every server but the primary follows it, and all Sentinels know them."""
+        shard = self.shards[name]
+        wait_until(lambda: all(_follows(replica, shard.primary) for replica in shard.replicas), READY_SECONDS)
+        living = [sentinel for sentinel in self.sentinels if sentinel.answers()]
+        wait_until(lambda: all(self._knows(sentinel, shard) for sentinel in living), READY_SECONDS)
+
+    def wait_for_failover(self, name: str, after: float) -> Said:
+        """Wait until a Sentinel has made another server the primary, and note which."""
+        wait_until(lambda: self.first("+switch-master", name, after), READY_SECONDS)
+        said = self.first("+switch-master", name, after)
+        assert said is not None
+        shard = self.shards[name]
+        former = shard.primary
+        wait_until(lambda: self._note_primary(shard, former), READY_SECONDS)
+        return said
+
+    def first(self, event: str, shard: str, after: float) -> Said | None:
+        """The first time that any Sentinel said this after a moment."""
+        return min((s for s in self.said if (s.event, s.shard) == (event, shard) and s.at >= after),
+                   key=lambda said: said.at, default=None)  # fmt: skip
+
+    def needed(self, name: str, since: float) -> tuple[float, float]:
+        """Seconds from a fault to the first +sdown, and from there to the first +switch-master."""
+        down, switched = self.first("+sdown", name, since), self.first("+switch-master", name, since)
+        assert down is not None
+        assert switched is not None
+        return down.at - since, switched.at - down.at
+
+    def _start(self) -> None:
+        for shard in self.shards.values():
+            self._stack.callback(shard.stop)
+            shard.start()
+        primaries = {name: shard.primary for name, shard in self.shards.items()}
+        for _ in range(self._number):
+            sentinel = SentinelProcess(
+                primaries, quorum=2, down_after_ms=DOWN_AFTER_MS, failover_timeout_ms=FAILOVER_TIMEOUT_MS
+            )
+            self.sentinels.append(self._stack.enter_context(sentinel))
+            threading.Thread(target=self._listen, args=(sentinel,), daemon=True).start()
+        for name in self.shards:
+            self.wait_until_whole(name)
+
+    def _listen(self, sentinel: SentinelProcess) -> None:
+        with suppress(redis.RedisError, OSError), redis.Redis(host="127.0.0.1", port=sentinel.port) as client:
+            with client.pubsub(ignore_subscribe_messages=True) as subscription:
+                subscription.subscribe(*_WATCHED)
+                while not self._ended.is_set():
+                    message = subscription.get_message(timeout=0.2)
+                    if message is not None:
+                        self._heard(message["channel"].decode(), message["data"].decode().split())
+
+    def _heard(self, event: str, words: list[str]) -> None:
+        # +switch-master says "<name> <address> …"; the others "<type> <name> …", and of a replica "… @ <name> …".
+        if event == "+switch-master":
+            self.said.append(Said(time.monotonic(), event, words[0]))
+        elif words[0] == "master":
+            self.said.append(Said(time.monotonic(), event, words[1]))
+
+    def _knows(self, sentinel: SentinelProcess, shard: Shard) -> bool:
+        with sentinel.client as client:
+            master = client.sentinel_master(shard.name)
+            replicas = client.sentinel_slaves(shard.name)
+        usable = [r for r in replicas if not r["is_sdown"] and not r["is_disconnected"]]
+        following = {r["port"] for r in usable if r["master-link-status"] == "ok"}
+        return (
+            master["port"] == shard.primary.port
+            and not master["is_sdown"]
+            and int(master["num-other-sentinels"]) >= len([s for s in self.sentinels if s.answers()]) - 1
+            and following >= {replica.port for replica in shard.replicas}
+        )
+
+    def _note_primary(self, shard: Shard, former: RedisProcess) -> bool:
+        for sentinel in self.sentinels:
+            with suppress(redis.RedisError, OSError), sentinel.client as client:
+                _, port = client.sentinel_get_master_addr_by_name(shard.name)
+                found = next(server for server in shard.servers if server.port == int(port))
+                if found is not former:
+                    shard.primary = found
+                    return True
+        return False
+
+
+def _follows(replica: RedisProcess, primary: RedisProcess) -> bool:
+    try:
+        said = replica.info("replication")
+    except (redis.RedisError, OSError):
+        return False
+    return bool(said["role"] == "slave" and said["master_port"] == primary.port and said["master_link_status"] == "up")
