@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any
 
 import redis
+
 from tests.support.conditions import wait_until
 from tests.support.redis_process import RedisProcess, SentinelProcess
 
@@ -107,12 +108,19 @@ class SentinelShards:
         return min((s for s in self.said if (s.event, s.shard) == (event, shard) and s.at >= after),
                    key=lambda said: said.at, default=None)  # fmt: skip
 
-    def needed(self, name: str, since: float) -> tuple[float, float]:
-        """Seconds from a fault to the first +sdown, and from there to the first +switch-master."""
-        down, switched = self.first("+sdown", name, since), self.first("+switch-master", name, since)
-        assert down is not None
-        assert switched is not None
-        return down.at - since, switched.at - down.at
+    def needed(self, *faults: tuple[str, float]) -> str:
+        """What Sentinel needed itself, at most: from a fault to +sdown, and from there to +switch-master.
+
+        Args:
+            faults: which shard's primary failed, and when.
+        """
+        longest = (0.0, 0.0)
+        for name, since in faults:
+            down, switched = self.first("+sdown", name, since), self.first("+switch-master", name, since)
+            assert down is not None
+            assert switched is not None
+            longest = max(longest, (down.at - since, switched.at - down.at), key=sum)
+        return f"{sum(longest):.2f} s (+sdown {longest[0]:.2f}, +switch-master {longest[1]:.2f} later)"
 
     def _start(self) -> None:
         for shard in self.shards.values():
@@ -129,13 +137,16 @@ class SentinelShards:
             self.wait_until_whole(name)
 
     def _listen(self, sentinel: SentinelProcess) -> None:
-        with suppress(redis.RedisError, OSError), redis.Redis(host="127.0.0.1", port=sentinel.port) as client:
-            with client.pubsub(ignore_subscribe_messages=True) as subscription:
-                subscription.subscribe(*_WATCHED)
-                while not self._ended.is_set():
-                    message = subscription.get_message(timeout=0.2)
-                    if message is not None:
-                        self._heard(message["channel"].decode(), message["data"].decode().split())
+        with (
+            suppress(redis.RedisError, OSError),
+            redis.Redis(host="127.0.0.1", port=sentinel.port) as client,
+            client.pubsub(ignore_subscribe_messages=True) as subscription,
+        ):
+            subscription.subscribe(*_WATCHED)
+            while not self._ended.is_set():
+                message = subscription.get_message(timeout=0.2)
+                if message is not None:
+                    self._heard(message["channel"].decode(), message["data"].decode().split())
 
     def _heard(self, event: str, words: list[str]) -> None:
         # +switch-master says "<name> <address> …"; the others "<type> <name> …", and of a replica "… @ <name> …".

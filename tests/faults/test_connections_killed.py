@@ -6,11 +6,11 @@ import time
 from contextlib import ExitStack
 
 import pytest
-from tests.support.redis_process import RedisProcess
 
 from tests.faults.conftest import Counted, rounds
 from tests.faults.crew import Crew
 from tests.faults.groups import groups_on_each
+from tests.support.redis_process import RedisProcess
 
 RECOVERS_WITHIN_SECONDS = 10
 PERIOD_SECONDS = 1.0

@@ -6,12 +6,12 @@ import time
 from contextlib import ExitStack
 
 import pytest
-from tests.support.redis_process import RedisProcess
-from tests.support.tcp_proxy import TcpProxy
 
 from tests.faults.conftest import Counted
 from tests.faults.crew import Crew
 from tests.faults.groups import groups_on_each
+from tests.support.redis_process import RedisProcess
+from tests.support.tcp_proxy import TcpProxy
 
 RECOVERS_WITHIN_SECONDS = 15
 # Above the 5 s after which a peer that does not answer is given up, below the history and the time that senders wait.

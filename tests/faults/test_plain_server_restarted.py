@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.redis_process import RedisProcess
 
 from tests.faults.conftest import Counted, rounds
 from tests.faults.crew import Crew
 from tests.faults.groups import groups_on_each
+from tests.support.redis_process import RedisProcess
 
 RECOVERS_WITHIN_SECONDS = 15
 

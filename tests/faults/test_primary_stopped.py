@@ -11,9 +11,9 @@ from tests.faults.crew import Crew
 from tests.faults.groups import groups_on_each
 from tests.faults.sentinel_shards import SentinelShards
 
-# The old primary believes in itself until a Sentinel tells it otherwise, which takes four of its 2 s periods; whoever
-# is connected to it hears nothing of those who write to the new one until then.
-RECOVERS_WITHIN_SECONDS = 60
+# The old primary believes in itself until a Sentinel tells it otherwise, which takes four of its 2 s periods. Processes
+# leave it before, since Sentinels tell them as well.
+RECOVERS_WITHIN_SECONDS = 30
 
 
 @pytest.mark.timeout(600)
@@ -21,7 +21,7 @@ def test_no_message_is_lost_when_a_primary_stands_still_and_comes_back(counted: 
     with SentinelShards("a", "b") as shards, Crew(groups_on_each("a", "b")) as crew:
         crew.add_usual(shards.hosts())
         crew.begin()
-        shard, needed = shards["a"], []
+        shard, faults = shards["a"], []
         for _ in range(rounds(1)):
             shards.wait_until_whole("a")
             stopped, at = shard.primary, time.monotonic()
@@ -30,11 +30,10 @@ def test_no_message_is_lost_when_a_primary_stands_still_and_comes_back(counted: 
                 shards.wait_for_failover("a", at)
             finally:
                 stopped.resume()
-            needed.append(shards.needed("a", at))
+            faults.append(("a", at))
             crew.wait_until_everyone_hears_everyone(RECOVERS_WITHIN_SECONDS)
+            # Until the old primary has become a replica again: it takes nobody in meanwhile.
             shards.wait_until_whole("a")
-        crew.wait_until_everyone_hears_everyone(RECOVERS_WITHIN_SECONDS)
         crew.stays_well()
-        down, switch = (max(column) for column in zip(*needed, strict=True))
-        # A sender that is still connected to the old primary, which refuses it for want of replicas, may wait too long.
-        counted(crew, f"{len(needed)} x SIGSTOP of a primary", sentinel=f"{down:.1f} + {switch:.1f} s")
+        # The failover is over long before senders have waited too long: none of them gets an error.
+        counted(crew, f"{len(faults)} x SIGSTOP of a primary", sentinel=shards.needed(*faults))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import Context
+from typing import Any
 
 from realtime_gateway.environment import read_environment
 from realtime_gateway.hosts import HostList, Shard
@@ -14,6 +15,7 @@ from realtime_gateway.layer.account import with_account
 from realtime_gateway.layer.options import describe
 from realtime_gateway.layer.shards.dialling import DialFailed
 from realtime_gateway.layer.shards.link import Callbacks, Link, open_link
+from realtime_gateway.layer.shards.sentinel_watch import SentinelWatches
 from realtime_gateway.telemetry import recorder
 
 log = logging.getLogger("realtime_gateway.layer")
@@ -21,6 +23,8 @@ log = logging.getLogger("realtime_gateway.layer")
 CONNECT_SECONDS = 5.0
 _FIRST_WAIT_SECONDS = 0.05
 _LONGEST_WAIT_SECONDS = 2.0
+# Over which all processes come to a new primary that Sentinel has announced.
+_SPREAD_SECONDS = 0.1
 # Answers of a server that is starting, or is no longer (or not yet) the primary: dialling again helps.
 _PASSING = ("LOADING", "MASTERDOWN", "READONLY", "BUSY", "NOREPLICAS", "ERR max number of clients reached")
 
@@ -47,6 +51,9 @@ class ShardLinks:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._shards: dict[str, Shard] = {}
         self._awaited: dict[str, list[asyncio.Future[Link]]] = {}
+        self._waits: dict[str, asyncio.Timeout] = {}  # shard → what ends early when it has another primary
+        self._primaries: dict[str, tuple[str, int]] = {}  # by what Sentinels said last
+        self._watches = SentinelWatches(_sentinel_arguments, CONNECT_SECONDS, self._on_primary)
         self.open: dict[str, Link] = {}
 
     def use(self, hosts: HostList) -> None:
@@ -59,18 +66,20 @@ class ShardLinks:
             if name not in self._tasks:
                 # An empty context: nothing of whoever happened to call first may live on in here.
                 self._tasks[name] = self._loop.create_task(self._keep(name), context=Context())
+        self._watches.use({name: shard.connection for name, shard in wanted.items()})
 
     def look_after(self, now: float, quiet_seconds: float, limit_seconds: float) -> None:
         """Ping what is quiet, give up what does not answer."""
         for link in list(self.open.values()):
             link.look_after(now, quiet_seconds, limit_seconds)
+        self._watches.look_after(now, quiet_seconds, limit_seconds)
 
     def cancel(self) -> list[asyncio.Task[None]]:
         """Begin to end every task; return them."""
         tasks, self._tasks = list(self._tasks.values()), {}
         for task in tasks:
             task.cancel()
-        return tasks
+        return tasks + self._watches.cancel()
 
     async def stop(self) -> None:
         """Cut every link and end every task."""
@@ -88,7 +97,8 @@ class ShardLinks:
 
     def file_numbers(self) -> list[int]:
         """The descriptors of all sockets."""
-        return [number for link in self.open.values() for number in link.file_numbers()]
+        links = [number for link in self.open.values() for number in link.file_numbers()]
+        return links + self._watches.file_numbers()
 
     async def _keep(self, name: str) -> None:
         wait_seconds = _FIRST_WAIT_SECONDS
@@ -99,8 +109,7 @@ class ShardLinks:
         while task is not None and not task.cancelling():
             lost: asyncio.Future[str] = self._loop.create_future()
             try:
-                connection = with_account(self._shards[name].connection, read_environment())
-                link = await open_link(connection, CONNECT_SECONDS, self._callbacks_for(name, self._lost(name, lost)))
+                link = await self._open(name, lost)
             except DialFailed as error:
                 reason = f"{describe(self._shards[name])}: {error}"
                 if str(error) != told:
@@ -120,8 +129,38 @@ class ShardLinks:
                     return
                 await self._hold(name, link, lost)
             # Spread out, so that all processes do not come back in the same moment.
-            await asyncio.sleep(wait_seconds * random.uniform(0.5, 1.0))
+            await self._pause(name, wait_seconds * random.uniform(0.5, 1.0))
             wait_seconds = min(wait_seconds * 2, _LONGEST_WAIT_SECONDS)
+
+    async def _open(self, name: str, lost: asyncio.Future[str]) -> Link:
+        connection = with_account(self._shards[name].connection, read_environment())
+        callbacks = self._callbacks_for(name, self._lost(name, lost))
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS) as self._waits[name]:
+                return await open_link(connection, CONNECT_SECONDS, callbacks)
+        except TimeoutError as error:
+            raise DialFailed("another server has become its primary meanwhile") from error
+        finally:
+            del self._waits[name]
+
+    async def _pause(self, name: str, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds) as self._waits[name]:
+                await self._loop.create_future()
+        except TimeoutError:
+            return
+        finally:
+            del self._waits[name]
+
+    def _on_primary(self, name: str, address: tuple[str, int]) -> None:
+        """A Sentinel says where a shard's primary is: go there now, from wherever we are or wait."""
+        link, wait = self.open.get(name), self._waits.get(name)
+        is_news = name in self._primaries
+        self._primaries[name] = address
+        if link is not None and link.address != address:
+            link.close("Sentinel says that {}:{} is the primary".format(*address))
+        elif wait is not None and is_news:
+            wait.reschedule(self._loop.time() + random.uniform(0, _SPREAD_SECONDS))
 
     async def _hold(self, name: str, link: Link, lost: asyncio.Future[str]) -> None:
         self.open[name] = link
@@ -146,3 +185,8 @@ class ShardLinks:
                 lost.set_result(reason)
 
         return on_lost
+
+
+def _sentinel_arguments(connection: Mapping[str, Any]) -> Mapping[str, Any]:
+    arguments: Mapping[str, Any] = with_account(connection, read_environment()).get("sentinel_kwargs") or {}
+    return arguments

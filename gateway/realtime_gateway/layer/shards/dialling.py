@@ -25,7 +25,7 @@ from redis.exceptions import RedisError
 from realtime_gateway.layer.shards.wire import Wire
 
 # Of redis-py's pools and clients, without meaning for a connection of ours; accepted, since settings have them.
-_IGNORED = (
+IGNORED = (
     "max_connections", "timeout", "decode_responses", "health_check_interval", "retry", "retry_on_timeout",
     "retry_on_error", "protocol", "parser_class", "encoder_class", "single_connection_client", "connection_pool",
     "check_connection", "is_master", "maint_notifications_config", "auto_close_connection_pool", "legacy_responses",
@@ -51,6 +51,12 @@ class Target:
     connection_class: type[AbstractConnection]
     arguments: Mapping[str, Any]
 
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """Host and port; None for a unix socket."""
+        host = self.arguments.get("host")
+        return (str(host), int(self.arguments.get("port", 6379))) if host else None
+
     def __repr__(self) -> str:
         return f"Target({self.connection_class.__name__})"
 
@@ -62,12 +68,12 @@ async def find(connection: Mapping[str, Any], limit_seconds: float) -> Target:
         DialFailed: no Sentinel knows its primary.
     """
     entry = dict(connection)
-    for name in _IGNORED:
+    for name in IGNORED:
         entry.pop(name, None)
     if "address" in entry:
         address = entry.pop("address")
         parsed: dict[str, Any] = {**entry, **parse_url(address)}
-        for name in _IGNORED:
+        for name in IGNORED:
             parsed.pop(name, None)
         chosen = parsed.pop("connection_class", Connection)
         return Target(chosen, parsed)

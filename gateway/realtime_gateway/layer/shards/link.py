@@ -54,6 +54,7 @@ class Link:
         self._lost = False
         self._introductions: list[asyncio.Future[Any]] | None = []
         self.run_id = ""
+        self.address: tuple[str, int] | None = None
         self.commands: Wire
         self.subscriptions: Wire
 
@@ -182,6 +183,7 @@ async def open_link(connection: Mapping[str, Any], limit_seconds: float, callbac
 
 
 async def _connect(link: Link, target: Target, limit_seconds: float) -> None:
+    link.address = target.address
     link.commands = await dial(target, limit_seconds, None, link.lost)
     # A command connection too until the first SUBSCRIBE, so it can be asked who it is; whatever comes is the answer.
     subscriptions_server = link.introduction()
