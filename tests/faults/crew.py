@@ -34,17 +34,19 @@ class WorkerProcess:
         self.sends_to: list[str] = []
         self.groups: list[str] = []
         argument = json.dumps({"name": name, "hosts": hosts, "options": dict(options)})
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop()
+        self._directory = tempfile.TemporaryDirectory(prefix="rtg-worker-")
+        self._log = Path(self._directory.name) / "log"
         self._answers: queue.Queue[str] = queue.Queue()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.worker", argument],
-            cwd=ROOT,
-            env=os.environ | dict(environment),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            text=True,
-        )
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.faults.worker", argument],
+                cwd=ROOT,
+                env=os.environ | dict(environment),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
         threading.Thread(target=self._read, daemon=True).start()
 
     def tell(self, do: str, **arguments: Any) -> None:
@@ -71,8 +73,7 @@ class WorkerProcess:
         self.process.send_signal(signal.SIGCONT)
 
     def log(self) -> str:
-        self._log.seek(0)
-        return self._log.read().decode(errors="replace")
+        return self._log.read_text(errors="replace")
 
     def stop(self) -> None:
         self.resume()
@@ -83,7 +84,7 @@ class WorkerProcess:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        self._log.close()
+        self._directory.cleanup()
 
     def _read(self) -> None:
         assert self.process.stdout is not None

@@ -22,7 +22,7 @@ log = logging.getLogger("realtime_gateway.layer")
 
 CONNECT_SECONDS = 5.0
 _FIRST_WAIT_SECONDS = 0.05
-_LONGEST_WAIT_SECONDS = 2.0
+_LONGEST_WAIT_SECONDS = 1.0
 # Over which all processes come to a new primary that Sentinel has announced.
 _SPREAD_SECONDS = 0.1
 # Answers of a server that is starting, or is no longer (or not yet) the primary: dialling again helps.
