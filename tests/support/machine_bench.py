@@ -32,6 +32,22 @@ def entry(sender: int, sequence: int, *, kind: int = Kind.GROUP, epoch: int = 0,
     return pack(Entry(kind=kind, epoch=epoch, sender=sender, sequence=sequence, **fields))
 
 
+def page(
+    *entries: tuple[bytes, bytes],
+    server_ms: bytes = b"5",
+    more: int = 0,
+    after: bytes = b"0-0",
+    epoch: int = 0,
+    last: bytes = b"",
+) -> list[object]:
+    """The answer to a read: entries that follow each other, the first one after ``after`` of an epoch."""
+    rows = []
+    for stream_id, raw in entries:
+        rows.append([stream_id, b"%s/%d" % (after, epoch), raw])
+        after = stream_id
+    return [epoch, server_ms, more, last or after, rows]
+
+
 class Bench:
     """One process's machine, with time that stands still until it is moved."""
 
@@ -108,8 +124,13 @@ class Bench:
         self.feed(events.Subscribed(shard, names.group(group)))
         self.answer("join", [0, last, b"5"])
 
-    def push(self, stream_id: bytes, raw: bytes, group: str = "room", shard: str = "0") -> list[Any]:
-        return self.feed(events.Pushed(shard, names.group(group), stream_id + b" " + raw))
+    def push(
+        self, stream_id: bytes, raw: bytes, group: str = "room", shard: str = "0", *, after: bytes = b""
+    ) -> list[Any]:
+        """Push an entry that goes on where the follow stands, or after another entry."""
+        follow = self.machine.following.follows.get(names.group(group))
+        before = after or (follow and follow.span.position) or b"0-0"
+        return self.feed(events.Pushed(shard, names.group(group), b"%s %s/0 %s" % (stream_id, before, raw)))
 
     def of(self, kind: type[A]) -> list[A]:
         return [one for one in self.done if isinstance(one, kind)]

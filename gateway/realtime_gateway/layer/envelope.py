@@ -36,6 +36,7 @@ class Kind(IntEnum):
     JOIN = 4  # a request to add the named channel to a group; the body says which
     LEAVE = 5  # a request to take it out
     ANSWER = 6  # the answer to either
+    LOSS = 7  # its sender could not confirm an earlier message to the same destination
 
 
 class Entry(NamedTuple):

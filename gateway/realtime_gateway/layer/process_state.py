@@ -165,7 +165,7 @@ class ProcessState:
                 "id": self.client_prefix,
                 "name": self.process_name,
                 "pid": os.getpid(),
-                "epoch": self.machine.epochs.hosts.epoch,
+                "epoch": self.machine.reported_epoch,
                 "connections": int(sum(recorder.connections.values.values())),
                 "version": _version(),
             }

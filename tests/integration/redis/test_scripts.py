@@ -10,6 +10,7 @@ import pytest
 import redis
 from tests.support.redis_process import RedisProcess
 
+from realtime_gateway.layer.envelope import Entry, Kind, pack
 from realtime_gateway.layer.shards.scripts import NAMES, load
 
 HEAD = [0, 60_000, 1000, 70, 60_000, 86_400_000]
@@ -52,17 +53,28 @@ def test_every_script_is_documented() -> None:
         assert "returns" in head
 
 
-def test_publish_stores_and_pushes_the_same_bytes_with_the_stream_id(client: redis.Redis) -> None:
+def test_publish_stores_and_pushes_the_same_bytes_with_the_stream_id_and_the_entry_before(client: redis.Redis) -> None:
     with client.pubsub() as subscription:
         subscription.subscribe(TOPIC)
         subscription.get_message(timeout=5)
         status, stream_id = publish(client, group("body"))
         pushed = subscription.get_message(timeout=5)
     assert status == b"OK"
-    assert client.xrange("stream") == [(stream_id, {b"e": b"body"})]
+    assert client.xrange("stream") == [(stream_id, {b"e": b"body", b"l": b"0-0/0"})]
     assert pushed is not None
-    assert pushed["data"] == stream_id + b" body"
+    assert pushed["data"] == stream_id + b" 0-0/0 body"
     assert 0 < client.ttl("stream") <= 70
+
+
+def test_publish_links_each_entry_to_the_one_before_it_within_a_batch_and_after_it(client: redis.Redis) -> None:
+    written = pack(Entry(Kind.GROUP, 70_000, 1, 1, 0, 0, "", b"", b"x")).decode("latin-1")
+    client.set("epoch", 70_000)
+    first, other, second = publish(client, group(written), group("b", "other"), group(written), epoch=70_000)[1:]
+    (third,) = publish(client, group(written), epoch=70_000)[1:]
+    links = [fields[b"l"] for _, fields in client.xrange("stream")]
+    assert links == [b"0-0/0", first + b"/70000", second + b"/70000"]
+    assert [fields[b"l"] for _, fields in client.xrange("other")] == [b"0-0/0"]
+    assert third != other
 
 
 def test_publish_refuses_a_writer_that_is_older_with_the_document(client: redis.Redis) -> None:
@@ -183,18 +195,19 @@ def test_join_says_where_the_stream_ends(client: redis.Redis) -> None:
 
 def test_read_pages_through_a_stream(client: redis.Redis) -> None:
     ids = publish(client, *(group(str(number)) for number in range(5)))[1:]
-    _, _, more, page = run(client, "read", ["epoch", "stream"], "-", 2, 1000)
-    assert (more, page) == (1, [[ids[0], b"0"], [ids[1], b"1"]])
-    _, _, more, rest = run(client, "read", ["epoch", "stream"], f"({ids[1].decode()}", 10, 1000)
-    assert (more, [body for _, body in rest]) == (0, [b"2", b"3", b"4"])
-    assert run(client, "read", ["epoch", "nothing"], "-", 10, 1000)[2:] == [0, []]
+    _, _, more, last, page = run(client, "read", ["epoch", "stream"], "-", 2, 1000)
+    assert (more, last) == (1, ids[4])
+    assert page == [[ids[0], b"0-0/0", b"0"], [ids[1], ids[0] + b"/0", b"1"]]
+    _, _, more, last, rest = run(client, "read", ["epoch", "stream"], f"({ids[1].decode()}", 10, 1000)
+    assert (more, last, [body for *_, body in rest]) == (0, ids[4], [b"2", b"3", b"4"])
+    assert run(client, "read", ["epoch", "nothing"], "-", 10, 1000)[2:] == [0, b"0-0", []]
 
 
 def test_read_ends_a_page_by_its_bytes_and_always_brings_an_entry(client: redis.Redis) -> None:
     publish(client, *(group("x" * 100) for _ in range(3)))
-    _, _, more, page = run(client, "read", ["epoch", "stream"], "-", 10, 150)
+    _, _, more, _, page = run(client, "read", ["epoch", "stream"], "-", 10, 150)
     assert (more, len(page)) == (1, 2)
-    _, _, more, page = run(client, "read", ["epoch", "stream"], "-", 10, 1)
+    _, _, more, _, page = run(client, "read", ["epoch", "stream"], "-", 10, 1)
     assert (more, len(page)) == (1, 1)
 
 

@@ -34,6 +34,7 @@ class Epochs:
         emit: takes the actions.
 
     Attributes:
+        answered: called with (shard, epoch, data-set word, server time in ms) for each fence that was answered.
         ready: called with (shard, epoch) when the present link is fenced and may be written through.
         adopting: called when sending has to stop.
         adopted: called with the list that now holds.
@@ -51,7 +52,10 @@ class Epochs:
         self._adopting = False
         self._links: dict[str, int | None] = {}  # shard → the epoch its present link has answered
         self._fencing: dict[str, FenceCall] = {}
+        self._known = {shard.name: shard for shard in hosts.every_shard}
+        self._to_finish: frozenset[str] = frozenset()
         self.hosts = hosts
+        self.answered: Callable[[str, int, str, int], None] = lambda shard, epoch, data_set, server_ms: None
         self.ready: Callable[[str, int], None] = lambda shard, epoch: None
         self.adopting: Callable[[], None] = lambda: None
         self.adopted: Callable[[HostList], None] = lambda hosts: None
@@ -69,7 +73,8 @@ class Epochs:
                 self._conflict(where)
             return
         self._target = hosts
-        self._emit(UseShards(_all_shards(hosts, self.hosts)))
+        self._known |= {shard.name: shard for shard in hosts.every_shard}
+        self._emit(UseShards(self.shards_in_use()))
         self._advance()
 
     def learn_document(self, document: bytes, where: str) -> None:
@@ -104,10 +109,13 @@ class Epochs:
             return
         del self._fencing[shard]
         if isinstance(result, Refusal):
+            # As good as out of reach: nobody waits for it, and the tick tries again.
+            self._links[shard] = None
             self._advance()
             return
         epoch, document = int(result[0]), result[1]
         self._links[shard] = epoch
+        self.answered(shard, epoch, result[2].decode(), int(result[3]))
         if epoch > self.newest.epoch and self._limits.follow_hosts:
             self.learn_document(document, f"shard {shard}")
         else:
@@ -121,8 +129,17 @@ class Epochs:
         return [shard for shard, epoch in self._links.items() if epoch is None and shard not in self._fencing]
 
     def shards_in_use(self) -> HostList:
-        """Every shard that a link is wanted to."""
-        return _all_shards(self.newest, self.hosts)
+        """Every shard that a link is wanted to: of lists that are not retired, and not yet read to its end."""
+        found = {shard.name: shard for hosts in (self.hosts, self.newest) for shard in hosts.every_shard}
+        for name in sorted(self._to_finish):
+            found.setdefault(name, self._known[name])
+        return HostList(epoch=self.newest.epoch, shards=tuple(found.values()))
+
+    def finish(self, shards: frozenset[str]) -> None:
+        """Keep links to shards that something is still to be read of, although no list names them any more."""
+        if shards != self._to_finish:
+            self._to_finish = shards
+            self._emit(UseShards(self.shards_in_use()))
 
     def reachable(self) -> list[str]:
         """Shards whose link is up."""
@@ -183,14 +200,8 @@ class Epochs:
             return
         self._target, self._adopting = None, False
         self.hosts = target
-        self._emit(UseShards(_all_shards(target)))
         self.adopted(target)
+        self._emit(UseShards(self.shards_in_use()))
         for shard, known in self._links.items():
             if known is not None:
                 self._offer(shard, known)
-
-
-def _all_shards(*lists: HostList) -> HostList:
-    """Return one list of every shard that is in use or not yet retired, the newest form of each name."""
-    found = {shard.name: shard for hosts in reversed(lists) for shard in hosts.every_shard}
-    return HostList(epoch=lists[0].epoch, shards=tuple(found.values()))

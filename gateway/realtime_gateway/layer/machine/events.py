@@ -34,7 +34,11 @@ class TurnEnded:
 
 @dataclass(frozen=True, slots=True)
 class LinkUp:
-    """Both connections to a shard are open, to the server with this run id."""
+    """Both connections to a shard are open, to one server.
+
+    Attributes:
+        run_id: tells one run of one server as a primary from every other.
+    """
 
     shard: str
     run_id: str

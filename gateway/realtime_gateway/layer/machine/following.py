@@ -1,46 +1,40 @@
-"""What this process receives of each group and of its own inbox: from where on, in order, nothing twice.
+"""What this process receives of each group and of its own inbox: who is a member, and what is subscribed to where.
 
     AWAY ──link up──▶ SUBSCRIBING ──confirmed──▶ JOINING (no position yet) ──▶ LIVE
-                            └──────confirmed──▶ CATCHING_UP (read the gap from the stream) ──▶ LIVE
+      ▲                     └──────confirmed──▶ CATCHING_UP (read the gap from the stream) ──▶ LIVE
+      └─ FINISHING (read what is left on earlier owners, one after the other) ◀── a newer host list moves it
 
 While not live, what is pushed is held; once the gap has been read it follows, and sequence numbers per sender drop
-what the stream has already brought. A link that breaks leads back to AWAY from anywhere. When a newer host list moves
-a destination, what is left on the old owner is read first (FINISHING), then the new owner is subscribed to.
+what the stream has already brought. A link that breaks leads back to AWAY from anywhere. ``reading`` has the gaps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from realtime_gateway.hosts import HostList
 from realtime_gateway.layer import names
-from realtime_gateway.layer.envelope import Entry, EnvelopeInvalid, parse
-from realtime_gateway.layer.machine.actions import (
-    Call,
-    Dropped,
-    Lost,
-    Repeated,
-    Settle,
-    Subscribe,
-    Unsubscribe,
-    Verdict,
-)
-from realtime_gateway.layer.machine.events import Refusal
-from realtime_gateway.layer.machine.follow import Follow, GapCall, Phase, order
+from realtime_gateway.layer.envelope import Entry, parse
+from realtime_gateway.layer.machine.actions import Dropped, Lost, Settle, Subscribe, Unsubscribe, Verdict
+from realtime_gateway.layer.machine.follow import Follow, GapCall, Phase, Server, Span, order
 from realtime_gateway.layer.machine.limits import Identity, Limits
+from realtime_gateway.layer.machine.moving import earlier_spans, has_unknown_owners, owners_after, split
+from realtime_gateway.layer.machine.reading import Links, Reading
 
-# What one read returns at most, so that it holds neither side up.
-_PAGE_ENTRIES, _PAGE_BYTES = 500, 4 * 1024 * 1024
+_SLASH = ord("/")
 
 
 class Following:
     """The receiving half of the machine.
 
     Args:
+        hosts: which shard owns what.
+        emit: takes the actions.
         deliver: called with (follow, entry, age in seconds) for each entry that is new here.
 
     Attributes:
+        follows: by destination.
         newer_epoch: called with a shard whose entries are of a newer epoch than ours.
         live: called with each follow that became live.
     """
@@ -53,18 +47,20 @@ class Following:
         emit: Callable[[Any], None],
         deliver: Callable[[Follow, Entry, float], None],
     ) -> None:
-        self._identity = identity
         self._limits = limits
         self._hosts = hosts
         self._emit = emit
-        self._deliver = deliver
-        self._links: dict[str, str] = {}  # shard → run id, while its link is up
+        self._links = Links()
+        self._reading = Reading(identity, limits, self._links, emit, deliver)
+        self._reading.finished = self._finished
+        self._reading.too_new = self._too_new
+        self._reading.live = self._go_live
         self._unconfirmed: dict[tuple[str, str], int] = {}
         self._departed: dict[str, Follow] = {}
         self._rotated_at: float | None = None
+        self._groups: dict[str, set[str]] = {}  # channel → the destinations it is in or is about to be in
         self.newer_epoch: Callable[[str], None] = lambda shard: None
         self.live: Callable[[Follow], None] = lambda follow: None
-        self._groups: dict[str, set[str]] = {}  # channel → the destinations it is in or is about to be in
         self.follows: dict[str, Follow] = {}
 
     # Members
@@ -73,15 +69,12 @@ class Following:
         """Add a member; the ticket is settled when nothing that is sent from then on is missed."""
         follow = self.follows.get(destination) or self._start(destination, now)
         self._groups.setdefault(channel, set()).add(destination)
-        if follow.phase is Phase.LIVE:
-            # The newest stands last, so the first is the first to expire.
-            follow.members.pop(channel, None)
-            follow.members[channel] = now
-            self._emit(Settle(ticket, Verdict.DONE))
+        if follow.phase is Phase.LIVE or (follow.started and follow.phase is Phase.FINISHING):
+            # A member of a group on the move will read what comes from now on, wherever it is stored.
+            self._admit(follow, ticket, channel, now)
             return
         follow.waiting.append((ticket, channel, now + self._limits.send_timeout_seconds))
-        if follow.phase is Phase.AWAY and follow.shard in self._links:
-            self._subscribe(follow)
+        self._advance(follow, now)
 
     def join_from_start(self, destination: str, now: float) -> None:
         """Follow a destination that nobody wrote to before this process existed: everything in it counts."""
@@ -89,9 +82,8 @@ class Following:
             return
         follow = self._start(destination, now)
         follow.members[""] = now
-        follow.read_whole = True
-        if follow.shard in self._links:
-            self._subscribe(follow)
+        follow.started = True
+        self._advance(follow, now)
 
     def leave(self, destination: str, channel: str, now: float) -> None:
         """Take a member out; sequence numbers are remembered, since what it has seen may be sent again."""
@@ -107,13 +99,6 @@ class Following:
         if not follow.wanted:
             self._stop(follow, now)
 
-    def _not_in(self, channel: str, destination: str) -> None:
-        groups = self._groups.get(channel)
-        if groups is not None:
-            groups.discard(destination)
-            if not groups:
-                del self._groups[channel]
-
     def clear(self, now: float, keep: str) -> None:
         """Forget all members but those of one destination."""
         for follow in list(self.follows.values()):
@@ -125,9 +110,25 @@ class Following:
         """Every destination that a channel is in, or is about to be."""
         return list(self._groups.get(channel, ()))
 
+    def _admit(self, follow: Follow, ticket: int, channel: str, now: float) -> None:
+        # The newest stands last, so the first is the first to expire.
+        follow.members.pop(channel, None)
+        follow.members[channel] = now
+        follow.started = True
+        self._emit(Settle(ticket, Verdict.DONE))
+
+    def _not_in(self, channel: str, destination: str) -> None:
+        groups = self._groups.get(channel)
+        if groups is not None:
+            groups.discard(destination)
+            if not groups:
+                del self._groups[channel]
+
+    # What is where
+
     def is_up(self, shard: str) -> bool:
-        """Whether the link to a shard is up."""
-        return shard in self._links
+        """Whether the link to a shard is up, and fenced."""
+        return shard in self._links.up
 
     def destinations_on(self, shard: str) -> tuple[str, ...]:
         """What is followed on a shard."""
@@ -137,30 +138,51 @@ class Following:
         """Whether everything on a shard is live."""
         return all(follow.phase is Phase.LIVE for follow in self.follows.values() if follow.shard == shard)
 
+    def settled(self) -> bool:
+        """Whether every move to the host list in use is finished."""
+        return all(follow.settled for follow in self.follows.values())
+
+    def shards_to_finish(self) -> frozenset[str]:
+        """Earlier owners of which something is still to be read."""
+        return frozenset(span.shard for follow in self.follows.values() for span in follow.chain)
+
     # Links and subscriptions
 
-    def link_up(self, shard: str, run_id: str) -> None:
-        """Subscribe to everything that the shard owns."""
-        self._links[shard] = run_id
-        wanted = [follow for follow in self.follows.values() if follow.shard == shard]
-        for follow in wanted:
-            follow.phase = Phase.SUBSCRIBING
-            self._expect(shard, follow.destination)
-        if wanted:
-            self._emit(Subscribe(shard, tuple(follow.destination for follow in wanted)))
+    def link_up(self, shard: str, server: Server, epoch: int, server_ms: int, now: float) -> None:
+        """A shard's link is up and has been fenced: subscribe to what it owns, read what is left of what it owned.
 
-    def link_down(self, shard: str) -> None:
-        """Nothing of the shard is live; what was held is in the stream."""
-        self._links.pop(shard, None)
+        Called again when the same link turns out to have other data, and then everything is read again.
+        """
+        before = self._links.up.get(shard)
+        if before is not None and before.server != server:
+            self.link_down(shard, now)
+        self._links.note(shard, server, epoch, server_ms, now)
+        wanted = []
+        for follow in self.follows.values():
+            if follow.shard == shard and not follow.chain and follow.phase is Phase.AWAY:
+                self._expect(follow)
+                wanted.append(follow.destination)
+            elif follow.chain and follow.chain[0].shard == shard:
+                self._advance(follow, now)
+            if follow.past:
+                self._reading.read_past(follow)
+        if wanted:
+            self._emit(Subscribe(shard, tuple(wanted)))
+
+    def link_down(self, shard: str, since: float) -> None:
+        """Nothing of the shard is live since then; what was held is in the stream."""
+        self._links.up.pop(shard, None)
         for key in [key for key in self._unconfirmed if key[0] == shard]:
             del self._unconfirmed[key]
         for follow in self.follows.values():
-            if follow.shard == shard:
-                was_finishing = follow.phase is Phase.FINISHING
+            for span in (*follow.chain, *follow.past, follow.span):
+                if span.shard == shard:
+                    span.reading = None
+            if follow.shard == shard and not follow.chain:
                 follow.take_held()
-                follow.phase, follow.reading = Phase.AWAY, None
-                if was_finishing:
-                    self._move_on(follow)
+                follow.phase = Phase.AWAY
+                if follow.away_since is None:
+                    follow.away_since = since
 
     def subscribed(self, shard: str, destination: str) -> None:
         """A subscription is confirmed: find out where the stream is, or read what was missed."""
@@ -173,53 +195,152 @@ class Following:
         follow = self.follows.get(destination)
         if follow is None or follow.shard != shard or follow.phase is not Phase.SUBSCRIBING:
             return
-        if follow.position is None and not follow.read_whole:
-            follow.phase = Phase.JOINING
-            self._call(follow, "join", ())
+        if follow.started:
+            follow.phase = Phase.CATCHING_UP
+            self._reading.begin(follow, follow.span)
         else:
-            self._catch_up(follow)
+            follow.phase = Phase.JOINING
+            self._reading.ask_for_the_end(follow)
+
+    def _expect(self, follow: Follow) -> None:
+        key = (follow.shard, follow.destination)
+        self._unconfirmed[key] = self._unconfirmed.get(key, 0) + 1
+        follow.phase = Phase.SUBSCRIBING
+
+    def _advance(self, follow: Follow, now: float) -> None:
+        """Do what comes next, if the shard that it needs is within reach."""
+        if follow.chain:
+            follow.phase = Phase.FINISHING
+            span = follow.chain[0]
+            if span.waiting_since is None:
+                span.waiting_since = now
+            link = self._links.up.get(span.shard)
+            # Only behind a fence is its end the end: before, a late writer could still add to it.
+            if link is not None and span.reading is None and link.epoch > (span.until_epoch or 0):
+                self._reading.begin(follow, span)
+        elif follow.phase in (Phase.AWAY, Phase.FINISHING):
+            follow.phase = Phase.AWAY
+            if follow.shard in self._links.up:
+                self._expect(follow)
+                self._emit(Subscribe(follow.shard, (follow.destination,)))
 
     # Entries
 
     def pushed(self, shard: str, destination: str, payload: bytes) -> None:
-        """Take one message of a subscription: a stream id, a space, and an entry."""
+        """Take one message of a subscription: a stream id, a link and an entry, with a space between."""
         follow = self.follows.get(destination)
-        if follow is None or follow.shard != shard:
+        if follow is None or follow.span.shard != shard:
             return
         if follow.phase is not Phase.LIVE:
             follow.hold(payload)
             return
+        span = follow.span
         try:
-            space = payload.index(b" ")
-            entry = parse(payload, space + 1)
+            id_end = payload.index(b" ")
+            link_end = payload.index(b" ", id_end + 1)
+            entry = parse(payload, link_end + 1)
+            goes_on = self._goes_on(span, payload, id_end + 1, link_end)
         except ValueError:
             self._emit(Dropped("malformed"))
             return
-        if entry.epoch > self._hosts.epoch and self._too_new(follow, entry):
-            follow.hold(payload)
+        if not goes_on or entry.epoch > self._hosts.epoch or follow.lacks_predecessor(entry):
+            self._stop_at(follow, entry, payload)
             return
-        if follow.lacks_predecessor(entry):
-            # A predecessor was never pushed here. The stream has it, unless it is lost.
-            follow.hold(payload)
-            self._catch_up(follow)
-            return
-        self._take(follow, entry, entry.age_ms / 1000)
-        follow.position = payload[:space]
+        self._reading.take(follow, entry, entry.age_ms / 1000)
+        span.position = payload[:id_end]
+
+    @staticmethod
+    def _goes_on(span: Span, payload: bytes, start: int, end: int) -> bool:
+        """Whether an entry's link names the position, or one before it where the stream began anew."""
+        position = span.position
+        assert position is not None, "a live follow has one"
+        if payload.startswith(position, start) and payload[start + len(position)] == _SLASH:
+            return True
+        return order(payload[start:end].partition(b"/")[0]) <= order(position)
+
+    def _stop_at(self, follow: Follow, entry: Entry, payload: bytes) -> None:
+        """Read the stream before an entry that something is missing in front of, here or on an earlier owner."""
+        follow.hold(payload)
+        if not self._too_new(follow, entry):
+            follow.phase = Phase.CATCHING_UP
+            self._reading.begin(follow, follow.span)
+
+    def _too_new(self, follow: Follow, entry: Entry) -> bool:
+        """Stop before an entry of a newer epoch: what earlier owners hold has to come first."""
+        if entry.epoch <= self._hosts.epoch or not self._limits.follow_hosts:
+            return False
+        follow.phase = Phase.CATCHING_UP
+        self.newer_epoch(follow.shard)
+        return True
 
     def replied(self, purpose: GapCall, result: Any, now: float) -> None:
         """Take the answer to a join or a read."""
-        follow = purpose.follow
-        if follow.reading is not purpose:
+        self._reading.replied(purpose, result, now)
+
+    def _go_live(self, follow: Follow, now: float) -> None:
+        follow.phase = Phase.LIVE
+        follow.away_since = None
+        waiting, follow.waiting = follow.waiting, []
+        for ticket, channel, _ in waiting:
+            self._admit(follow, ticket, channel, now)
+        self.live(follow)
+        held = follow.take_held()
+        for index, payload in enumerate(held):
+            if follow.phase is not Phase.LIVE:
+                for later in held[index:]:
+                    follow.hold(later)
+                return
+            if order(payload.partition(b" ")[0]) > order(follow.span.position or b"0-0"):
+                self.pushed(follow.shard, follow.destination, payload)
+
+    # Host lists
+
+    def rebase(self, hosts: HostList, now: float) -> None:
+        """Use a newer host list; what it moves is read to its end on each owner, the rest reads on."""
+        old, self._hosts = self._hosts, hosts
+        retired_below = min((one.epoch for one in hosts.earlier), default=hosts.epoch)
+        unknown = has_unknown_owners(old, hosts)
+        for follow in self.follows.values():
+            follow.past = [span for span in follow.past if (span.until_epoch or 0) >= retired_below]
+            if unknown and follow.started:
+                self._emit(Lost((follow.destination,), "host lists were retired before this process saw them"))
+            self._move(follow, old, now)
+
+    def _move(self, follow: Follow, old: HostList, now: float) -> None:
+        name = names.name_of(follow.destination)
+        before = follow.span
+        ended, follow.span = split(before, old.epoch, owners_after(old, self._hosts, name))
+        if not ended:
+            if follow.phase is Phase.CATCHING_UP and before.reading is None:
+                self._reading.begin(follow, before)
             return
-        follow.reading = None
-        if isinstance(result, Refusal):
-            # Tried again with the next link; the reason reaches the callers when their time is up.
-            self._emit(Dropped("read_refused"))
+        before.reading = None
+        if not follow.started:
+            # Nobody counts on it yet: begin on the present owner.
+            self._unsubscribe(follow, before.shard)
+            follow.past = self._late_spans(name)
             follow.phase = Phase.AWAY
-        elif follow.phase is Phase.JOINING:
-            self._joined(follow, purpose, result, now)
-        elif follow.phase in (Phase.CATCHING_UP, Phase.FINISHING):
-            self._read(follow, purpose, result, now)
+        else:
+            if follow.away_since is None:
+                follow.away_since = now
+            follow.chain += ended
+            follow.phase = Phase.FINISHING
+        follow.take_held()
+        self._advance(follow, now)
+
+    def _finished(self, follow: Follow, span: Span, now: float) -> None:
+        """An earlier owner has been read to its end."""
+        follow.chain.remove(span)
+        follow.past.append(span)
+        if span.shard not in (follow.shard, *(other.shard for other in follow.chain)):
+            self._unsubscribe(follow, span.shard)
+        self._advance(follow, now)
+
+    def _unsubscribe(self, follow: Follow, shard: str) -> None:
+        if shard in self._links.up:
+            self._emit(Unsubscribe(shard, (follow.destination,)))
+
+    # With time
 
     def tick(self, now: float) -> None:
         """Let memberships and memories expire; try again what was refused."""
@@ -232,9 +353,23 @@ class Following:
                 self.leave(follow.destination, channel, now)
             if follow.waiting:
                 self._give_up_late_joins(follow, now)
-            if follow.phase is Phase.AWAY and follow.shard in self._links and follow.wanted:
-                self._subscribe(follow)
+            if follow.phase is not Phase.LIVE and follow.wanted:
+                self._give_up_on_owner(follow, now)
+                self._advance(follow, now)
+            if follow.past:
+                self._reading.read_past(follow)
         self._forget(now)
+
+    def _give_up_on_owner(self, follow: Follow, now: float) -> None:
+        """Go on without an earlier owner that was out of reach for as long as its history lasts."""
+        if not follow.chain:
+            return
+        span = follow.chain[0]
+        if span.waiting_since is not None and now - span.waiting_since > self._limits.history_seconds:
+            self._emit(Lost((follow.destination,), f"its earlier owner {span.shard} was out of reach for too long"))
+            follow.chain.pop(0)
+            span.reading = None
+            follow.past.append(span)
 
     def _give_up_late_joins(self, follow: Follow, now: float) -> None:
         late = [one for one in follow.waiting if one[2] <= now]
@@ -258,143 +393,43 @@ class Following:
             memory = now - self._limits.memory_seconds
             self._departed = {name: gone for name, gone in self._departed.items() if gone.seen_at > memory}
 
-    def rebase(self, hosts: HostList) -> None:
-        """Use a newer host list; destinations with another owner move there, the rest reads on."""
-        self._hosts = hosts
-        for follow in self.follows.values():
-            owner = hosts.owner(names.name_of(follow.destination)).name
-            if owner != follow.shard:
-                if follow.phase is Phase.AWAY or follow.position is None:
-                    self._move_on(follow)
-                else:
-                    follow.phase = Phase.FINISHING
-                    self._call_read(follow)
-            elif follow.phase is Phase.CATCHING_UP and follow.reading is None:
-                self._catch_up(follow)
-
-    # Inside
+    # Beginning and end
 
     def _start(self, destination: str, now: float) -> Follow:
-        owner = self._hosts.owner(names.name_of(destination)).name
-        follow = self.follows[destination] = Follow(destination, owner, now)
+        name = names.name_of(destination)
+        span = Span(self._hosts.owner(name).name, self._hosts.epoch)
+        follow = self.follows[destination] = Follow(destination, span, now)
+        follow.past = self._late_spans(name)
         gone = self._departed.pop(destination, None)
         if gone is not None:
             # Only against repetition: what was sent while nobody was here is no gap.
             follow.marks_before = {**gone.marks_before, **gone.marks}
         return follow
 
+    def _late_spans(self, name: str) -> list[Span]:
+        """Earlier owners that a late writer may still reach, since not every one is known to be fenced."""
+        spans = earlier_spans(self._hosts, name)
+        for span in spans:
+            link = self._links.up.get(span.shard)
+            if link is not None and link.epoch > (span.until_epoch or 0):
+                span.server = link.server  # nothing more comes to it, unless another server takes its place
+        return spans
+
     def _stop(self, follow: Follow, now: float) -> None:
         self.follows.pop(follow.destination, None)
-        follow.reading = None
+        for shard in _subscribed_on(follow):
+            self._unsubscribe(follow, shard)
+        for span in (*follow.chain, *follow.past, follow.span):
+            span.reading = None
         if follow.marks or follow.marks_before:
             follow.seen_at = now
             follow.take_held()
             self._departed[follow.destination] = follow
-        if follow.phase is not Phase.AWAY:
-            self._emit(Unsubscribe(follow.shard, (follow.destination,)))
 
-    def _expect(self, shard: str, destination: str) -> None:
-        key = (shard, destination)
-        self._unconfirmed[key] = self._unconfirmed.get(key, 0) + 1
 
-    def _subscribe(self, follow: Follow) -> None:
-        follow.phase = Phase.SUBSCRIBING
-        self._expect(follow.shard, follow.destination)
-        self._emit(Subscribe(follow.shard, (follow.destination,)))
-
-    def _call(self, follow: Follow, script: str, arguments: tuple[str | int, ...]) -> None:
-        purpose = follow.reading = GapCall(follow, self._links[follow.shard])
-        keys = (self._identity.names.epoch, self._identity.names.key(follow.destination))
-        self._emit(Call(follow.shard, script, keys, arguments, purpose))
-
-    def _catch_up(self, follow: Follow) -> None:
-        follow.phase = Phase.CATCHING_UP
-        if follow.position is None or follow.position_run_id != self._links[follow.shard]:
-            # Another server may have used the same ids again, or lack the newest: everything is read again.
-            follow.position, follow.read_whole = None, True
-        self._call_read(follow)
-
-    def _call_read(self, follow: Follow) -> None:
-        start = "-" if follow.position is None else f"({follow.position.decode()}"
-        self._call(follow, "read", (start, _PAGE_ENTRIES, _PAGE_BYTES))
-
-    def _joined(self, follow: Follow, purpose: GapCall, result: Any, now: float) -> None:
-        follow.position, follow.position_run_id = result[1], purpose.run_id
-        after = order(result[1])
-        held = follow.take_held()
-        follow.held = [payload for payload in held if order(payload.partition(b" ")[0]) > after]
-        self._go_live(follow, now)
-
-    def _read(self, follow: Follow, purpose: GapCall, result: Any, now: float) -> None:
-        _, server_ms, more, page = result
-        for stream_id, raw in page:
-            follow.position, follow.position_run_id = stream_id, purpose.run_id
-            try:
-                entry = parse(raw)
-            except EnvelopeInvalid:
-                self._emit(Dropped("malformed"))
-                continue
-            self._check_chain(follow, entry)
-            self._take(follow, entry, (entry.age_ms + max(int(server_ms) - order(stream_id)[0], 0)) / 1000)
-        if more:
-            self._call_read(follow)
-        elif follow.phase is Phase.FINISHING:
-            self._emit(Unsubscribe(follow.shard, (follow.destination,)))
-            self._move_on(follow)
-        elif follow.overflowed:
-            follow.overflowed = False
-            self._call_read(follow)
-        else:
-            if follow.position is None:
-                follow.position, follow.position_run_id = b"0-0", purpose.run_id
-            self._go_live(follow, now)
-
-    def _go_live(self, follow: Follow, now: float) -> None:
-        follow.phase, follow.read_whole = Phase.LIVE, False
-        for ticket, channel, _ in follow.waiting:
-            follow.members.pop(channel, None)
-            follow.members[channel] = now
-            self._emit(Settle(ticket, Verdict.DONE))
-        follow.waiting = []
-        held = follow.take_held()
-        for index, payload in enumerate(held):
-            stream_id, _, raw = payload.partition(b" ")
-            try:
-                entry = parse(raw)
-            except EnvelopeInvalid:
-                self._emit(Dropped("malformed"))
-                continue
-            if self._too_new(follow, entry):
-                for later in held[index:]:
-                    follow.hold(later)
-                return
-            self._check_chain(follow, entry)
-            self._take(follow, entry, entry.age_ms / 1000)
-            follow.position = stream_id
-        self.live(follow)
-
-    def _too_new(self, follow: Follow, entry: Entry) -> bool:
-        """Stop before an entry of a newer epoch: what earlier owners hold has to come first."""
-        if entry.epoch <= self._hosts.epoch or not self._limits.follow_hosts:
-            return False
-        follow.phase = Phase.CATCHING_UP
-        self.newer_epoch(follow.shard)
-        return True
-
-    def _move_on(self, follow: Follow) -> None:
-        follow.shard = self._hosts.owner(names.name_of(follow.destination)).name
-        follow.phase, follow.read_whole = Phase.AWAY, follow.position is not None or follow.read_whole
-        follow.position, follow.reading = None, None
-        follow.take_held()
-        if follow.shard in self._links:
-            self._subscribe(follow)
-
-    def _check_chain(self, follow: Follow, entry: Entry) -> None:
-        if follow.lacks_predecessor(entry):
-            self._emit(Lost((follow.destination,), "a sender's message before this one is missing"))
-
-    def _take(self, follow: Follow, entry: Entry, age_seconds: float) -> None:
-        if follow.first_time(entry.sender, entry.sequence):
-            self._deliver(follow, entry, age_seconds)
-        else:
-            self._emit(Repeated())
+def _subscribed_on(follow: Follow) -> Iterator[str]:
+    """Where a follow may have a subscription."""
+    shards = {span.shard for span in follow.chain}
+    if follow.phase is not Phase.AWAY and not follow.chain:
+        shards.add(follow.shard)
+    yield from sorted(shards)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from realtime_gateway.layer.machine.events import Publish
+from realtime_gateway.layer.machine.follow import Server
 
 # A script holds the server up while it runs: some 2 ms for this many small messages, or this much to copy.
 _BATCH_MESSAGES = 256
@@ -17,8 +18,8 @@ class Item:
     """One message on its way to one destination."""
 
     __slots__ = (
-        "acknowledged_at", "body", "capacity", "channel", "deadline", "destination", "first_at", "kind", "parent",
-        "previous", "sequence", "source", "ticket", "trace", "unfinished",
+        "acknowledged_at", "attempted", "body", "capacity", "channel", "deadline", "destination", "first_at", "kind",
+        "parent", "previous", "sequence", "source", "ticket", "trace", "unconfirmed_since", "unfinished",
     )  # fmt: skip
 
     def __init__(self, event: Publish, sequence: int, now: float, deadline: float) -> None:
@@ -33,7 +34,10 @@ class Item:
         self.previous = -1  # set when it is packed for the first time
         self.first_at = now
         self.deadline = deadline
+        self.attempted = False
         self.acknowledged_at: float | None = None
+        # Acknowledged by a server or an owner that is none any more, and not yet by the present one.
+        self.unconfirmed_since: float | None = None
         # A message to a group has one child for each normal channel in it; the caller waits for all of them.
         self.source = _DIRECT
         self.parent: Item | None = None
@@ -43,6 +47,11 @@ class Item:
     def size(self) -> int:
         """Bytes, about."""
         return len(self.body) + len(self.trace) + 200
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether nobody waits for it and no server has ever acknowledged it."""
+        return self.acknowledged_at is None and self.ticket is None and self.parent is None
 
 
 class BatchSent:
@@ -58,20 +67,22 @@ class Lane:
     """What goes to one shard."""
 
     __slots__ = (
-        "contact_at", "epoch", "in_flight", "queue", "queue_bytes", "retained", "retained_bytes",
-        "retry_at", "run_id", "shard", "trouble", "up",
+        "at_risk", "contact_at", "epoch", "in_flight", "queue", "queue_bytes", "retained", "retained_bytes",
+        "retry_at", "server", "shard", "trouble", "up",
     )  # fmt: skip
 
     def __init__(self, shard: str) -> None:
         self.shard = shard
         self.up = False
-        self.run_id = ""
+        self.server: Server | None = None
         self.epoch: int | None = None  # that the present link has answered; None before it has
         self.queue: deque[Item] = deque()
         self.queue_bytes = 0
         self.in_flight: BatchSent | None = None
         self.retained: deque[Item] = deque()
         self.retained_bytes = 0
+        # Destinations of messages that were let go by the bound before they were certain, and when they were stored.
+        self.at_risk: dict[str, float] = {}
         self.contact_at = -1e9
         self.retry_at = 0.0
         self.trouble = ""  # why it is out of reach
@@ -87,6 +98,41 @@ class Lane:
         self.queue = deque(merged)
         self.queue_bytes = sum(item.size for item in merged)
 
+    def send_retained_again(self, now: float, moved: Callable[[Item], bool] = lambda item: True) -> list[Item]:
+        """Take what was acknowledged out of what is kept, where that no longer counts; return it in order."""
+        again = [item for item in self.retained if moved(item)]
+        if again:
+            gone = set(map(id, again))
+            self.retained = deque(item for item in self.retained if id(item) not in gone)
+            self.retained_bytes = sum(item.size for item in self.retained)
+        for item in again:
+            if item.unconfirmed_since is None:
+                item.unconfirmed_since = now
+        return again
+
+    def take_flying(self) -> list[Item]:
+        """Take what is in flight, whose fate is unknown from now on, but for what nobody waits for any more."""
+        batch, self.in_flight = self.in_flight, None
+        return [] if batch is None else [item for item in batch.items if not item.abandoned]
+
+    def forget_certain(self, limit: float, bound_bytes: int) -> int:
+        """Let go of what was stored before ``limit``, or is too much; return how many went by the bound alone."""
+        by_bound = 0
+        while self.retained:
+            oldest = self.retained[0]
+            stored_at = oldest.acknowledged_at
+            certain = stored_at is not None and stored_at < limit
+            if not certain and self.retained_bytes <= bound_bytes:
+                break
+            if not certain and stored_at is not None:
+                by_bound += 1
+                self.at_risk[oldest.destination] = stored_at
+            self.retained.popleft()
+            self.retained_bytes -= oldest.size
+        if self.at_risk:
+            self.at_risk = {name: at for name, at in self.at_risk.items() if at >= limit}
+        return by_bound
+
     def take_batch(self) -> list[Item]:
         """Take the oldest few that fit into one batch."""
         batch: list[Item] = []
@@ -97,4 +143,6 @@ class Lane:
                 break
             batch.append(self.queue.popleft())
         self.queue_bytes -= sum(item.size for item in batch)
+        for item in batch:
+            item.attempted = True
         return batch

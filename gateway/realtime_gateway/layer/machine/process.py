@@ -17,16 +17,17 @@ from realtime_gateway.layer.machine.actions import (
     HostsRefused,
     Lost,
     Reconnected,
+    Redial,
     Settle,
     Verdict,
 )
 from realtime_gateway.layer.machine.epochs import Epochs, FenceCall
-from realtime_gateway.layer.machine.follow import Follow, GapCall
+from realtime_gateway.layer.machine.follow import Follow, GapCall, Server
 from realtime_gateway.layer.machine.following import Following
 from realtime_gateway.layer.machine.lane import BatchSent
 from realtime_gateway.layer.machine.limits import Identity, Limits
 from realtime_gateway.layer.machine.membership import LeaseCall, MemberCall, Membership
-from realtime_gateway.layer.machine.publishing import Publishing
+from realtime_gateway.layer.machine.publishing import DEMOTED, Publishing
 from realtime_gateway.layer.machine.queues import PopCall, Queues
 
 _HEARTBEAT_SECONDS = 2.5
@@ -60,6 +61,10 @@ class ProcessMachine:
         self._beat_at: dict[str, float] = {}
         self._interrupted: dict[str, set[str]] = {}  # shard → what was lost on it since it went
         self._been_up: set[str] = set()
+        self._run_ids: dict[str, str] = {}
+        self._heard_at: dict[str, float] = {}  # shard → its last answer
+        self._lost: dict[str, set[str]] = {}  # shard → what was lost on it without an interruption, not told yet
+        self.reported_epoch = hosts.epoch
         self._trouble: dict[str, str] = {}  # shard → why it is out of reach
         self._own_inbox = names.inbox(identity.process)
         self.publishing = Publishing(identity, limits, hosts, self._emit, self._heard)
@@ -69,6 +74,7 @@ class ProcessMachine:
         self.membership = Membership(identity, limits, hosts, self._emit)
         self.following.newer_epoch = self._ask_for_hosts
         self.following.live = self._became_live
+        self.epochs.answered = self._fence_answered
         self.epochs.ready = self._link_fenced
         self.epochs.adopting = self.publishing.pause
         self.epochs.adopted = self._adopt
@@ -134,8 +140,11 @@ class ProcessMachine:
 
     def _emit(self, action: Any) -> None:
         if type(action) is Lost:
-            for lost in self._interrupted.values():
-                lost.update(action.destinations)
+            for destination in action.destinations:
+                follow = self.following.follows.get(destination)
+                shard = "" if follow is None else follow.shard
+                told_later = self._interrupted if shard in self._interrupted else self._lost
+                told_later.setdefault(shard, set()).add(destination)
         elif type(action) is Settle and action.verdict is Verdict.UNAVAILABLE and not action.detail:
             action = action._replace(detail=self._trouble.get(action.shard, ""))
         self._actions.append(action)
@@ -187,13 +196,13 @@ class ProcessMachine:
         shard = event.shard
         self._been_up.add(shard)
         self._trouble.pop(shard, None)
-        self.publishing.link_up(shard, event.run_id)
+        self._run_ids[shard] = event.run_id
+        self._heard_at[shard] = self._now
+        self.publishing.link_up(shard)
         self.epochs.link_up(shard)
-        self.following.link_up(shard, event.run_id)
         self.queues.link_up(shard, self._now)
         self.membership.link_up(shard)
         self._beat(shard)
-        self._report_return(shard)
 
     def _on_link_refused(self, event: events.LinkRefused) -> None:
         self._trouble[event.shard] = event.reason
@@ -206,10 +215,16 @@ class ProcessMachine:
             self._interrupted[shard] = set()
             self._emit(Disconnected(shard, self.following.destinations_on(shard), event.reason))
         self.publishing.link_down(shard, event.reason)
-        self.following.link_down(shard)
+        self.following.link_down(shard, self._heard_at.get(shard, self._now))
         self.queues.link_down(shard)
         self.membership.link_down(shard)
         self.epochs.link_down(shard)
+
+    def _fence_answered(self, shard: str, epoch: int, data_set: str, server_ms: int) -> None:
+        server = Server(self._run_ids[shard], data_set)
+        self.publishing.server_known(shard, server, self._now)
+        self.following.link_up(shard, server, epoch, server_ms, self._now)
+        self._report_return(shard)
 
     def _link_fenced(self, shard: str, epoch: int) -> None:
         self.publishing.fenced(shard, epoch, self._now)
@@ -226,6 +241,10 @@ class ProcessMachine:
 
     def _on_replied(self, event: events.Replied) -> None:
         shard, purpose, result = event
+        self._heard_at[shard] = self._now
+        if isinstance(result, events.Refusal) and result.code in DEMOTED:
+            # Whatever the call was: whoever follows this server now hears nothing any more.
+            self._emit(Redial(shard, result.text))
         route = self._purposes.get(type(purpose))
         if route is not None:
             route(shard, purpose, result)
@@ -252,7 +271,8 @@ class ProcessMachine:
         self._beat(shard)
 
     def _adopt(self, hosts: HostList) -> None:
-        self.following.rebase(hosts)
+        self.following.rebase(hosts, self._now)
+        self.epochs.finish(self.following.shards_to_finish())
         self.queues.rebase(hosts, self._now)
         self.membership.rebase(hosts)
         self.publishing.rebase(hosts, self._now)
@@ -266,6 +286,13 @@ class ProcessMachine:
         if shard in self._interrupted and self.following.is_up(shard) and self.following.caught_up(shard):
             lost = self._interrupted.pop(shard)
             self._emit(Reconnected(shard, self.following.destinations_on(shard), tuple(sorted(lost))))
+
+    def _report_losses(self) -> None:
+        """Tell of what was lost without an interruption that a Reconnected would tell of."""
+        losses, self._lost = self._lost, {}
+        for shard, destinations in losses.items():
+            lost = tuple(sorted(destinations))
+            self._emit(Reconnected(shard, lost, lost))
 
     def _deliver(self, follow: Follow, entry: Entry, age_seconds: float) -> None:
         sent_at = self._now - age_seconds
@@ -289,6 +316,11 @@ class ProcessMachine:
         self.following.tick(now)
         self.queues.tick(now)
         self.membership.tick(now)
+        self.epochs.finish(self.following.shards_to_finish())
+        if self.reported_epoch != self.epochs.hosts.epoch and self.following.settled():
+            # To report an epoch means that all moves to it are finished: whoever retires older lists relies on it.
+            self.reported_epoch = self.epochs.hosts.epoch
+        self._report_losses()
         for shard in self.epochs.unanswered():
             self.epochs.outdated(shard)
         for shard in self.epochs.reachable():

@@ -4,16 +4,20 @@ Per shard there is one *lane*:
 
     queue ──batch──▶ in flight ──OK──▶ retained ──(contact with the same server replay_seconds later)──▶ forgotten
       ▲                 │  link broke: unknown        │
-      └─────────────────┘◀────────────────────────────┘ the shard is another server now, or no longer the owner
+      └─────────────────┘◀────────────────────────────┘ another server now, or not the owner for a while
 
 One batch at a time per lane, so nothing overtakes. What is sent again keeps its sequence number: readers drop what
-they have seen. Retention ends by contact, not by the clock: an outage stops it.
+they have seen. Retention ends by contact, not by the clock: an outage stops it. A message that was acknowledged and
+then could not be confirmed for as long as history lasts is given up, and a marker tells its readers.
+
+A message to a work queue stays with the shard that may have taken it: workers empty every owner that is not retired.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 from realtime_gateway.hosts import HostList
@@ -21,12 +25,15 @@ from realtime_gateway.layer import envelope, names
 from realtime_gateway.layer.envelope import Entry, Kind
 from realtime_gateway.layer.machine.actions import Acknowledged, Call, Dropped, Redial, Settle, Verdict
 from realtime_gateway.layer.machine.events import Publish, Refusal
+from realtime_gateway.layer.machine.follow import Server
 from realtime_gateway.layer.machine.lane import BatchSent, Item, Lane
 from realtime_gateway.layer.machine.limits import Identity, Limits
+from realtime_gateway.layer.machine.moving import owned_elsewhere
 
 # Answers that pass by themselves; the batch is tried again until the senders' time is up.
 _PASSING = frozenset({"LOADING", "BUSY", "MASTERDOWN", "TRYAGAIN", "NOREPLICAS", "CLUSTERDOWN", "UNKILLABLE"})
-_DEMOTED = frozenset({"READONLY"})
+# Answers of a server that is no longer the primary.
+DEMOTED = frozenset({"READONLY"})
 
 
 class Publishing:
@@ -60,8 +67,9 @@ class Publishing:
         self._rotated_at: float | None = None
         self._paused = False
         self._dirty: set[str] = set()
-        self._links: dict[str, str] = {}  # shard → run id, while its link is up
-        self.lanes: dict[str, Lane] = {shard.name: Lane(shard.name) for shard in hosts.shards}
+        self._links: set[str] = set()
+        self._markers: set[str] = set()  # destinations whose loss is being told
+        self.lanes: dict[str, Lane] = {name: Lane(name) for name in _unretired(hosts)}
 
     def publish(self, event: Publish, now: float) -> int:
         """Number a message and let it wait for the end of the turn; return its sequence number."""
@@ -90,19 +98,25 @@ class Publishing:
         for shard in dirty:
             self._send(self.lanes.get(shard), now)
 
-    def link_up(self, shard: str, run_id: str) -> None:
-        """Note the server; nothing is sent before it has answered with its epoch."""
-        self._links[shard] = run_id
+    def link_up(self, shard: str) -> None:
+        """A link is open; nothing is sent before it has answered with its epoch."""
+        self._links.add(shard)
+        lane = self.lanes.get(shard)
+        if lane is not None:
+            lane.up, lane.epoch, lane.trouble = True, None, ""
+
+    def server_known(self, shard: str, server: Server, now: float) -> None:
+        """The present link has said where it leads to."""
         lane = self.lanes.get(shard)
         if lane is None:
             return
-        lane.up, lane.epoch, lane.trouble = True, None, ""
-        if lane.run_id and run_id != lane.run_id:
-            # Another server: it may lack the end of what the last one acknowledged.
-            lane.requeue(lane.retained)
-            lane.retained.clear()
-            lane.retained_bytes = 0
-        lane.run_id = run_id
+        if lane.server is not None and server != lane.server:
+            # Another server, or another data set: it may lack the end of what the last one acknowledged.
+            lane.requeue(lane.send_retained_again(now))
+            for destination in lane.at_risk:
+                self._mark_loss(destination, now)
+            lane.at_risk.clear()
+        lane.server = server
 
     def fenced(self, shard: str, epoch: int, now: float) -> None:
         """The present link has answered that the shard is at ``epoch``."""
@@ -113,14 +127,12 @@ class Publishing:
 
     def link_down(self, shard: str, reason: str, refused: str = "") -> None:
         """What was in flight is of unknown fate and will be sent again."""
-        self._links.pop(shard, None)
+        self._links.discard(shard)
         lane = self.lanes.get(shard)
         if lane is None:
             return
         lane.up, lane.epoch, lane.trouble = False, None, reason
-        if lane.in_flight is not None:
-            batch, lane.in_flight = lane.in_flight, None
-            lane.requeue(item for item in batch.items if not self._abandoned(item))
+        lane.requeue(lane.take_flying())
         if refused:
             self._fail_waiting(lane, Verdict.REFUSED, refused)
 
@@ -130,35 +142,42 @@ class Publishing:
 
     def rebase(self, hosts: HostList, now: float) -> None:
         """Use a newer host list: everything that is kept goes to its present owner, before anything new."""
-        kept: list[Item] = []
-        for lane in self.lanes.values():
-            moved = [item for item in lane.retained if hosts.owner(names.name_of(item.destination)).name != lane.shard]
-            if moved:
-                kept.extend(moved)
-                gone = set(map(id, moved))
-                lane.retained = deque(item for item in lane.retained if id(item) not in gone)
-                lane.retained_bytes = sum(item.size for item in lane.retained)
-            if lane.in_flight is not None:
-                kept.extend(item for item in lane.in_flight.items if not self._abandoned(item))
-                lane.in_flight = None
-            kept.extend(lane.queue)
-            lane.queue.clear()
-            lane.queue_bytes = 0
-        self._hosts = hosts
+        old, self._hosts = self._hosts, hosts
         self._owners.clear()
-        present = {shard.name for shard in hosts.shards}
-        self.lanes = {name: self.lanes.get(name) or Lane(name) for name in present}
+        before, unretired = self.lanes, _unretired(hosts)
+        self.lanes = {name: before.get(name) or Lane(name) for name in unretired}
         for name, lane in self.lanes.items():
             lane.epoch = None  # until its link is offered under the new epoch
-            lane.up, lane.run_id = name in self._links, self._links.get(name, lane.run_id)
+            lane.up = name in self._links
         by_lane: dict[str, list[Item]] = {}
-        for item in kept:
-            by_lane.setdefault(self.lane_of(item.destination).shard, []).append(item)
+        for lane in before.values():
+            for item in self._take_all(lane, old, now):
+                stays = item.destination[0] == names.QUEUE and item.attempted and lane.shard in unretired
+                shard = lane.shard if stays else self.lane_of(item.destination).shard
+                by_lane.setdefault(shard, []).append(item)
         for name, items in by_lane.items():
             self.lanes[name].requeue(items)
         self._paused = False
         self._dirty.update(self.lanes)
         self.turn_ended(now)
+
+    def _take_all(self, lane: Lane, old: HostList, now: float) -> list[Item]:
+        """Everything of a lane that has to be sent, or sent again because of another host list."""
+        elsewhere: dict[str, bool] = {}
+
+        def moved(item: Item) -> bool:
+            destination = item.destination
+            if destination[0] == names.QUEUE:
+                return False
+            if destination not in elsewhere:
+                name = names.name_of(destination)
+                elsewhere[destination] = owned_elsewhere(old, self._hosts, name, lane.shard)
+            return elsewhere[destination]
+
+        items = [*lane.send_retained_again(now, moved), *lane.take_flying(), *lane.queue]
+        lane.queue.clear()
+        lane.queue_bytes = 0
+        return items
 
     def replied(self, shard: str, purpose: BatchSent, result: Any, now: float) -> None:
         """Take the answer to a batch."""
@@ -172,7 +191,7 @@ class Publishing:
         if result[0] == b"OK":
             self._settle_batch(lane, purpose.items, result, now)
         else:
-            lane.requeue(item for item in purpose.items if not self._abandoned(item))
+            lane.requeue(item for item in purpose.items if not item.abandoned)
             lane.epoch = None
             self._news(shard, int(result[1]), result[2] if result[0] == b"NEW" else None)
         self._send(lane, now)
@@ -187,7 +206,10 @@ class Publishing:
         """Give up what has waited too long, forget what is certain, try again what was put off."""
         for lane in self.lanes.values():
             self._give_up_late(lane, now)
-            self._forget(lane)
+            self._give_up_unconfirmed(lane, now)
+            let_go = lane.forget_certain(lane.contact_at - self._limits.replay_seconds, self._limits.replay_bytes)
+            if let_go:
+                self._emit(Dropped("replay_bound", let_go))
             self._send(lane, now)
         if self._rotated_at is None or now - self._rotated_at > self._limits.memory_seconds:
             self._rotated_at = now
@@ -255,12 +277,12 @@ class Publishing:
         stored = 0
         for item, answer in zip(items, result[1:], strict=True):
             if isinstance(answer, Refusal):
-                if answer.code in _PASSING or answer.code in _DEMOTED:
+                if answer.code in _PASSING or answer.code in DEMOTED:
                     again.append(item)
                     lane.trouble = answer.text
                 else:
                     self._finish(item, Verdict.REFUSED, lane.shard, answer.text)
-                if answer.code in _DEMOTED and len(again) == 1:
+                if answer.code in DEMOTED and len(again) == 1:
                     self._emit(Redial(lane.shard, answer.text))
             elif answer == b"FULL":
                 self._finish(item, Verdict.FULL, lane.shard)
@@ -268,14 +290,16 @@ class Publishing:
                 stored += 1
                 self._stored(lane, item, answer, now)
         if again:
-            lane.requeue(item for item in again if not self._abandoned(item))
+            lane.requeue(item for item in again if not item.abandoned)
             lane.retry_at = now + 0.05
         if stored:
             self._emit(Acknowledged(stored))
 
     def _stored(self, lane: Lane, item: Item, answer: Any, now: float) -> None:
         first_time = item.acknowledged_at is None
-        item.acknowledged_at = now
+        item.acknowledged_at, item.unconfirmed_since = now, None
+        if item.kind == Kind.LOSS:
+            self._markers.discard(item.destination)
         if item.destination[0] != names.QUEUE:
             self._last[item.destination] = max(item.sequence, self._last.get(item.destination, 0))
         lane.retained.append(item)
@@ -312,10 +336,6 @@ class Publishing:
             ticket, item.ticket = item.ticket, None
             self._emit(Settle(ticket, verdict, shard, detail))
 
-    @staticmethod
-    def _abandoned(item: Item) -> bool:
-        return item.acknowledged_at is None and item.ticket is None and item.parent is None
-
     def _fail_waiting(self, lane: Lane, verdict: Verdict, detail: str) -> None:
         waiting, lane.queue = lane.queue, deque()
         lane.queue_bytes = 0
@@ -335,14 +355,30 @@ class Publishing:
         for item in late:
             self._finish(item, Verdict.UNAVAILABLE, lane.shard, lane.trouble)
 
-    def _forget(self, lane: Lane) -> None:
-        limit = lane.contact_at - self._limits.replay_seconds
-        while lane.retained:
-            oldest = lane.retained[0]
-            certain = oldest.acknowledged_at is not None and oldest.acknowledged_at < limit
-            if not certain and lane.retained_bytes <= self._limits.replay_bytes:
-                return
-            if not certain:
-                self._emit(Dropped("replay_bound"))
-            lane.retained.popleft()
-            lane.retained_bytes -= oldest.size
+    def _give_up_unconfirmed(self, lane: Lane, now: float) -> None:
+        """Let go of what was acknowledged once and could not be confirmed since, and tell its readers."""
+        limit = now - self._limits.history_seconds
+        late = [item for item in lane.queue if item.unconfirmed_since is not None and item.unconfirmed_since < limit]
+        if not late:
+            return
+        gone = set(map(id, late))
+        lane.queue = deque(item for item in lane.queue if id(item) not in gone)
+        lane.queue_bytes = sum(item.size for item in lane.queue)
+        self._emit(Dropped("unconfirmed", len(late)))
+        for item in late:
+            self._mark_loss(item.destination, now)
+
+    def _mark_loss(self, destination: str, now: float) -> None:
+        """Send a marker that waits for as long as it takes; one for each destination is enough."""
+        if destination[0] == names.QUEUE or destination in self._markers:
+            return
+        self._markers.add(destination)
+        self.sequence += 1
+        marker = Item(Publish(-1, destination, Kind.LOSS, "", b"", b""), self.sequence, now, inf)
+        lane = self.lane_of(destination)
+        lane.enqueue(marker)
+        self._dirty.add(lane.shard)
+
+
+def _unretired(hosts: HostList) -> frozenset[str]:
+    return frozenset(shard.name for shard in hosts.every_shard)

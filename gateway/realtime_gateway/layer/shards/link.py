@@ -201,7 +201,8 @@ async def _connect(link: Link, target: Target, limit_seconds: float) -> None:
     if _field(replication, "role") != "master":
         raise DialFailed("the server is a replica", refused="READONLY the server is a replica")
     link.subscriptions.redirect_pushes(link.pushed)
-    link.opened(_field(server, "run_id"))
+    # A server that was demoted and promoted again has its old run id, but another history.
+    link.opened(f"{_field(server, 'run_id')}/{_field(replication, 'master_replid')}")
 
 
 def _settle(answer: asyncio.Future[Any], reply: Any) -> None:

@@ -11,6 +11,9 @@
 --   else {"OK", …} with one answer for each message: the stream id (or 1 for a queue), or {id, member, …} when normal
 --   channels are in the group, or "FULL", or an error. After an error that concerns the server, not the key, the rest
 --   of the batch gets the same error without a try, so that a later message never overtakes an earlier one.
+--
+-- An entry of a stream has the fields e, its bytes, and l, its link: id and epoch of the entry before it, "0-0/0" for the
+-- first. What is pushed is id, link and bytes with a space between, so that a reader sees that nothing is missing.
 local epoch = tonumber(redis.call('GET', KEYS[1]) or '0')
 local own = tonumber(ARGV[1])
 if epoch < own then return {'OLD', epoch} end
@@ -19,13 +22,31 @@ if epoch > own then return {'NEW', epoch, redis.call('GET', KEYS[2]) or ''} end
 local history_ms, history_entries, life_s = tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local expiry_ms, group_expiry_ms = tonumber(ARGV[5]), tonumber(ARGV[6])
 
+local links = {} -- stream → link for the entry that comes next, once this batch has written to it
+
+local function link_in(stream)
+  local newest = redis.pcall('XREVRANGE', stream, '+', '-', 'COUNT', 1)
+  if newest.err then return nil, newest end
+  if not newest[1] then return '0-0/0' end
+  -- The epoch stands in bytes 2 to 5 of the envelope.
+  local epoch = 0
+  for _, byte in ipairs({string.byte(newest[1][2][2], 3, 6)}) do epoch = epoch * 256 + byte end
+  return string.format('%s/%.0f', newest[1][1], epoch)
+end
+
 local function publish(stream, bytes, topic)
-  local id = redis.pcall('XADD', stream, 'MAXLEN', '~', history_entries, '*', 'e', bytes)
+  local link, problem = links[stream], nil
+  if not link then
+    link, problem = link_in(stream)
+    if problem then return problem end
+  end
+  local id = redis.pcall('XADD', stream, 'MAXLEN', '~', history_entries, '*', 'e', bytes, 'l', link)
   if type(id) == 'table' then return id end
+  links[stream] = id .. '/' .. ARGV[1]
   local ms = tonumber(string.match(id, '^%d+'))
   redis.call('XTRIM', stream, 'MINID', '~', string.format('%.0f', ms - history_ms))
   redis.call('EXPIRE', stream, life_s)
-  redis.call('PUBLISH', topic, id .. ' ' .. bytes)
+  redis.call('PUBLISH', topic, id .. ' ' .. link .. ' ' .. bytes)
   return id, ms
 end
 

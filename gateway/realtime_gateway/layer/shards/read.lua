@@ -2,7 +2,8 @@
 --
 -- KEYS  1 epoch, 2 stream
 -- ARGV  1 where to start, as XRANGE takes it ("-" or "(id"), 2 entries and 3 bytes after which a page ends
--- Returns {epoch, server time in ms, 1 if the page was ended by a bound and more may follow, else 0, {{id, bytes}, …}}
+-- Returns {epoch, server time in ms, 1 if the page was ended by a bound and more may follow, else 0,
+--          id of the stream's last entry or "0-0", {{id, link, bytes}, …}}; publish.lua says what a link is
 local entries, bytes = tonumber(ARGV[2]), tonumber(ARGV[3])
 local page, size, start, more = {}, 0, ARGV[1], 1
 while #page < entries and size < bytes do
@@ -12,14 +13,16 @@ while #page < entries and size < bytes do
     more = 0
     break
   end
-  page[#page + 1] = {entry[1], entry[2][2]}
+  page[#page + 1] = {entry[1], entry[2][4], entry[2][2]}
   size = size + #entry[2][2]
   start = '(' .. entry[1]
 end
+local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
 local time = redis.call('TIME')
 return {
   tonumber(redis.call('GET', KEYS[1]) or '0'),
   string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000)),
   more,
+  last and last[1] or '0-0',
   page,
 }

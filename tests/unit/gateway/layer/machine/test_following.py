@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from tests.support.machine_bench import Bench, entry, group_owned_by, hosts
+from tests.support.machine_bench import Bench, entry, group_owned_by, hosts, page
 
 from realtime_gateway.layer import names
 from realtime_gateway.layer.envelope import Kind
@@ -9,10 +9,6 @@ from realtime_gateway.layer.machine.actions import Verdict
 
 ROOM = names.group("room")
 THEM = 5
-
-
-def page(*entries: tuple[bytes, bytes], server_ms: bytes = b"5", more: int = 0) -> list[object]:
-    return [0, server_ms, more, [list(one) for one in entries]]
 
 
 def test_a_join_is_certain_once_the_subscription_is_confirmed_and_the_stream_has_been_looked_at() -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 
-from tests.support.machine_bench import Bench, entry, packed
+from tests.support.machine_bench import Bench, entry, packed, page
 
 from realtime_gateway.layer.envelope import Kind, parse
 from realtime_gateway.layer.machine import actions, events
@@ -22,7 +22,7 @@ def asked(bench: Bench) -> dict[str, object]:
 
 def inbox(bench: Bench, kind: int, channel: str = "", **body: object) -> None:
     raw = entry(9, 1, kind=kind, channel=channel, body=json.dumps(body).encode())
-    bench.feed(events.Pushed("0", "i:me", b"9-1 " + raw))
+    bench.feed(events.Pushed("0", "i:me", b"9-1 0-0/0 " + raw))
 
 
 def listening() -> Bench:
@@ -30,7 +30,7 @@ def listening() -> Bench:
     bench.link_up()
     bench.feed(events.Listen())
     bench.feed(events.Subscribed("0", "i:me"))
-    bench.answer("read", [0, b"5", 0, []])
+    bench.answer("read", page())
     return bench
 
 
@@ -107,8 +107,8 @@ def test_a_request_of_another_process_is_passed_on_and_answered() -> None:
 
 def test_rubbish_in_the_inbox_is_counted() -> None:
     bench = listening()
-    bench.feed(events.Pushed("0", "i:me", b"9-1 " + entry(9, 1, kind=Kind.JOIN, body=b"rubbish")))
-    bench.feed(events.Pushed("0", "i:me", b"9-2 " + entry(9, 2, kind=Kind.ANSWER, body=b'{"number": null}')))
+    bench.feed(events.Pushed("0", "i:me", b"9-1 0-0/0 " + entry(9, 1, kind=Kind.JOIN, body=b"rubbish")))
+    bench.feed(events.Pushed("0", "i:me", b"9-2 0-0/0 " + entry(9, 2, kind=Kind.ANSWER, body=b'{"number": null}')))
     assert [one.reason for one in bench.of(actions.Dropped)] == ["malformed", "malformed"]
 
 

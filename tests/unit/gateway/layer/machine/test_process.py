@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from tests.support.machine_bench import Bench, entry
+from tests.support.machine_bench import Bench, entry, page
 
 from realtime_gateway.layer import names
 from realtime_gateway.layer.envelope import Kind
@@ -35,7 +35,7 @@ def test_a_shard_is_reported_once_as_lost_and_as_back_when_everything_is_read() 
     bench.link_up()
     assert not bench.of(actions.Reconnected)
     bench.feed(events.Subscribed("0", "g:room"))
-    bench.answer("read", [0, b"5", 0, []])
+    bench.answer("read", page())
     assert bench.of(actions.Reconnected) == [actions.Reconnected("0", ("g:room",), ())]
 
 
@@ -47,7 +47,7 @@ def test_a_return_names_what_was_lost() -> None:
     bench.link_down()
     bench.link_up()
     bench.feed(events.Subscribed("0", "g:room"))
-    bench.answer("read", [0, b"5", 0, [[b"6-2", entry(5, 3, previous=2)]]])
+    bench.answer("read", page((b"6-2", entry(5, 3, previous=2))))
     assert bench.of(actions.Reconnected)[0].lost == ("g:room",)
 
 
@@ -92,8 +92,8 @@ def test_ones_own_messages_are_seen_to_come_back() -> None:
     bench.link_up()
     bench.feed(events.Listen())
     bench.feed(events.Subscribed("0", "i:me"))
-    bench.answer("read", [0, b"5", 0, []])
+    bench.answer("read", page())
     assert bench.machine.sequence_seen(names.inbox("me")) == 0
     own = entry(77, 8, kind=Kind.CHANNEL, channel="a.me!1")
-    bench.feed(events.Pushed("0", "i:me", b"6-0 " + own))
+    bench.feed(events.Pushed("0", "i:me", b"6-0 0-0/0 " + own))
     assert bench.machine.sequence_seen(names.inbox("me")) == 8

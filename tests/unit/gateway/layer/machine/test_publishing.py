@@ -121,7 +121,7 @@ def test_what_is_kept_is_bounded_in_bytes() -> None:
     assert sum(one.count for one in bench.of(actions.Dropped) if one.reason == "replay_bound") == 12
     bench.link_down()
     bench.link_up(run_id="new")
-    assert len(bench.answer_all_ok()) == 8
+    assert len(bench.answer_all_ok()) == 8 + 1, "and one marker: what was let go may be lost"
 
 
 def test_a_sender_is_told_when_its_time_is_up_and_the_message_is_not_sent_later() -> None:

@@ -1,0 +1,198 @@
+"""Reading streams: where one ends when somebody joins, what was missed in it, and what is left on an earlier owner.
+
+A reader that was away reads on from its position on the same server; on another one it reads all that is retained,
+since ids may have been used again. Either way it says so when something may be missing: nothing is lost in silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from realtime_gateway.layer.envelope import Entry, EnvelopeInvalid, Kind, parse
+from realtime_gateway.layer.machine.actions import Call, Dropped, Lost, Repeated
+from realtime_gateway.layer.machine.clocks import Clocks
+from realtime_gateway.layer.machine.continuity import Continuity, continuity
+from realtime_gateway.layer.machine.events import Refusal
+from realtime_gateway.layer.machine.follow import BEGINNING, Follow, GapCall, Phase, Server, Span, order
+from realtime_gateway.layer.machine.limits import Identity, Limits
+
+# What one read returns at most, so that it holds neither side up.
+_PAGE_ENTRIES, _PAGE_BYTES = 500, 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class FencedLink:
+    """A link that is up: the server it leads to, and the epoch that it has answered."""
+
+    server: Server
+    epoch: int
+
+
+class Links:
+    """The links that are up and fenced, and what their servers' clocks show."""
+
+    def __init__(self) -> None:
+        self.up: dict[str, FencedLink] = {}
+        self.clocks = Clocks()
+
+    def note(self, shard: str, server: Server, epoch: int, server_ms: int, now: float) -> None:
+        """A shard has answered a fence."""
+        self.up[shard] = FencedLink(server, epoch)
+        self.clocks.note(shard, server, server_ms, now)
+
+
+class Reading:
+    """Calls that read, and what their answers mean.
+
+    Args:
+        deliver: called with (follow, entry, age in seconds) for each entry that is new here.
+
+    Attributes:
+        live: called with (follow, now) when nothing is missing any more.
+        finished: called with (follow, span, now) when an earlier owner was read to its end.
+        too_new: called with (follow, entry); whether the entry has to wait for a newer host list.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        limits: Limits,
+        links: Links,
+        emit: Callable[[Any], None],
+        deliver: Callable[[Follow, Entry, float], None],
+    ) -> None:
+        self._identity = identity
+        self._limits = limits
+        self._links = links
+        self._emit = emit
+        self._deliver = deliver
+        self.live: Callable[[Follow, float], None] = lambda follow, now: None
+        self.finished: Callable[[Follow, Span, float], None] = lambda follow, span, now: None
+        self.too_new: Callable[[Follow, Entry], bool] = lambda follow, entry: False
+
+    def ask_for_the_end(self, follow: Follow) -> None:
+        """Find out where the stream ends for somebody who joins."""
+        self._call(follow, follow.span, "join", ())
+
+    def begin(self, follow: Follow, span: Span) -> None:
+        """Read what a span has that was not read yet."""
+        span.begin(self._links.up[span.shard].server)
+        self._read(follow, span)
+
+    def read_past(self, follow: Follow) -> None:
+        """Read earlier owners again that are another server now: it may have taken something from a late writer."""
+        for span in follow.past:
+            link = self._links.up.get(span.shard)
+            if link is None or span.reading is not None or span.server == link.server:
+                continue
+            if link.epoch > (span.until_epoch or 0):
+                self.begin(follow, span)
+
+    def take(self, follow: Follow, entry: Entry, age_seconds: float) -> None:
+        """Deliver an entry unless it has been seen."""
+        if not follow.first_time(entry.sender, entry.sequence):
+            self._emit(Repeated())
+        elif entry.kind == Kind.LOSS:
+            self._lost(follow, "its sender could not confirm a message")
+        else:
+            self._deliver(follow, entry, age_seconds)
+
+    def replied(self, purpose: GapCall, result: Any, now: float) -> None:
+        """Take the answer to a join or a read."""
+        follow, span = purpose.follow, purpose.span
+        if span.reading is not purpose:
+            return
+        span.reading = None
+        if isinstance(result, Refusal):
+            # The next tick tries again; the reason reaches the callers when their time is up.
+            self._emit(Dropped("read_refused"))
+            if span is follow.span:
+                follow.phase = Phase.AWAY
+        elif span is follow.span and follow.phase is Phase.JOINING:
+            span.position, span.server = result[1], purpose.server
+            self._links.clocks.note(span.shard, purpose.server, int(result[2]), now)
+            self.live(follow, now)
+        else:
+            self._page(purpose, result, now)
+
+    def _read(self, follow: Follow, span: Span) -> None:
+        start = "-" if span.position is None else f"({span.position.decode()}"
+        self._call(follow, span, "read", (start, _PAGE_ENTRIES, _PAGE_BYTES))
+
+    def _call(self, follow: Follow, span: Span, script: str, arguments: tuple[str | int, ...]) -> None:
+        purpose = span.reading = GapCall(follow, span, self._links.up[span.shard].server)
+        keys = (self._identity.names.epoch, self._identity.names.key(follow.destination))
+        self._emit(Call(span.shard, script, keys, arguments, purpose))
+
+    def _page(self, purpose: GapCall, result: Any, now: float) -> None:
+        follow, span = purpose.follow, purpose.span
+        _, server_ms, more, last, page = result
+        self._links.clocks.note(span.shard, purpose.server, int(server_ms), now)
+        for stream_id, link, raw in page:
+            try:
+                entry = parse(raw)
+            except EnvelopeInvalid:
+                self._emit(Dropped("malformed"))
+                span.position = stream_id
+                continue
+            if span.until_epoch is not None and entry.epoch > span.until_epoch:
+                more = 0  # from here on it belongs to a later span
+                break
+            if span is follow.span and self.too_new(follow, entry):
+                return
+            self._take_from_page(follow, span, entry, (stream_id, link), now)
+        if more:
+            self._read(follow, span)
+        else:
+            if span.position == last:
+                span.linked = True
+            self._end(follow, span, now)
+
+    def _take_from_page(self, follow: Follow, span: Span, entry: Entry, place: tuple[bytes, bytes], now: float) -> None:
+        stream_id, link = place
+        mark = follow.mark_of(entry.sender)
+        never_read = span.position is None and span.before is None and span in follow.past
+        if not never_read:
+            verdict = continuity(span, link, seen=entry.sequence <= mark)
+            if verdict is Continuity.GAP:
+                self._lost(follow, f"entries of {span.shard} were trimmed before they could be read")
+            elif verdict is Continuity.GOES_ON:
+                span.linked = True
+        if follow.lacks_predecessor(entry):
+            self._lost(follow, "a sender's message before this one is missing")
+        span.position = stream_id
+        age_seconds = entry.age_ms / 1000 + self._links.clocks.seconds_since(span.shard, order(stream_id)[0], now)
+        if span.whole and mark < 0 and age_seconds > self._limits.memory_seconds:
+            return  # so old that it may have been seen and forgotten: beyond any window
+        self.take(follow, entry, age_seconds)
+
+    def _end(self, follow: Follow, span: Span, now: float) -> None:
+        """Everything of a span was read."""
+        span.position = span.position or BEGINNING
+        span.whole, span.before = False, None
+        if span in follow.past:
+            span.other_data = False
+            return
+        self._judge_absence(follow, span, now)
+        if follow.chain:
+            self.finished(follow, span, now)
+        elif follow.overflowed:
+            follow.overflowed = False
+            self._read(follow, span)
+        else:
+            self.live(follow, now)
+
+    def _judge_absence(self, follow: Follow, span: Span, now: float) -> None:
+        """Say that something may be missing where the reader was away for longer than anybody keeps anything."""
+        away_seconds = 0.0 if follow.away_since is None else now - follow.away_since
+        if not span.linked and away_seconds > self._limits.history_seconds:
+            self._lost(follow, f"away for {away_seconds:.0f} s, longer than the history")
+        elif span.other_data and away_seconds > self._limits.replay_seconds:
+            self._lost(follow, f"{span.shard} lost its data, and senders keep theirs for a shorter time")
+        span.other_data = False
+
+    def _lost(self, follow: Follow, reason: str) -> None:
+        if follow.started:
+            self._emit(Lost((follow.destination,), reason))
