@@ -73,10 +73,10 @@ class Bench:
         self.now += seconds
         return self.feed(events.Tick())
 
-    def link_up(self, shard: str = "0", run_id: str = "run", epoch: int = 0) -> None:
-        """Open a link, answer its fence, confirm its subscriptions."""
+    def link_up(self, shard: str = "0", run_id: str = "run", epoch: int = 0, server_ms: int = 0) -> None:
+        """Open a link and answer its fence."""
         self.feed(events.LinkUp(shard, run_id))
-        self.answer("fence", [epoch, b"", b"word", b"0"], shard)
+        self.answer("fence", [epoch, b"", b"word", b"%d" % server_ms], shard)
 
     def link_down(self, shard: str = "0") -> None:
         self.pending = [call for call in self.pending if call.shard != shard]
@@ -118,11 +118,11 @@ class Bench:
         self.feed(events.Join(self.tickets, group, channel, own=True))
         return self.tickets
 
-    def join_live(self, group: str = "room", channel: str = "a.me!1", shard: str = "0", last: bytes = b"5-0") -> None:
+    def join_live(self, group: str = "room", *, shard: str = "0", last: bytes = b"5-0", server_ms: int = 5) -> None:
         """Join, confirm, and answer where the stream ends."""
-        self.join(group, channel)
+        self.join(group)
         self.feed(events.Subscribed(shard, names.group(group)))
-        self.answer("join", [0, last, b"5"])
+        self.answer("join", [0, last, b"%d" % server_ms])
 
     def push(
         self, stream_id: bytes, raw: bytes, group: str = "room", shard: str = "0", *, after: bytes = b""

@@ -127,6 +127,12 @@ class Follow:
         """Whether it follows its present owner, with nothing left to be read of earlier ones."""
         return not self.chain and (self.phase is Phase.LIVE or not self.started)
 
+    def subscribed_on(self) -> frozenset[str]:
+        """Shards on which it may have a subscription."""
+        if self.chain:
+            return frozenset(span.shard for span in self.chain)
+        return frozenset() if self.phase is Phase.AWAY else frozenset((self.shard,))
+
     def rotate(self) -> None:
         """Forget senders that were silent since the last rotation."""
         self.marks_before, self.marks = self.marks, {}

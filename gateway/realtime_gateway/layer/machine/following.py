@@ -10,17 +10,19 @@ what the stream has already brought. A link that breaks leads back to AWAY from 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from realtime_gateway.hosts import HostList
 from realtime_gateway.layer import names
 from realtime_gateway.layer.envelope import Entry, parse
-from realtime_gateway.layer.machine.actions import Dropped, Lost, Settle, Subscribe, Unsubscribe, Verdict
+from realtime_gateway.layer.machine.actions import Dropped, Lost, Settle, Verdict
 from realtime_gateway.layer.machine.follow import Follow, GapCall, Phase, Server, Span, order
 from realtime_gateway.layer.machine.limits import Identity, Limits
+from realtime_gateway.layer.machine.memory import Memory
 from realtime_gateway.layer.machine.moving import earlier_spans, has_unknown_owners, owners_after, split
 from realtime_gateway.layer.machine.reading import Links, Reading
+from realtime_gateway.layer.machine.subscriptions import Subscriptions
 
 _SLASH = ord("/")
 
@@ -55,9 +57,8 @@ class Following:
         self._reading.finished = self._finished
         self._reading.too_new = self._too_new
         self._reading.live = self._go_live
-        self._unconfirmed: dict[tuple[str, str], int] = {}
-        self._departed: dict[str, Follow] = {}
-        self._rotated_at: float | None = None
+        self._subscriptions = Subscriptions(emit)
+        self._memory = Memory(limits.memory_seconds)
         self._groups: dict[str, set[str]] = {}  # channel → the destinations it is in or is about to be in
         self.newer_epoch: Callable[[str], None] = lambda shard: None
         self.live: Callable[[Follow], None] = lambda follow: None
@@ -160,20 +161,19 @@ class Following:
         wanted = []
         for follow in self.follows.values():
             if follow.shard == shard and not follow.chain and follow.phase is Phase.AWAY:
-                self._expect(follow)
+                follow.phase = Phase.SUBSCRIBING
                 wanted.append(follow.destination)
             elif follow.chain and follow.chain[0].shard == shard:
                 self._advance(follow, now)
             if follow.past:
                 self._reading.read_past(follow)
         if wanted:
-            self._emit(Subscribe(shard, tuple(wanted)))
+            self._subscriptions.subscribe(shard, tuple(wanted))
 
     def link_down(self, shard: str, since: float) -> None:
         """Nothing of the shard is live since then; what was held is in the stream."""
         self._links.up.pop(shard, None)
-        for key in [key for key in self._unconfirmed if key[0] == shard]:
-            del self._unconfirmed[key]
+        self._subscriptions.link_down(shard)
         for follow in self.follows.values():
             for span in (*follow.chain, *follow.past, follow.span):
                 if span.shard == shard:
@@ -186,14 +186,9 @@ class Following:
 
     def subscribed(self, shard: str, destination: str) -> None:
         """A subscription is confirmed: find out where the stream is, or read what was missed."""
-        key = (shard, destination)
-        outstanding = self._unconfirmed.get(key, 0) - 1
-        if outstanding > 0:
-            self._unconfirmed[key] = outstanding
-            return
-        self._unconfirmed.pop(key, None)
+        confirmed = self._subscriptions.confirmed(shard, destination)
         follow = self.follows.get(destination)
-        if follow is None or follow.shard != shard or follow.phase is not Phase.SUBSCRIBING:
+        if not confirmed or follow is None or follow.shard != shard or follow.phase is not Phase.SUBSCRIBING:
             return
         if follow.started:
             follow.phase = Phase.CATCHING_UP
@@ -202,11 +197,6 @@ class Following:
             follow.phase = Phase.JOINING
             self._reading.ask_for_the_end(follow)
 
-    def _expect(self, follow: Follow) -> None:
-        key = (follow.shard, follow.destination)
-        self._unconfirmed[key] = self._unconfirmed.get(key, 0) + 1
-        follow.phase = Phase.SUBSCRIBING
-
     def _advance(self, follow: Follow, now: float) -> None:
         """Do what comes next, if the shard that it needs is within reach."""
         if follow.chain:
@@ -214,15 +204,14 @@ class Following:
             span = follow.chain[0]
             if span.waiting_since is None:
                 span.waiting_since = now
-            link = self._links.up.get(span.shard)
             # Only behind a fence is its end the end: before, a late writer could still add to it.
-            if link is not None and span.reading is None and link.epoch > (span.until_epoch or 0):
+            if span.reading is None and self._links.fenced_above(span):
                 self._reading.begin(follow, span)
         elif follow.phase in (Phase.AWAY, Phase.FINISHING):
             follow.phase = Phase.AWAY
             if follow.shard in self._links.up:
-                self._expect(follow)
-                self._emit(Subscribe(follow.shard, (follow.destination,)))
+                follow.phase = Phase.SUBSCRIBING
+                self._subscriptions.subscribe(follow.shard, (follow.destination,))
 
     # Entries
 
@@ -338,7 +327,7 @@ class Following:
 
     def _unsubscribe(self, follow: Follow, shard: str) -> None:
         if shard in self._links.up:
-            self._emit(Unsubscribe(shard, (follow.destination,)))
+            self._subscriptions.unsubscribe(shard, follow.destination)
 
     # With time
 
@@ -358,7 +347,7 @@ class Following:
                 self._advance(follow, now)
             if follow.past:
                 self._reading.read_past(follow)
-        self._forget(now)
+        self._memory.tick(self.follows.values(), now)
 
     def _give_up_on_owner(self, follow: Follow, now: float) -> None:
         """Go on without an earlier owner that was out of reach for as long as its history lasts."""
@@ -383,16 +372,6 @@ class Following:
         if not follow.wanted:
             self._stop(follow, now)
 
-    def _forget(self, now: float) -> None:
-        if self._rotated_at is None:
-            self._rotated_at = now
-        elif now - self._rotated_at > self._limits.memory_seconds:
-            self._rotated_at = now
-            for follow in self.follows.values():
-                follow.rotate()
-            memory = now - self._limits.memory_seconds
-            self._departed = {name: gone for name, gone in self._departed.items() if gone.seen_at > memory}
-
     # Beginning and end
 
     def _start(self, destination: str, now: float) -> Follow:
@@ -400,36 +379,20 @@ class Following:
         span = Span(self._hosts.owner(name).name, self._hosts.epoch)
         follow = self.follows[destination] = Follow(destination, span, now)
         follow.past = self._late_spans(name)
-        gone = self._departed.pop(destination, None)
-        if gone is not None:
-            # Only against repetition: what was sent while nobody was here is no gap.
-            follow.marks_before = {**gone.marks_before, **gone.marks}
+        self._memory.recall(follow)
         return follow
 
     def _late_spans(self, name: str) -> list[Span]:
         """Earlier owners that a late writer may still reach, since not every one is known to be fenced."""
         spans = earlier_spans(self._hosts, name)
         for span in spans:
-            link = self._links.up.get(span.shard)
-            if link is not None and link.epoch > (span.until_epoch or 0):
-                span.server = link.server  # nothing more comes to it, unless another server takes its place
+            self._links.note_fence(span)
         return spans
 
     def _stop(self, follow: Follow, now: float) -> None:
         self.follows.pop(follow.destination, None)
-        for shard in _subscribed_on(follow):
+        for shard in follow.subscribed_on():
             self._unsubscribe(follow, shard)
         for span in (*follow.chain, *follow.past, follow.span):
             span.reading = None
-        if follow.marks or follow.marks_before:
-            follow.seen_at = now
-            follow.take_held()
-            self._departed[follow.destination] = follow
-
-
-def _subscribed_on(follow: Follow) -> Iterator[str]:
-    """Where a follow may have a subscription."""
-    shards = {span.shard for span in follow.chain}
-    if follow.phase is not Phase.AWAY and not follow.chain:
-        shards.add(follow.shard)
-    yield from sorted(shards)
+        self._memory.keep(follow, now)

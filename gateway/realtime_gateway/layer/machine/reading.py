@@ -42,6 +42,16 @@ class Links:
         self.up[shard] = FencedLink(server, epoch)
         self.clocks.note(shard, server, server_ms, now)
 
+    def fenced_above(self, span: Span) -> bool:
+        """Whether nobody who writes under a span's epochs can reach its shard any more, as far as the link shows."""
+        link = self.up.get(span.shard)
+        return link is not None and link.epoch > (span.until_epoch or 0)
+
+    def note_fence(self, span: Span) -> None:
+        """Nothing more comes to a span that is fenced, unless another server takes the shard over."""
+        if self.fenced_above(span):
+            span.server = self.up[span.shard].server
+
 
 class Reading:
     """Calls that read, and what their answers mean.
@@ -84,10 +94,8 @@ class Reading:
     def read_past(self, follow: Follow) -> None:
         """Read earlier owners again that are another server now: it may have taken something from a late writer."""
         for span in follow.past:
-            link = self._links.up.get(span.shard)
-            if link is None or span.reading is not None or span.server == link.server:
-                continue
-            if link.epoch > (span.until_epoch or 0):
+            idle = span.reading is None and self._links.fenced_above(span)
+            if idle and span.server != self._links.up[span.shard].server:
                 self.begin(follow, span)
 
     def take(self, follow: Follow, entry: Entry, age_seconds: float) -> None:

@@ -144,7 +144,7 @@ def test_what_was_seen_is_forgotten_when_nothing_older_can_come_back() -> None:
     bench.tick()
     for _ in range(3):
         bench.tick(100)
-    assert not bench.machine.following._departed
+    assert not len(bench.machine.following._memory)
 
 
 def test_who_joined_after_a_message_was_sent_for_the_first_time_does_not_get_it() -> None:

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from realtime_gateway.layer.machine.clocks import Clocks
+from realtime_gateway.layer.machine.follow import Server
+
+OLD, NEW = Server("old", "data"), Server("new", "data")
+
+
+def test_an_entrys_age_is_told_by_the_clock_of_the_server_that_stored_it() -> None:
+    clocks = Clocks()
+    clocks.note("0", OLD, 50_000, now=10)
+    assert clocks.seconds_since("0", 49_000, now=10) == 1
+    assert clocks.seconds_since("0", 49_000, now=12) == 3
+
+
+def test_after_a_failover_an_entry_is_taken_for_no_older_than_any_of_the_clocks_says() -> None:
+    clocks = Clocks()
+    clocks.note("0", OLD, 50_000, now=10)
+    clocks.note("0", NEW, 58_000, now=10)  # its clock is eight seconds ahead
+    assert clocks.seconds_since("0", 49_000, now=10) == 1
+
+
+def test_nothing_is_younger_than_now() -> None:
+    clocks = Clocks()
+    clocks.note("0", OLD, 50_000, now=10)
+    assert clocks.seconds_since("0", 51_000, now=10) == 0
+    assert clocks.seconds_since("elsewhere", 1, now=10) == 0
+
+
+def test_clocks_of_servers_that_are_long_gone_are_forgotten() -> None:
+    clocks = Clocks()
+    clocks.note("0", OLD, 0, now=10)
+    for number in range(4):
+        clocks.note("0", Server(str(number), "data"), 50_000, now=10)
+    assert clocks.seconds_since("0", 49_000, now=10) == 1
