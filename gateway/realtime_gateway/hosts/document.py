@@ -8,7 +8,8 @@ As JSON (the same in the mounted file, in the key on every shard and on the cont
      "managed_by": "RealtimeGateway default/chat", "signature": "…"}
 
 Beside ``name`` and ``weight`` a shard holds what channels_redis accepts as one entry of ``hosts`` in its dict form.
-``signature`` is read and written by ``signing`` alone: it says something of the document, not of the shards.
+``signature`` is made and checked by ``signing`` alone: it says something of the document, not of the shards, and so is
+no part of a comparison, and not of what ``to_document`` returns.
 Epoch 0 is the epoch of a plain list: it is never stored, and a shard that holds no document is at epoch 0.
 """
 
@@ -56,12 +57,14 @@ class HostList:
         shards: at least one, with distinct names.
         earlier: older lists, newest first, without lists of their own.
         managed_by: who makes the next one, and nobody else should; empty for a list that people keep by hand.
+        signature: that the document came with; empty for one without.
     """
 
     epoch: int
     shards: tuple[Shard, ...]
     earlier: tuple[HostList, ...] = ()
     managed_by: str = ""
+    signature: str = field(default="", compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.epoch < 0:
@@ -90,8 +93,8 @@ class HostList:
 
     def same_as(self, other: HostList) -> bool:
         """Whether both say the same, however the hosts were written (a pair in code is a list in JSON)."""
-        if self.epoch != other.epoch:
-            return False
+        if self.epoch != other.epoch or self == other:
+            return self.epoch == other.epoch
         return HostList.from_json(self.to_json(), "this list") == HostList.from_json(other.to_json(), "that list")
 
     def owner(self, key: str) -> Shard:
@@ -130,10 +133,7 @@ class HostList:
         epoch = body.get("epoch", 0)
         if not isinstance(epoch, int) or isinstance(epoch, bool):
             raise HostListInvalid(f"A host list's epoch must be a whole number from 0, not {epoch!r}.")
-        managed_by = body.get("managed_by", "")
-        if not isinstance(managed_by, str):
-            raise HostListInvalid(f"A host list's managed_by must be a text, not {managed_by!r}.")
-        return cls(epoch=epoch, shards=shards, earlier=earlier, managed_by=managed_by)
+        return cls(epoch, shards, earlier, _text(body, "managed_by"), _text(body, "signature"))
 
     def to_document(self) -> dict[str, Any]:
         """Return the document as JSON's own types; equal lists give equal documents."""
@@ -161,6 +161,13 @@ def _shard(entry: object) -> Shard:
     if not isinstance(weight, int | float) or isinstance(weight, bool):
         raise HostListInvalid(f"Shard {name!r}: weight must be a number, not {weight!r}.")
     return Shard(name=name, weight=weight, connection=fields)
+
+
+def _text(body: Mapping[str, Any], name: str) -> str:
+    value = body.get(name, "")
+    if not isinstance(value, str):
+        raise HostListInvalid(f"A host list's {name} must be a text, not {value!r}.")
+    return value
 
 
 def _mapping(value: object, what: str) -> Mapping[str, Any]:

@@ -61,7 +61,7 @@ class Documents:
             HostListInvalid: it is no host list, or it is not signed with one of the keys.
         """
         hosts = HostList.from_json(text, where)
-        if self._keys and not self._signed_by(text, hosts, self._keys):
+        if self._keys and not self._signed_by(hosts, self._keys):
             raise HostListInvalid(
                 f"{where}: the host list of epoch {hosts.epoch} is not signed with a key of this channel layer.",
                 "It is not adopted from there. Whoever has the keys, and the list from a file, signs it.",
@@ -76,14 +76,12 @@ class Documents:
             return Comparison.OTHER
         if not found.same_as(hosts):
             return Comparison.OTHER
-        if self._keys and not self._signed_by(stored, found, self._keys[:1]):
+        if self._keys and not self._signed_by(found, self._keys[:1]):
             return Comparison.TO_SIGN
         return Comparison.SAME
 
-    def _signed_by(self, text: str | bytes, hosts: HostList, keys: Sequence[bytes]) -> bool:
-        signature = str(json.loads(text).get("signature", ""))
-        # compare_digest takes no text beyond ASCII.
-        given = signature.encode()
+    def _signed_by(self, hosts: HostList, keys: Sequence[bytes]) -> bool:
+        given = hosts.signature.encode()  # compare_digest takes no text beyond ASCII
         return any(hmac.compare_digest(self._signature(key, hosts).encode(), given) for key in keys)
 
     def _signature(self, key: bytes, hosts: HostList) -> str:

@@ -1,20 +1,19 @@
 """The host list: when a new one is made, who is told, and when an earlier one is retired.
 
-Only a write of the ConfigMap that names the version it replaces makes an epoch; the shards are told after it. Where
-ConfigMap, shards and status disagree, the greatest epoch wins and is written everywhere; one epoch with two contents
-is ended by a newer one.
+Which step comes next is decided in ``realtime_gateway.hosts.rolling``, as for `realtime-gateway up`; here stands what
+the steps are made of on a cluster. Only a write of the ConfigMap that names the version it replaces makes an epoch; the
+shards are told after it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from realtime_gateway.hosts import HostList
-from realtime_gateway.hosts import Shard as HostShard
+from realtime_gateway.hosts.rolling import Mint, Pending, Report, Roll, Seen, Wanted, Why, next_step
 from realtime_operator.objects import host_list, identity
-from realtime_operator.plan import AnnounceHosts, Finding, MintHosts, Verdict, merge
-from realtime_operator.snapshot import Address, Fleet, ObjectKey, Role, Server, Shard, Snapshot, Unknown
+from realtime_operator.plan import AnnounceHosts, Finding, MintHosts, Verdict
+from realtime_operator.snapshot import Address, ObjectKey, Role, Server, Shard, Snapshot, Unknown
 from realtime_operator.status import reasons
 from realtime_operator.target import Target
 
@@ -23,12 +22,16 @@ SHOWN_PROCESSES = 5
 
 def hosts(target: Target, snapshot: Snapshot) -> Verdict:
     """Mint, announce, retire: one step at a time, each read from the cluster again."""
-    minted = _mint(target, snapshot)
-    if minted is not None:
-        return minted
-    if not isinstance(snapshot.hosts, HostList):
-        return _pending("waiting for the first shard to be ready")
-    return merge((_announce(snapshot, snapshot.hosts), _retire(target, snapshot, snapshot.hosts)))
+    match next_step(_wanted(target, snapshot), _seen(snapshot)):
+        case Mint(made, why):
+            return _write(target, snapshot, made, _minting(snapshot, made, why))
+        case Pending(_, unanswered) if unanswered:
+            return _pending("waiting for every shard to say whether it has a host list")
+        case Pending(unready):
+            return _pending(f"waiting for {', '.join(unready) or 'the first shard'} to be ready")
+        case Roll() as roll:
+            assert isinstance(snapshot.hosts, HostList), "a list rolls only where there is one"
+            return _roll(snapshot, snapshot.hosts, roll)
 
 
 def primary_of(shard: Shard) -> Address | None:
@@ -47,107 +50,74 @@ def is_ready(shard: Shard) -> bool:
     return len(primaries) == 1 and (len(shard.members) == 1 or bool(primaries[0].attached))
 
 
-def _mint(target: Target, snapshot: Snapshot) -> Verdict | None:
-    """The next host list, if one is needed and can be made."""
-    documents = [shard.document for shard in snapshot.shards if isinstance(shard.document, HostList)]
-    newest = max(documents, key=lambda document: document.epoch, default=None)
-    seen = snapshot.hosts
-    if isinstance(seen, Unknown):
-        # Somebody has written something else into the ConfigMap; what the shards hold is the newest that is known.
-        known = newest or HostList(max(snapshot.status_epoch, 1), host_list.wanted_shards(target))
-        return _write(target, snapshot, _after(known, known.shards), _conflict(f"the ConfigMap is damaged: {seen.why}"))
-    if seen is None:
-        return _first(target, snapshot, newest)
-    if newest is not None and newest.epoch > seen.epoch:
-        return _write(target, snapshot, newest, _syncing(f"the shards are at epoch {newest.epoch} already"))
-    if any(document.epoch == seen.epoch and document != seen for document in documents):
-        why = f"two host lists claim epoch {seen.epoch}"
-        return _write(target, snapshot, _after(seen, seen.shards), _conflict(why))
-    if snapshot.status_epoch > seen.epoch:
-        ahead = replace(_after(seen, seen.shards), epoch=snapshot.status_epoch + 1)
-        return _write(target, snapshot, ahead, _syncing("the ConfigMap was set back"))
-    return _reshard(target, snapshot, seen)
-
-
-def _first(target: Target, snapshot: Snapshot, newest: HostList | None) -> Verdict:
-    """No ConfigMap: the shards' own list if they have one, else the first one, when every shard is ready."""
-    if newest is not None and newest.epoch >= snapshot.status_epoch:
-        return _write(target, snapshot, newest, _syncing("the ConfigMap was deleted"))
-    if any(isinstance(shard.document, Unknown) for shard in snapshot.shards):
-        return _pending("waiting for every shard to say whether it has a host list")
-    unready = _unready(target, snapshot)
-    if unready:
-        return _pending(f"waiting for {', '.join(unready)} to be ready")
-    made = HostList(snapshot.status_epoch + 1, host_list.wanted_shards(target))
-    return _write(target, snapshot, made, _syncing("the first host list"))
-
-
-def _reshard(target: Target, snapshot: Snapshot, seen: HostList) -> Verdict | None:
-    """The list that the resource asks for, once every shard in it is ready."""
-    wanted = host_list.wanted_shards(target)
-    if _same(wanted, seen.shards):
-        return None
-    unready = _unready(target, snapshot)
-    if unready:
-        message = f"Waiting for {', '.join(unready)} to be ready before the next host list."
-        progress = Finding(reasons.PROGRESSING, reasons.RESHARDING, message)
-        told = _announce(snapshot, seen)
-        return merge((told, Verdict(findings=(progress,))))
-    return _write(target, snapshot, _after(seen, wanted), _syncing(f"epoch {seen.epoch + 1} is new"))
-
-
-def _announce(snapshot: Snapshot, seen: HostList) -> Verdict:
-    """Bring every shard of every list up to the present one, and say who does not use it yet."""
-    names = {shard.name for old in (seen, *seen.earlier) for shard in old.shards}
-    actions, unreached = [], []
-    for shard in snapshot.shards:
-        if shard.name not in names or (isinstance(shard.document, HostList) and shard.document.epoch >= seen.epoch):
-            continue
-        primary = primary_of(shard)
-        if primary is not None and not isinstance(shard.document, Unknown):
-            actions.append(AnnounceHosts(seen, shard.name, primary))
-        else:
-            unreached.append(shard.name)
-    return Verdict(
-        tuple(actions), _synced(snapshot, seen, unreached), look_again_seconds=1 if actions or unreached else None
+def _wanted(target: Target, snapshot: Snapshot) -> Wanted:
+    return Wanted(
+        host_list.wanted_shards(target),
+        target.spec.channel_layer.expiry_seconds,
+        unready=tuple(_unready(target, snapshot)),
+        managed_by=f"RealtimeGateway {target.namespace}/{target.name}",
     )
 
 
-def _synced(snapshot: Snapshot, seen: HostList, unreached: Sequence[str]) -> tuple[Finding, ...]:
+def _seen(snapshot: Snapshot) -> Seen:
+    seen, fleet = snapshot.hosts, snapshot.fleet
+    reports = None if isinstance(fleet, Unknown) else tuple(Report(one.name, one.epoch) for one in fleet.processes)
+    known = {shard.name: shard.document for shard in snapshot.shards if not isinstance(shard.document, Unknown)}
+    return Seen(
+        durable=seen if isinstance(seen, HostList) else None,
+        damaged=seen.why if isinstance(seen, Unknown) else "",
+        stored={name: document for name, document in known.items() if not isinstance(document, Unknown)},
+        unanswered=tuple(shard.name for shard in snapshot.shards if isinstance(shard.document, Unknown)),
+        floor=snapshot.status_epoch,
+        reports=reports,
+        settled_seconds=snapshot.held(_fact(seen.epoch)) if isinstance(seen, HostList) else 0.0,
+    )
+
+
+def _fact(epoch: int) -> str:
+    return f"all use epoch {epoch}"
+
+
+def _roll(snapshot: Snapshot, seen: HostList, roll: Roll) -> Verdict:
+    """Bring every shard of every list up to the present one, and say what the next step waits for."""
+    primaries = {shard.name: primary_of(shard) for shard in snapshot.shards}
+    actions = tuple(AnnounceHosts(seen, name, found) for name in roll.tell if (found := primaries[name]) is not None)
+    unreached = (*roll.unreached, *(name for name in roll.tell if primaries[name] is None))
+    verdict = Verdict(
+        actions,
+        (*_synced(snapshot, seen, roll, unreached), *_progress(seen, roll)),
+        look_again_seconds=1 if actions or unreached else None,
+    )
+    if not roll.retiring or roll.unready:
+        return verdict
+    facts = frozenset({_fact(seen.epoch)}) if roll.settled else frozenset()
+    return replace(verdict, facts=facts, look_again_seconds=verdict.look_again_seconds or 5)
+
+
+def _progress(seen: HostList, roll: Roll) -> tuple[Finding, ...]:
+    if roll.unready:
+        message = f"Waiting for {', '.join(roll.unready)} to be ready before the next host list."
+    elif roll.retiring:
+        message = f"Retiring the host lists before epoch {seen.epoch}."
+    else:
+        return ()
+    return (Finding(reasons.PROGRESSING, reasons.RESHARDING, message),)
+
+
+def _synced(snapshot: Snapshot, seen: HostList, roll: Roll, unreached: tuple[str, ...]) -> tuple[Finding, ...]:
     if unreached:
         message = f"{', '.join(unreached)} cannot be told of epoch {seen.epoch} yet."
         return (Finding(reasons.HOSTS_SYNCED, reasons.SHARD_UNREACHABLE, message),)
     if isinstance(snapshot.fleet, Unknown):
-        return (
-            Finding(reasons.HOSTS_SYNCED, reasons.UNKNOWN, f"Who uses which list is not known: {snapshot.fleet.why}."),
-        )
-    behind = snapshot.fleet.behind(seen.epoch)
+        message = f"Who uses which list is not known: {snapshot.fleet.why}."
+        return (Finding(reasons.HOSTS_SYNCED, reasons.UNKNOWN, message),)
+    behind = roll.behind or ()
     if not behind:
         return ()
-    named = [process.name for process in behind[:SHOWN_PROCESSES]]
+    named = list(behind[:SHOWN_PROCESSES])
     more = [f"{len(behind) - len(named)} more"] if len(behind) > len(named) else []
     message = f"Waiting for {', '.join(named + more)} to use epoch {seen.epoch}."
     return (Finding(reasons.HOSTS_SYNCED, reasons.WAITING_FOR_PROCESSES, message),)
-
-
-def _retire(target: Target, snapshot: Snapshot, seen: HostList) -> Verdict:
-    """Forget earlier lists, by an epoch of its own, when all use the present one and what they held has expired."""
-    if not seen.earlier:
-        return Verdict()
-    progress = Finding(reasons.PROGRESSING, reasons.RESHARDING, f"Retiring the host lists before epoch {seen.epoch}.")
-    waiting = Verdict(findings=(progress,), look_again_seconds=5)
-    told = all(
-        isinstance(shard.document, HostList) and shard.document.epoch >= seen.epoch
-        for shard in snapshot.shards
-        if any(shard.name == present.name for present in seen.shards)
-    )
-    if not told or not isinstance(snapshot.fleet, Fleet) or snapshot.fleet.behind(seen.epoch):
-        return waiting
-    fact = f"all use epoch {seen.epoch}"
-    if snapshot.held(fact) <= target.spec.channel_layer.expiry_seconds:
-        return replace(waiting, facts=frozenset({fact}))
-    retired = _after(seen, seen.shards, forget=True)
-    return _write(target, snapshot, retired, progress)
 
 
 def _unready(target: Target, snapshot: Snapshot) -> list[str]:
@@ -158,12 +128,6 @@ def _unready(target: Target, snapshot: Snapshot) -> list[str]:
     return [shard.name for shard in host_list.wanted_shards(target) if shard.name not in ready]
 
 
-def _after(hosts: HostList, shards: Sequence[HostShard], *, forget: bool = False) -> HostList:
-    """The list after this one, which keeps it and its earlier ones until they are retired."""
-    earlier = () if forget else (replace(hosts, earlier=()), *hosts.earlier)
-    return HostList(hosts.epoch + 1, tuple(shards), earlier)
-
-
 def _write(target: Target, snapshot: Snapshot, made: HostList, *findings: Finding) -> Verdict:
     seen = snapshot.objects.get(ObjectKey("ConfigMap", identity.hosts_name(target)))
     version = None if seen is None else seen["metadata"]["resourceVersion"]
@@ -171,19 +135,21 @@ def _write(target: Target, snapshot: Snapshot, made: HostList, *findings: Findin
     return Verdict((minted,), findings, look_again_seconds=1)
 
 
-def _same(one: Sequence[HostShard], other: Sequence[HostShard]) -> bool:
-    def plain(shards: Sequence[HostShard]) -> list[object]:
-        return [(shard.name, shard.weight, dict(shard.connection)) for shard in shards]
-
-    return plain(one) == plain(other)
-
-
-def _conflict(why: str) -> Finding:
-    return Finding(reasons.HOSTS_SYNCED, reasons.HOSTS_CONFLICT, f"Making a newer host list, since {why}.")
-
-
-def _syncing(why: str) -> Finding:
-    return Finding(reasons.HOSTS_SYNCED, reasons.WAITING_FOR_PROCESSES, f"Writing the host list: {why}.")
+def _minting(snapshot: Snapshot, made: HostList, why: Why) -> Finding:
+    if why is Why.RETIRE:
+        message = f"Retiring the host lists before epoch {made.epoch - 1}."
+        return Finding(reasons.PROGRESSING, reasons.RESHARDING, message)
+    if why in (Why.CONFLICT, Why.DAMAGED):
+        damage = snapshot.hosts.why if isinstance(snapshot.hosts, Unknown) else ""
+        reason = f"the ConfigMap is damaged: {damage}" if damage else f"two host lists claim epoch {made.epoch - 1}"
+        return Finding(reasons.HOSTS_SYNCED, reasons.HOSTS_CONFLICT, f"Making a newer host list, since {reason}.")
+    text = {
+        Why.FIRST: "the first host list",
+        Why.DELETED: "the ConfigMap was deleted",
+        Why.SHARDS_AHEAD: f"the shards are at epoch {made.epoch} already",
+        Why.SET_BACK: "the ConfigMap was set back",
+    }.get(why, f"epoch {made.epoch} is new")
+    return Finding(reasons.HOSTS_SYNCED, reasons.WAITING_FOR_PROCESSES, f"Writing the host list: {text}.")
 
 
 def _pending(why: str) -> Verdict:
