@@ -5,12 +5,12 @@ Pure: ports, programs and directories are chosen elsewhere and passed in.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum, IntEnum
 from pathlib import Path
 
 from realtime_gateway.hosts import HostList, Shard
-from realtime_gateway.resource.spec import GatewaySpec
+from realtime_gateway.resource.spec import GatewaySpec, Redis
 
 LOOPBACK = "127.0.0.1"
 
@@ -61,10 +61,13 @@ class RedisAnswers:
 
 @dataclass(frozen=True)
 class SentinelAgrees:
-    """Ready: for each shard it sees the primary and its replicas, and enough other Sentinels for a failover."""
+    """Ready: for each shard it sees the primary and its replicas, and enough other Sentinels for a failover.
+
+    The shards are no part of a comparison: a Sentinel that runs is told of others, and keeps them in its own file.
+    """
 
     port: int
-    shards: tuple[str, ...]
+    shards: tuple[str, ...] = field(compare=False)
     replicas: int
 
 
@@ -105,7 +108,7 @@ class ProcessPlan:
         readiness: what makes it ready.
         address: where it can be reached, for people; empty for a worker.
         stop_seconds: how long it may take to end after SIGTERM.
-        files: written before its first start, by path.
+        files: written before its first start, by path; no part of a comparison, since a Sentinel rewrites its own.
         revision: what it has read from the resource; another one means that it must start again.
     """
 
@@ -118,7 +121,7 @@ class ProcessPlan:
     address: str = ""
     stop_seconds: float = 5.0
     environment: tuple[tuple[str, str], ...] = ()
-    files: tuple[tuple[Path, str], ...] = ()
+    files: tuple[tuple[Path, str], ...] = field(default=(), compare=False)
     revision: str = ""
 
 
@@ -219,16 +222,27 @@ def changes(present: Plan, wanted: Plan) -> Changes:
 def without_what_cannot_change(present: GatewaySpec, wanted: GatewaySpec) -> tuple[GatewaySpec, tuple[str, ...]]:
     """Return what of an edited spec can be reconciled, and a sentence for each part that cannot.
 
-    Redis servers and the host list stay as they are until the layer can move groups between shards.
+    Shards come and go. What a Redis server was started with stays, and so does the cache.
     """
-    fixed = {"redis": "spec.redis", "cache": "spec.cache"}
-    kept = {name: getattr(present, name) for name in fixed if getattr(present, name) != getattr(wanted, name)}
-    sentences = tuple(
-        f"{path} cannot change while it runs: stop it and start it again. The rest of the file is followed."
-        for name, path in fixed.items()
-        if name in kept
-    )
-    return replace(wanted, **kept), sentences
+    followed = replace(wanted, redis=_with_other_shards(present.redis, wanted.redis), cache=present.cache)
+    sentences = []
+    if followed.redis != wanted.redis:
+        sentences.append(
+            "Of spec.redis only managed.shards and external.hosts can change while it runs: stop it and start it "
+            "again. The rest of the file is followed."
+        )
+    if followed.cache != wanted.cache:
+        sentences.append(
+            "spec.cache cannot change while it runs: stop it and start it again. The rest of the file is followed."
+        )
+    return followed, tuple(sentences)
+
+
+def _with_other_shards(present: Redis, wanted: Redis) -> Redis:
+    """The present Redis with the wanted number of shards, or with other external ones."""
+    if present.managed is not None and wanted.managed is not None:
+        return replace(present, managed=replace(present.managed, shards=wanted.managed.shards))
+    return wanted if present.external is not None and wanted.external is not None else present
 
 
 def _plain_url(shard: Shard) -> str | None:

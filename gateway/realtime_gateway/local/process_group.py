@@ -100,6 +100,8 @@ class ProcessGroup:
                     await self.children[changed.name].go_back(before[changed.name])
                 raise
         self.plan = plan
+        for process in steps.keep:
+            self.children[process.name].plan = process
         for process in steps.start:
             self._add(process)
         await in_parallel(self._start_new(self.children[process.name]) for process in steps.start)

@@ -7,10 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from realtime_gateway.errors import GatewayError
-from realtime_gateway.local.plan import Place, changes, without_what_cannot_change
-from realtime_gateway.local.ports import find_ports
-from realtime_gateway.local.process_group import ProcessGroup
-from realtime_gateway.local.redis_plan import make_plan, names_with_a_port
+from realtime_gateway.local.plan import Place, without_what_cannot_change
+from realtime_gateway.local.present import Present
 from realtime_gateway.resource import RealtimeGateway
 from realtime_gateway.resource.reading import parse_content
 
@@ -30,22 +28,20 @@ class Follower:
     Args:
         file: the resource.
         content: of the file when the run started.
-        resource: what that says.
-        group: what runs.
+        present: what runs.
 
     Attributes:
         text: the file as it is carried out now.
     """
 
-    def __init__(self, file: Path, content: bytes, resource: RealtimeGateway, group: ProcessGroup) -> None:
+    def __init__(self, file: Path, content: bytes, present: Present) -> None:
         self._file = file
-        self._group = group
-        self._resource = resource
-        self._ports = dict(group.taken.ports)
+        self._present = present
+        self._group = present.group
         self._told_ignored: set[str] = set()
         self.text = content
         self._seen = content
-        self._say_what_is_ignored(resource)
+        self._say_what_is_ignored(present.state.resource)
 
     async def follow(self) -> None:
         """Carry out every edit, one after the other, until cancelled."""
@@ -69,32 +65,29 @@ class Follower:
 
     async def _carry_out(self, text: bytes) -> None:
         wanted = parse_content(text, self._file)
-        if wanted.name != self._resource.name:
+        present = self._present.state.resource
+        if wanted.name != present.name:
             raise GatewayError(
-                f"{self._file}: metadata.name was {self._resource.name} and is now {wanted.name}.",
+                f"{self._file}: metadata.name was {present.name} and is now {wanted.name}.",
                 "That is another gateway: stop this one and start that one.",
             )
-        spec, fixed = without_what_cannot_change(self._resource.spec, wanted.spec)
+        spec, fixed = without_what_cannot_change(present.spec, wanted.spec)
         for sentence in fixed:
             self._group.say(sentence)
         self._say_what_is_ignored(wanted)
         wanted = replace(wanted, spec=spec)
-        place = self._group.taken.place
-        ports = find_ports(names_with_a_port(wanted), self._ports, place.directory)
-        plan = make_plan(wanted, place, ports)
-        steps = changes(self._group.plan, plan)
-        directory = self._group.taken.directory
-        directory.write(place.resource_file, text)
-        try:
-            await self._group.change(plan, steps)
-        except GatewayError:
-            directory.write(place.resource_file, self.text)
-            raise
-        had_gateways = bool(self._resource.spec.replicas)
-        self._resource, self._ports, self.text = wanted, ports, text
+        place, directory = self._present.place, self._group.taken.directory
+        async with self._present.lock:
+            directory.write(place.resource_file, text)
+            try:
+                steps = await self._present.become(wanted)
+            except GatewayError:
+                directory.write(place.resource_file, self.text)
+                raise
+        self.text = text
         if steps.start or steps.stop or steps.restart:
             self._group.say("the edit has been carried out")
-        if had_gateways != bool(wanted.spec.replicas):
+        if bool(present.spec.replicas) != bool(wanted.spec.replicas):
             self._group.say(who_answers(wanted, place))
 
     def _say_what_is_ignored(self, resource: RealtimeGateway) -> None:

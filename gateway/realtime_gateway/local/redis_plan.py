@@ -1,13 +1,14 @@
-"""The Redis side of a plan: shards with their replicas, Sentinels, the cache, and the host list that names them.
+"""The Redis side of a plan: shards with their replicas, Sentinels, the cache, and how a host list names them.
 
-Pure, as ``plan`` is. A shard without replicas has no Sentinels: they would have nothing to fail over to, so the host
+Pure, as ``plan`` is. More shards may run than the resource asks for, while a change of their number is rolled and some
+may still be in use. A shard without replicas has no Sentinels: they would have nothing to fail over to, so the host
 list names its one server directly.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from realtime_gateway.hosts import HostList, Shard
@@ -28,55 +29,70 @@ from realtime_gateway.resource.spec import ManagedRedis, RealtimeGateway
 DOWN_AFTER_MILLISECONDS = 2_000
 # Within this time a second attempt at a failover does not start, and a former primary is made a replica.
 FAILOVER_TIMEOUT_MILLISECONDS = 10_000
+# Of each shard, in a Sentinel's file and in what a running one is told.
+MONITOR_OPTIONS = {
+    "down-after-milliseconds": DOWN_AFTER_MILLISECONDS,
+    "failover-timeout": FAILOVER_TIMEOUT_MILLISECONDS,
+    "parallel-syncs": 1,
+}
 
 
-def make_plan(resource: RealtimeGateway, place: Place, ports: Mapping[str, int]) -> Plan:
+def make_plan(
+    resource: RealtimeGateway, place: Place, ports: Mapping[str, int], hosts: HostList, leaving: Collection[str] = ()
+) -> Plan:
     """Return everything that should run for ``resource``.
 
     Args:
         resource: as read from the file.
         place: where it runs.
-        ports: one for each of ``names_with_a_port(resource)``.
+        ports: one for each of ``names_with_a_port``.
+        hosts: the host list now.
+        leaving: names of shards that run beside those that the resource asks for, since they may still be in use.
     """
     managed = resource.spec.redis.managed
     processes: list[ProcessPlan] = []
     if managed is not None:
-        processes += _shard_servers(resource, managed, place, ports)
+        processes += _shard_servers(running_shards(resource, leaving), managed, place, ports)
     if resource.spec.cache.enabled:
         processes.append(_cache(resource, place, ports[cache_name(resource)]))
     if managed is not None and managed.replicas:
-        processes += _sentinels(resource, managed, place, ports)
+        processes += _sentinels(resource, managed, place, ports, leaving)
     processes += worker_processes(resource, place, ports)
     processes += gateway_processes(resource, place, ports)
-    return Plan(host_list(resource, ports), tuple(processes))
+    return Plan(hosts, tuple(processes))
 
 
-def host_list(resource: RealtimeGateway, ports: Mapping[str, int]) -> HostList:
-    """Return the host list of epoch 1."""
+def wanted_shards(resource: RealtimeGateway, ports: Mapping[str, int]) -> tuple[Shard, ...]:
+    """Return the shards that the resource asks for, as a host list names them."""
     redis = resource.spec.redis
     if redis.external is not None:
-        external = (Shard(host.name, host.weight, host.connection()) for host in redis.external.hosts)
-        return HostList(epoch=1, shards=tuple(external))
+        return tuple(Shard(host.name, float(host.weight), host.connection()) for host in redis.external.hosts)
     managed = redis.managed or ManagedRedis()
-    return HostList(
-        epoch=1,
-        shards=tuple(
-            Shard(name=shard, connection=_connection(resource, managed, shard, ports))
-            for shard in shard_names(resource, managed)
-        ),
+    return tuple(
+        Shard(name=shard, connection=_connection(resource, managed, shard, ports))
+        for shard in shard_names(resource, managed)
     )
 
 
-def names_with_a_port(resource: RealtimeGateway) -> tuple[str, ...]:
-    """Return the names of the processes that need a port of their own."""
+def names_with_a_port(resource: RealtimeGateway, leaving: Collection[str] = ()) -> tuple[str, ...]:
+    """Return the names of the processes that need a port of their own; ``leaving`` as in ``make_plan``."""
     names: list[str] = []
     managed = resource.spec.redis.managed
     if managed is not None:
-        names += [server for shard in shard_names(resource, managed) for server in server_names(shard, managed)]
+        names += [server for shard in running_shards(resource, leaving) for server in server_names(shard, managed)]
         names += sentinel_names(resource, managed) if managed.replicas else ()
     if resource.spec.cache.enabled:
         names.append(cache_name(resource))
     return (*names, *gateway_names(resource))
+
+
+def running_shards(resource: RealtimeGateway, leaving: Collection[str] = ()) -> tuple[str, ...]:
+    """Return the names of this run's own shards: those asked for, and those that may still be in use."""
+    managed = resource.spec.redis.managed
+    if managed is None:
+        return ()
+    wanted = shard_names(resource, managed)
+    return (*wanted, *sorted(set(leaving) - set(wanted)))
 
 
 def shard_names(resource: RealtimeGateway, managed: ManagedRedis) -> tuple[str, ...]:
@@ -104,11 +120,11 @@ def _connection(
 
 
 def _shard_servers(
-    resource: RealtimeGateway, managed: ManagedRedis, place: Place, ports: Mapping[str, int]
+    shards: Iterable[str], managed: ManagedRedis, place: Place, ports: Mapping[str, int]
 ) -> Iterator[ProcessPlan]:
     # With one replica, a primary that insists on a replica refuses writes from a failover until the other is back.
     needed = 1 if managed.replicas >= 2 else 0
-    for shard in shard_names(resource, managed):
+    for shard in shards:
         primary, *replicas = server_names(shard, managed)
         for name in (primary, *replicas):
             options = {
@@ -165,9 +181,13 @@ def _redis_server(
 
 
 def _sentinels(
-    resource: RealtimeGateway, managed: ManagedRedis, place: Place, ports: Mapping[str, int]
+    resource: RealtimeGateway,
+    managed: ManagedRedis,
+    place: Place,
+    ports: Mapping[str, int],
+    leaving: Collection[str],
 ) -> Iterator[ProcessPlan]:
-    shards = shard_names(resource, managed)
+    shards = running_shards(resource, leaving)
     for name in sentinel_names(resource, managed):
         directory = place.directory / name
         configuration = directory / "sentinel.conf"
@@ -200,9 +220,7 @@ def _sentinel_configuration(
         primary, *replicas = server_names(shard, managed)
         lines += [
             f"sentinel monitor {shard} {LOOPBACK} {ports[primary]} {len(everyone) // 2 + 1}",
-            f"sentinel down-after-milliseconds {shard} {DOWN_AFTER_MILLISECONDS}",
-            f"sentinel failover-timeout {shard} {FAILOVER_TIMEOUT_MILLISECONDS}",
-            f"sentinel parallel-syncs {shard} 1",
+            *(f"sentinel {option} {shard} {value}" for option, value in MONITOR_OPTIONS.items()),
             # What it would find out by itself within some ten seconds.
             *(f"sentinel known-replica {shard} {LOOPBACK} {ports[replica]}" for replica in replicas),
             *(

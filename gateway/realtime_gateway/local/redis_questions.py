@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -89,6 +89,18 @@ async def sentinel_complaint(sentinel_port: int, shard: str, replicas: int) -> s
         return f"sees {table['num-slaves']} of {replicas} replicas of {shard}"
     quorum = await _ask(sentinel_port, "SENTINEL", "CKQUORUM", shard)
     return None if isinstance(quorum, bytes) and quorum.startswith(b"OK") else f"has no quorum for {shard}"
+
+
+async def monitor(sentinel_port: int, shard: str, primary_port: int, quorum: int, options: Mapping[str, int]) -> None:
+    """Tell a Sentinel of a shard; one that knows it already keeps what it knows."""
+    told = await _ask(sentinel_port, "SENTINEL", "MONITOR", shard, LOOPBACK, str(primary_port), str(quorum))
+    if told is not None:
+        await _ask(sentinel_port, "SENTINEL", "SET", shard, *(str(word) for pair in options.items() for word in pair))
+
+
+async def forget(sentinel_port: int, shard: str) -> None:
+    """Tell a Sentinel that a shard is gone, so that it does not report it as down for ever."""
+    await _ask(sentinel_port, "SENTINEL", "REMOVE", shard)
 
 
 async def order_failover(sentinel_port: int, shard: str) -> None:

@@ -6,13 +6,17 @@ import asyncio
 import signal
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 
+from realtime_gateway.local.child import in_parallel
 from realtime_gateway.local.console import Console, make_console
+from realtime_gateway.local.host_roll import HostRoll, first_list
 from realtime_gateway.local.options import UpOptions
-from realtime_gateway.local.preflight import Taken, take
+from realtime_gateway.local.preflight import take
+from realtime_gateway.local.present import Present
 from realtime_gateway.local.process_group import ProcessGroup
 from realtime_gateway.local.reconciling import Follower, who_answers
-from realtime_gateway.local.redis_plan import make_plan
+from realtime_gateway.local.redis_plan import make_plan, wanted_shards
 from realtime_gateway.local.watching import Watcher
 from realtime_gateway.resource import RealtimeGateway
 from realtime_gateway.resource.reading import parse_content, read_content
@@ -34,7 +38,11 @@ async def run(options: UpOptions) -> int:
         taken = await take(resource, options)
         try:
             with closing(make_console(plain=options.plain)) as console:
-                await _Run(resource, content, options, taken, console).until(signals)
+                hosts, news = await first_list(resource, wanted_shards(resource, taken.ports))
+                if news:
+                    console.say(news)
+                group = ProcessGroup(taken, make_plan(resource, taken.place, taken.ports, hosts), console)
+                await _Run(resource, content, options.file, group, console).until(signals)
         finally:
             taken.release()
     return 0
@@ -42,16 +50,14 @@ async def run(options: UpOptions) -> int:
 
 class _Run:
     def __init__(
-        self, resource: RealtimeGateway, content: bytes, options: UpOptions, taken: Taken, console: Console
+        self, resource: RealtimeGateway, content: bytes, file: Path, group: ProcessGroup, console: Console
     ) -> None:
         self._resource = resource
         self._content = content
-        self._options = options
-        self._taken = taken
+        self._file = file
+        self._group = group
         self._console = console
-        plan = make_plan(resource, taken.place, taken.ports)
-        self._group = ProcessGroup(taken, plan, console)
-        self._watcher = Watcher(resource.name, self._group, console)
+        self._watcher = Watcher(resource.name, group, console)
 
     async def until(self, signals: asyncio.Queue[str]) -> None:
         """Run until a signal comes, or something fails; then end everything."""
@@ -72,14 +78,14 @@ class _Run:
                 task.result()
 
     async def _work(self) -> None:
-        place, directory = self._taken.place, self._taken.directory
-        follower = Follower(self._options.file, self._content, self._resource, self._group)
-        directory.write(place.hosts_file, self._group.plan.hosts.to_json())
-        directory.write(place.resource_file, follower.text)
+        present = Present(self._group, self._resource)
+        follower = Follower(self._file, self._content, present)
+        present.write_hosts(present.state.hosts)
+        self._group.taken.directory.write(present.place.resource_file, follower.text)
         await self._group.start()
         self._watcher.show_output()
-        self._console.say(who_answers(self._resource, place))
-        await follower.follow()
+        self._console.say(who_answers(self._resource, present.place))
+        await in_parallel((follower.follow(), HostRoll(present).roll()))
 
     async def _stop(self, signals: asyncio.Queue[str]) -> None:
         """End everything; a further signal hurries it, and one more kills what is left."""

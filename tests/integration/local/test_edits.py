@@ -61,10 +61,10 @@ def test_an_edit_that_cannot_be_read_is_told_and_changes_nothing(up: UpProcess, 
     assert pids(up) == before
 
 
-def test_shards_stay_as_they_are_and_the_rest_of_the_edit_is_followed(up: UpProcess, edit: Write):
+def test_servers_stay_as_they_are_and_the_rest_of_the_edit_is_followed(up: UpProcess, edit: Write):
     before, said = pids(up), len(up.text)
-    edit(redis="{managed: {shards: 2, replicas: 0}}", replicas="3")
-    up.wait_for("spec.redis cannot change while it runs", after=said)
+    edit(redis="{managed: {shards: 1, replicas: 1}}", replicas="3")
+    up.wait_for("Of spec.redis only managed.shards and external.hosts can change while it runs", after=said)
     up.wait_for("tiny-gateway-2 is ready", after=said)
     after = pids(up)
     assert before.items() <= after.items()

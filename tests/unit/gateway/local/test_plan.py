@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from realtime_gateway.hosts import HostList
 from realtime_gateway.local.plan import (
     STOP_ORDER,
     GatewayAnswers,
@@ -17,7 +18,7 @@ from realtime_gateway.local.plan import (
     changes,
     without_what_cannot_change,
 )
-from realtime_gateway.local.redis_plan import make_plan, names_with_a_port
+from realtime_gateway.local.redis_plan import make_plan, names_with_a_port, wanted_shards
 from realtime_gateway.resource.spec import (
     Cache,
     Drain,
@@ -51,9 +52,10 @@ def chat(**fields: object) -> RealtimeGateway:
     return RealtimeGateway(name="chat", namespace="default", spec=spec)
 
 
-def planned(resource: RealtimeGateway, place: Place = PLACE) -> Plan:
-    ports = {name: 20_000 + number for number, name in enumerate(names_with_a_port(resource))}
-    return make_plan(resource, place, ports)
+def planned(resource: RealtimeGateway, place: Place = PLACE, leaving: tuple[str, ...] = ()) -> Plan:
+    ports = {name: 20_000 + number for number, name in enumerate(names_with_a_port(resource, leaving))}
+    hosts = HostList(1, wanted_shards(resource, ports))
+    return make_plan(resource, place, ports, hosts, leaving)
 
 
 def by_name(plan: Plan) -> dict[str, ProcessPlan]:
@@ -253,13 +255,45 @@ def test_other_channels_of_a_worker_restart_that_worker_only():
     assert names(changes(before, after).restart) == ["chat-worker-a-0"]
 
 
-def test_shards_and_cache_stay_and_that_is_said_while_the_rest_is_followed():
-    present = chat(redis=managed(shards=1)).spec
-    wanted = chat(redis=managed(shards=2), cache=Cache(enabled=True), replicas=5).spec
+def test_another_shard_starts_its_own_servers_alone_and_an_unwanted_one_ends_them_alone():
+    # The shard that is to go has its ports already, so that nothing but the number of shards differs.
+    two = replace(with_it := planned(chat(redis=managed(shards=2)), leaving=("chat-redis-2",)), processes=tuple(
+        process for process in with_it.processes if not process.name.startswith("chat-redis-2-")
+    ))  # fmt: skip
+    three = planned(chat(redis=managed(shards=3)))
+    servers = ["chat-redis-2-0", "chat-redis-2-1", "chat-redis-2-2"]
+    more, fewer = changes(two, three), changes(three, two)
+    assert (names(more.start), more.stop, more.restart) == (servers, (), ())
+    assert (fewer.start, names(fewer.stop), fewer.restart) == ((), servers, ())
+
+
+def test_a_shard_that_may_still_be_in_use_runs_on_beside_those_that_are_asked_for():
+    plan = planned(chat(redis=managed(shards=1, replicas=0)), leaving=("chat-redis-1",))
+    assert [p.name for p in plan.processes if p.kind is Kind.REDIS] == ["chat-redis-0-0", "chat-redis-1-0"]
+    assert [shard.name for shard in plan.hosts.shards] == ["chat-redis-0"]
+
+
+def test_the_number_of_shards_is_followed_and_of_the_rest_of_redis_and_the_cache_it_is_said_that_it_stays():
+    present = chat(redis=managed(shards=1, replicas=1)).spec
+    wanted = chat(redis=managed(shards=2, replicas=0), cache=Cache(enabled=True), replicas=5).spec
     possible, sentences = without_what_cannot_change(present, wanted)
-    assert possible == replace(present, replicas=5)
-    assert [sentence.split()[0] for sentence in sentences] == ["spec.redis", "spec.cache"]
-    assert without_what_cannot_change(present, replace(present, replicas=9))[1] == ()
+    assert possible == replace(present, replicas=5, redis=managed(shards=2, replicas=1))
+    assert [sentence.split(" can")[0] for sentence in sentences] == [
+        "Of spec.redis only managed.shards and external.hosts",
+        "spec.cache",
+    ]
+    assert without_what_cannot_change(present, replace(present, redis=managed(shards=9, replicas=1)))[1] == ()
+
+
+def test_external_shards_are_followed_but_not_a_change_between_managed_and_external():
+    one, two = (
+        Redis(external=ExternalRedis(tuple(ExternalHost(name=name, url="redis://h") for name in names)))
+        for names in ("a", "ab")
+    )
+    present = chat(redis=one).spec
+    assert without_what_cannot_change(present, replace(present, redis=two)) == (replace(present, redis=two), ())
+    possible, sentences = without_what_cannot_change(present, replace(present, redis=managed()))
+    assert (possible, len(sentences)) == (present, 1)
 
 
 @pytest.mark.parametrize(
