@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 GROUP, INBOX, QUEUE = "g", "i", "q"
-_FLUSHED = ("g:", "i:", "q:", "group:", "s:", "full:")
+_FLUSHED = ("g:", "i:", "q:", "group:", "groups", "s:", "full:")
 CONTROL = "control"
 
 
@@ -89,6 +89,11 @@ class Names:
         It writes seconds and this layer milliseconds, so what it left there has expired for this layer.
         """
         return f"{self.prefix}:group:{destination[2:]}"
+
+    @property
+    def groups(self) -> str:
+        """The names of the groups on this shard that have normal channels."""
+        return f"{self.prefix}:groups"
 
     def full(self, channel: str) -> str:
         """Exists while the owner of a specific channel says that its mailbox is full."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.conditions import until
 from tests.support.free_port import free_port
 from tests.support.redis_process import RedisProcess, SentinelProcess
 
@@ -225,3 +226,39 @@ async def test_a_list_that_grows_while_running_is_followed_by_everybody(make_lay
             assert [message["n"] for message in got if message["room"] == room] == sent[room::10]
         with second.client as client:
             assert client.keys("asgi:g:room-*")
+
+
+async def test_normal_channels_stay_in_their_groups_when_the_list_grows_and_shrinks(make_layer: Make) -> None:
+    with RedisProcess() as first, RedisProcess() as second:
+        shards = (Shard("0", 1, {"address": first.url}), Shard("1", 1, {"address": second.url}))
+        one = HostList(1, shards[:1])
+        grown = HostList(2, shards, (one,))
+        # The second list is retired by the third; what it left behind is dropped before the fourth comes.
+        lists = (one, grown, HostList(3, shards), HostList(4, shards[:1], (HostList(3, shards),)))
+        sender, worker = make_layer(first.url), make_layer(first.url)
+        await asyncio.gather(sender.new_channel(), worker.new_channel())  # from here on they follow the list
+        for hosts in lists:
+            with first.client as client:
+                client.mset({"asgi:epoch": hosts.epoch, "asgi:hosts": hosts.to_json()})
+            await until(lambda hosts=hosts: epochs(sender, worker) == {hosts.epoch})
+            for number in range(10):
+                if hosts.epoch == 1:
+                    await worker.group_add(f"room-{number}", "work")
+                    await worker.group_add(f"room-{number}", "gone")
+                if hosts.epoch == 2:
+                    await worker.group_discard(f"room-{number}", "gone")
+                await sender.group_send(f"room-{number}", {"type": "count", "n": number})
+            async with asyncio.timeout(20):
+                got = [(await worker.receive("work"))["n"] for _ in range(10)]
+            assert sorted(got) == list(range(10)), f"epoch {hosts.epoch}"
+        held = [key for server in (first, second) for key in keys_of(server, "asgi:q:gone")]
+        assert len(held) == 1, "only what was sent in the first epoch"
+
+
+def keys_of(server: RedisProcess, pattern: str) -> list[bytes]:
+    with server.client as client:
+        return list(client.keys(pattern))
+
+
+def epochs(*layers: RedisChannelLayer) -> set[int]:
+    return {layer._binding.state.machine.epochs.hosts.epoch for layer in layers}

@@ -211,16 +211,44 @@ def test_read_ends_a_page_by_its_bytes_and_always_brings_an_entry(client: redis.
     assert (more, len(page)) == (1, 1)
 
 
+MEMBER_KEYS = ["epoch", "hosts", "members", "groups"]
+
+
 def test_member_adds_and_removes_at_the_writers_epoch_only(client: redis.Redis) -> None:
-    keys = ["epoch", "hosts", "members"]
-    assert run(client, "member", keys, 0, "add", "work", 60_000) == [b"OK"]
+    assert run(client, "member", MEMBER_KEYS, 0, "add", "work", 60_000, "room", 0) == [b"OK"]
     assert client.zrange("members", 0, -1) == [b"work"]
     assert 0 < client.pttl("members") <= 60_000
-    assert run(client, "member", keys, 0, "remove", "work", 60_000) == [b"OK"]
-    assert not client.exists("members")
-    assert run(client, "member", keys, 1, "add", "work", 60_000) == [b"OLD", 0]
+    assert run(client, "groups", ["groups"]) == [b"room"]
+    assert run(client, "member", MEMBER_KEYS, 0, "remove", "work", 60_000, "room", 0) == [b"OK"]
+    assert not client.exists("members", "groups")
+    assert run(client, "member", MEMBER_KEYS, 1, "add", "work", 60_000, "room", 0) == [b"OLD", 0]
     client.mset({"epoch": 2, "hosts": "document"})
-    assert run(client, "member", keys, 1, "add", "work", 60_000) == [b"NEW", 2, b"document"]
+    assert run(client, "member", MEMBER_KEYS, 1, "add", "work", 60_000, "room", 0) == [b"NEW", 2, b"document"]
+
+
+def test_who_was_taken_out_in_the_middle_of_a_move_is_not_brought_back_by_what_is_carried_over(
+    client: redis.Redis,
+) -> None:
+    run(client, "member", ["epoch", "hosts", "elsewhere", "their groups"], 0, "add", "work", 60_000, "room", 0)
+    run(client, "member", ["epoch", "hosts", "elsewhere", "their groups"], 0, "add", "mail", 60_000, "room", 0)
+    (held,) = run(client, "members", ["elsewhere"])
+    run(client, "member", MEMBER_KEYS, 0, "remove", "work", 60_000, "room", 1)
+    for _ in range(2):  # by two processes
+        assert run(client, "carry", ["epoch", "groups", "members"], 0, 60_000, "room", *held) == 1
+    assert publish(client, group("body"))[1][1:] == [b"mail"]
+    assert run(client, "groups", ["groups"]) == [b"room"]
+    run(client, "member", MEMBER_KEYS, 0, "add", "work", 60_000, "room", 1)
+    assert set(publish(client, group("body"))[1][1:]) == {b"mail", b"work"}
+
+
+def test_nothing_is_carried_or_dropped_at_another_epoch(client: redis.Redis) -> None:
+    client.set("epoch", 3)
+    assert run(client, "carry", ["epoch", "groups", "members"], 2, 60_000, "room", "work", 1) == 0
+    run(client, "member", MEMBER_KEYS, 3, "add", "work", 60_000, "room", 0)
+    assert run(client, "drop", ["epoch", "groups", "members"], 2, "room") == 0
+    assert client.exists("groups", "members") == 2
+    assert run(client, "drop", ["epoch", "groups", "members"], 3, "room") == 1
+    assert client.exists("groups", "members") == 0
 
 
 def test_heartbeat_keeps_the_living_and_drops_the_silent(client: redis.Redis) -> None:

@@ -36,6 +36,7 @@ class Epochs:
     Attributes:
         answered: called with (shard, epoch, data-set word, server time in ms) for each fence that was answered.
         ready: called with (shard, epoch) when the present link is fenced and may be written through.
+        busy: whether something else has to be finished before a list can be used.
         adopting: called when sending has to stop.
         adopted: called with the list that now holds.
         invalid: called with the reason when a list or document is refused.
@@ -57,6 +58,7 @@ class Epochs:
         self.hosts = hosts
         self.answered: Callable[[str, int, str, int], None] = lambda shard, epoch, data_set, server_ms: None
         self.ready: Callable[[str, int], None] = lambda shard, epoch: None
+        self.busy: Callable[[], bool] = lambda: False
         self.adopting: Callable[[], None] = lambda: None
         self.adopted: Callable[[HostList], None] = lambda hosts: None
         self.invalid: Callable[[str], None] = lambda reason: None
@@ -75,7 +77,7 @@ class Epochs:
         self._target = hosts
         self._known |= {shard.name: shard for shard in hosts.every_shard}
         self._emit(UseShards(self.shards_in_use()))
-        self._advance()
+        self.advance()
 
     def learn_document(self, document: bytes, where: str) -> None:
         """Hear of a host list as a shard stores it."""
@@ -96,7 +98,7 @@ class Epochs:
         """A shard out of reach is fenced by its next link."""
         self._links.pop(shard, None)
         self._fencing.pop(shard, None)
-        self._advance()
+        self.advance()
 
     def outdated(self, shard: str) -> None:
         """A shard is behind: fence it again."""
@@ -111,7 +113,7 @@ class Epochs:
         if isinstance(result, Refusal):
             # As good as out of reach: nobody waits for it, and the tick tries again.
             self._links[shard] = None
-            self._advance()
+            self.advance()
             return
         epoch, document = int(result[0]), result[1]
         self._links[shard] = epoch
@@ -122,7 +124,7 @@ class Epochs:
             self._compare(shard, epoch, document)
             if not self._adopting:
                 self._offer(shard, epoch)
-        self._advance()
+        self.advance()
 
     def unanswered(self) -> list[str]:
         """Shards whose link is up but not fenced, after an error: the tick tries them again."""
@@ -188,7 +190,8 @@ class Epochs:
             self.adopting()
         return True
 
-    def _advance(self) -> None:
+    def advance(self) -> None:
+        """Go on with an adoption, as far as the shards within reach have answered."""
         target = self._target
         if target is None or not self._begin():
             return
@@ -196,7 +199,7 @@ class Epochs:
         for shard in behind:
             if shard not in self._fencing or self._fencing[shard].epoch < target.epoch:
                 self._fence(shard)
-        if self._fencing or behind:
+        if self._fencing or behind or self.busy():
             return
         self._target, self._adopting = None, False
         self.hosts = target

@@ -170,10 +170,12 @@ class Membership:
                 self._leases.append(number)
 
     def _change(self, shard: str, call: MemberCall) -> None:
-        key_names = self._identity.names
-        keys = (key_names.epoch, key_names.hosts, key_names.members(names.group(call.event.group)))
+        key_names, group = self._identity.names, call.event.group
+        keys = (key_names.epoch, key_names.hosts, key_names.members(names.group(group)), key_names.groups)
         action = "add" if isinstance(call.event, Join) else "remove"
-        arguments = (self._epochs[shard], action, call.event.channel, int(self._limits.group_expiry_seconds * 1000))
+        held_elsewhere = int(any(older.owner(group).name != shard for older in self._hosts.earlier))
+        expiry_ms = int(self._limits.group_expiry_seconds * 1000)
+        arguments = (self._epochs[shard], action, call.event.channel, expiry_ms, group, held_elsewhere)
         self._called.setdefault(shard, []).append(call)
         self._emit(Call(shard, "member", keys, arguments, call))
 

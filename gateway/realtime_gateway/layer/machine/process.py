@@ -21,6 +21,7 @@ from realtime_gateway.layer.machine.actions import (
     Settle,
     Verdict,
 )
+from realtime_gateway.layer.machine.carrying import CarryCall, Carrying
 from realtime_gateway.layer.machine.epochs import Epochs, FenceCall
 from realtime_gateway.layer.machine.follow import Follow, GapCall, Server
 from realtime_gateway.layer.machine.following import Following
@@ -74,6 +75,9 @@ class ProcessMachine:
         self.membership = Membership(identity, limits, hosts, self._emit)
         self.following.newer_epoch = self._ask_for_hosts
         self.following.live = self._became_live
+        self.carrying = Carrying(identity, limits, self._emit)
+        self.carrying.done = self.epochs.advance
+        self.epochs.busy = lambda: self.carrying.busy
         self.epochs.answered = self._fence_answered
         self.epochs.ready = self._link_fenced
         self.epochs.adopting = self.publishing.pause
@@ -107,6 +111,7 @@ class ProcessMachine:
             BatchSent: lambda shard, purpose, result: self.publishing.replied(shard, purpose, result, self._now),
             GapCall: lambda _, purpose, result: self.following.replied(purpose, result, self._now),
             FenceCall: self.epochs.replied,
+            CarryCall: self.carrying.replied,
             PopCall: lambda _, purpose, result: self.queues.replied(purpose, result, self._now),
             MemberCall: lambda shard, purpose, result: self.membership.replied(shard, purpose, result, self._now),
             LeaseCall: lambda shard, purpose, result: self.membership.replied(shard, purpose, result, self._now),
@@ -218,12 +223,14 @@ class ProcessMachine:
         self.following.link_down(shard, self._heard_at.get(shard, self._now))
         self.queues.link_down(shard)
         self.membership.link_down(shard)
+        self.carrying.link_down(shard)
         self.epochs.link_down(shard)
 
     def _fence_answered(self, shard: str, epoch: int, data_set: str, server_ms: int) -> None:
         server = Server(self._run_ids[shard], data_set)
         self.publishing.server_known(shard, server, self._now)
         self.following.link_up(shard, server, epoch, server_ms, self._now)
+        self.carrying.fenced(shard, server, epoch, self.epochs.newest)
         self._report_return(shard)
 
     def _link_fenced(self, shard: str, epoch: int) -> None:

@@ -7,7 +7,10 @@ from functools import cache
 from hashlib import sha1
 from importlib.resources import files
 
-NAMES = ("publish", "fence", "join", "read", "pop", "put_back", "member", "heartbeat", "lease", "full", "sign")
+NAMES = (
+    "publish", "fence", "join", "read", "pop", "put_back", "member", "groups", "members", "carry", "drop", "heartbeat",
+    "lease", "full", "sign",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
