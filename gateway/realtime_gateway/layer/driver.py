@@ -10,7 +10,6 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import Any
 
-from realtime_gateway.errors import ShardRefused, ShardUnavailable
 from realtime_gateway.hosts import HostList
 from realtime_gateway.layer import names
 from realtime_gateway.layer.delivering import Deliveries
@@ -43,6 +42,7 @@ class Driver:
         self._turn_open = False
         self._stopped = False
         self._topics: dict[str, dict[bytes, str]] = {}
+        self._refusals: dict[str, tuple[float, str]] = {}  # shard → when it last answered with an error, and which
         self._tick_task: asyncio.Task[None] | None = None
         self.links = ShardLinks(self._callbacks_for, self._on_up, self._on_down)
         self._deliveries = Deliveries(state, self.loop, self.submit)
@@ -244,10 +244,9 @@ class Driver:
         def on_subscribed(topic: bytes) -> None:
             self.submit(events.Subscribed(shard, topic[start:].decode()))
 
-        return Callbacks(on_message, on_subscribed, on_lost)
+        return Callbacks(self.state.identity.topic(shard, names.CONTROL), on_message, on_subscribed, on_lost)
 
     def _on_up(self, shard: str, link: Link) -> None:
-        link.subscribe((self.state.identity.topic(shard, names.CONTROL),))
         self.submit(events.LinkUp(shard, link.run_id))
         self.end_turn_soon()
 
@@ -266,6 +265,8 @@ class Driver:
         shard, purpose = action.shard, action.purpose
 
         def replied(result: Any) -> None:
+            if type(result) is ErrorAnswer:
+                self._refusals[shard] = (self.loop.time(), result.text)
             if type(result) is list:
                 result = [_refusal(one) if type(one) is ErrorAnswer else one for one in result]
             self.submit(events.Replied(shard, purpose, _refusal(result) if type(result) is ErrorAnswer else result))
@@ -282,49 +283,17 @@ class Driver:
         if link is not None:
             link.unsubscribe(self.state.identity.topic(action.shard, one) for one in action.destinations)
 
-    async def clear_shard(self, shard: str, message: bytes) -> None:
-        """Tell all processes to forget, and delete every key of this prefix but the shard's own book-keeping.
-
-        Raises:
-            ShardUnavailable: the shard could not be reached in time.
-            ShardRefused: it answered with an error.
-        """
-        identity = self.state.identity
-        await self._command(shard, ("PUBLISH", identity.topic(shard, names.CONTROL), message))
-        cursor: str | bytes = "0"
-        while True:
-            answer = await self._command(
-                shard, ("SCAN", cursor, "MATCH", identity.names.every_key_pattern(), "COUNT", 1000)
-            )
-            cursor, found = answer
-            keys = [key for key in found if identity.names.is_flushed(key.decode())]
-            if keys:
-                await self._command(shard, ("UNLINK", *keys))
-            if cursor == b"0":
-                return
-
-    async def _command(self, shard: str, parts: tuple[str | bytes | int, ...]) -> Any:
-        limit_seconds = self.state.options.send_timeout
-        answer: asyncio.Future[Any] = self.loop.create_future()
-        try:
-            async with asyncio.timeout(limit_seconds):
-                link = await self.links.opened(shard)
-                link.command(parts, lambda r: None if answer.done() else answer.set_result(r))
-                result = await answer
-        except TimeoutError as error:
-            raise ShardUnavailable(
-                shard, f"The Redis shard {shard!r} did not answer {parts[0]!r} within {limit_seconds:g} s."
-            ) from error
-        if isinstance(result, ErrorAnswer):
-            raise ShardRefused(shard, f"The Redis shard {shard!r} refused {parts[0]!r}: {result.text}")
-        return result
-
     # Messages
 
     def _settle(self, action: actions.Settle) -> None:
         owner = self._tickets.pop(action.ticket, None)
         if owner is None:
             return
+        if action.verdict is actions.Verdict.UNAVAILABLE and not action.detail:
+            # It is there, but whatever has to come first (a fence, the look at a stream) was refused.
+            refused_at, text = self._refusals.get(action.shard, (-1e9, ""))
+            if self.loop.time() - refused_at < self.state.options.send_timeout:
+                action = action._replace(detail=text)
         if not isinstance(owner, asyncio.Future):
             owner(action)
         elif not owner.done():

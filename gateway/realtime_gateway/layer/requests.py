@@ -181,12 +181,3 @@ def _decode(body: Body, channel: str) -> Any:
         recorder.layer_dropped.add(1, "undecodable")
         log.warning("a message to %s cannot be decoded and is dropped: %s: %s", channel, type(error).__name__, error)
         return _NOTHING
-
-
-async def flush(driver: Driver) -> None:
-    """Clear everything of this prefix."""
-    state = driver.state
-    message = state.new_flush()
-    hosts = state.machine.epochs.shards_in_use()
-    await asyncio.gather(*(driver.clear_shard(shard.name, message) for shard in hosts.shards))
-    state.clear(driver.submit)

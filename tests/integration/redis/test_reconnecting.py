@@ -210,7 +210,7 @@ async def test_all_data_may_vanish_under_a_live_connection(server: RedisProcess,
 async def test_a_sentinel_failover_loses_nothing_that_was_acknowledged(make_layer: Make) -> None:
     with ExitStack() as stack:
         primary = stack.enter_context(RedisProcess())
-        replica = stack.enter_context(RedisProcess("--replicaof", f"127.0.0.1 {primary.port}"))
+        replica = stack.enter_context(RedisProcess("--replicaof", "127.0.0.1", str(primary.port)))
         await until(lambda: info(replica, "replication")["master_link_status"] == "up")
         sentinel = stack.enter_context(SentinelProcess({"failing": primary}))
         await until(lambda: info(sentinel, "sentinel")["master0"]["slaves"] == 1)

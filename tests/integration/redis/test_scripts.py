@@ -8,13 +8,20 @@ from typing import Any
 
 import pytest
 import redis
-from tests.support.redis_process import RedisProcess
+from tests.support.redis_process import SERVERS, RedisProcess, server_program
 
 from realtime_gateway.layer.envelope import Entry, Kind, pack
 from realtime_gateway.layer.shards.scripts import NAMES, load
 
 HEAD = [0, 60_000, 1000, 70, 60_000, 86_400_000]
 TOPIC = "topic"
+
+
+@pytest.fixture(scope="module", params=[name for name in SERVERS if server_program(name)])
+def redis_server(request: pytest.FixtureRequest) -> Iterator[RedisProcess]:
+    """Each kind of server that is here, the oldest supported among them (test_servers names those that are not)."""
+    with RedisProcess(program=server_program(request.param)) as server:
+        yield server
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from realtime_gateway.layer.envelope import Entry, Kind
 from realtime_gateway.layer.machine.actions import AnsweredRequest, Call, Dropped, Settle, Verdict
 from realtime_gateway.layer.machine.events import Join, Leave, Publish, Refusal
 from realtime_gateway.layer.machine.limits import Identity, Limits
+from realtime_gateway.layer.machine.passing import PASSING
 
 # A process that has just started may hand out a channel's name before its first word has reached every shard.
 _GRACE_SECONDS = 2.0
@@ -180,7 +181,9 @@ class Membership:
         self._emit(Call(shard, "member", keys, arguments, call))
 
     def _changed(self, shard: str, call: MemberCall, result: Any) -> None:
-        if isinstance(result, Refusal):
+        if isinstance(result, Refusal) and result.code in PASSING:
+            self._unsent.append(call)  # the next tick tries again
+        elif isinstance(result, Refusal):
             self._emit(Settle(call.event.ticket, Verdict.REFUSED, shard, result.text))
         elif result[0] == b"OK":
             self._emit(Settle(call.event.ticket, Verdict.DONE))
@@ -194,7 +197,9 @@ class Membership:
             return
         missing_since = self._missing_since.pop(number, now)
         event, _ = self._asked[number]
-        if isinstance(result, Refusal):
+        if isinstance(result, Refusal) and result.code in PASSING:
+            self._leases.append(number)  # the next tick tries again
+        elif isinstance(result, Refusal):
             del self._asked[number]
             self._emit(Settle(event.ticket, Verdict.REFUSED, shard, result.text))
         elif not result and isinstance(event, Join) and now - missing_since < _GRACE_SECONDS:

@@ -22,6 +22,7 @@ from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from realtime_gateway.layer.refusals import with_code
 from realtime_gateway.layer.shards.wire import Wire
 
 # Of redis-py's pools and clients, without meaning for a connection of ours; accepted, since settings have them.
@@ -146,7 +147,7 @@ async def dial(
         await connection.disconnect(nowait=True)
         raise DialFailed(f"no connection within {limit_seconds:g} s") from error
     except (RedisError, OSError) as error:
-        text = str(error) or type(error).__name__
+        text = with_code(str(error) or type(error).__name__)
         answered = _answered(error)
         raise DialFailed(text, refused=text if answered else "") from error
     except BaseException:

@@ -35,11 +35,13 @@ class Callbacks:
     """What a link tells its owner.
 
     Attributes:
+        first_topic: subscribed to before the link is open, so that a shard which lets nobody subscribe does not open.
         on_message: topic and payload of each message.
         on_subscribed: a topic whose subscription is confirmed.
         on_lost: once, with the reason, when either connection is gone.
     """
 
+    first_topic: str
     on_message: Callable[[bytes, bytes], None]
     on_subscribed: Callable[[bytes], None]
     on_lost: Callable[[str], None]
@@ -50,6 +52,7 @@ class Link:
 
     def __init__(self, callbacks: Callbacks) -> None:
         self._callbacks = callbacks
+        self.first_topic = callbacks.first_topic
         self._scripts = load()
         self._lost = False
         self._introductions: list[asyncio.Future[Any]] | None = []
@@ -186,21 +189,29 @@ async def _connect(link: Link, target: Target, limit_seconds: float) -> None:
     link.address = target.address
     link.commands = await dial(target, limit_seconds, None, link.lost)
     # A command connection too until the first SUBSCRIBE, so it can be asked who it is; whatever comes is the answer.
-    subscriptions_server = link.introduction()
-    introduce = partial(_settle, subscriptions_server)
-    link.subscriptions = await dial(target, limit_seconds, introduce, link.lost)
+    subscriptions_server, subscribed = link.introduction(), link.introduction()
+
+    def introduced(reply: Any) -> None:
+        if not subscriptions_server.done():
+            _settle(subscriptions_server, reply)
+        else:
+            link.subscriptions.redirect_pushes(link.pushed)
+            _settle(subscribed, reply)
+
+    link.subscriptions = await dial(target, limit_seconds, introduced, link.lost)
     questions: list[tuple[str, ...]] = [("INFO", "server"), ("INFO", "replication")]
     questions += [("SCRIPT", "LOAD", script.text) for script in load().values()]
     answers = [link.introduction() for _ in questions]
     for parts, answer in zip(questions, answers, strict=True):
         link.commands.command(parts, partial(_settle, answer))
     link.subscriptions.write(("INFO", "server"))
+    link.subscribe((link.first_topic,))
     server, replication, *_ = await asyncio.gather(*answers)
     if _field(server, "run_id") != _field(await subscriptions_server, "run_id"):
         raise DialFailed("its two connections led to two servers")
     if _field(replication, "role") != "master":
         raise DialFailed("the server is a replica", refused="READONLY the server is a replica")
-    link.subscriptions.redirect_pushes(link.pushed)
+    await subscribed
     # A server that was demoted and promoted again has its old run id, but another history.
     link.opened(f"{_field(server, 'run_id')}/{_field(replication, 'master_replid')}")
 
@@ -210,6 +221,7 @@ def _settle(answer: asyncio.Future[Any], reply: Any) -> None:
         return
     if isinstance(reply, hiredis.ReplyError):
         answer.set_exception(DialFailed(str(reply), refused=str(reply)))
+        answer.exception()  # looked at here: of several that fail, whoever dials hears of the first only
     else:
         answer.set_result(reply)
 

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from tests.support.machine_bench import Bench, entry, packed, page
 
 from realtime_gateway.layer.envelope import Kind, parse
 from realtime_gateway.layer.machine import actions, events
 from realtime_gateway.layer.machine.actions import Verdict
+from realtime_gateway.layer.machine.passing import PASSING
 
 THEIRS = "a.them!1"
 
@@ -147,3 +149,24 @@ def test_a_change_that_a_shard_refuses_says_so() -> None:
     bench.feed(events.Join(1, "room", "work", own=False))
     bench.answer("member", events.Refusal("OOM", "OOM no"))
     assert bench.verdict(1) == actions.Settle(1, Verdict.REFUSED, "0", "OOM no")
+
+
+@pytest.mark.parametrize("code", sorted(PASSING))
+def test_a_refusal_that_passes_by_itself_is_waited_out(code: str) -> None:
+    bench = Bench()
+    bench.link_up()
+    bench.feed(events.Join(1, "room", "work", own=False))
+    bench.answer("member", events.Refusal(code, f"{code} for now"))
+    assert bench.verdict(1) is None
+    bench.tick()
+    bench.answer("member", [b"OK"])
+    assert bench.verdict(1) == actions.Settle(1, Verdict.DONE, "", "")
+
+
+def test_a_look_for_an_owner_that_a_shard_refuses_for_now_is_made_again() -> None:
+    bench = listening()
+    bench.feed(events.Join(1, "room", THEIRS, own=False))
+    bench.answer("lease", events.Refusal("BUSY", "BUSY for now"))
+    assert bench.verdict(1) is None
+    bench.tick()
+    assert asked(bench)["kind"] == Kind.JOIN
