@@ -33,6 +33,7 @@ class WorkerProcess:
         self.channels: list[str] = []
         self.sends_to: list[str] = []
         self.groups: list[str] = []
+        self.paused = False
         argument = json.dumps({"name": name, "hosts": hosts, "options": dict(options)})
         self._directory = tempfile.TemporaryDirectory(prefix="rtg-worker-")
         self._log = Path(self._directory.name) / "log"
@@ -67,9 +68,11 @@ class WorkerProcess:
         return self.answer()
 
     def pause(self) -> None:
+        self.paused = True
         self.process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
+        self.paused = False
         self.process.send_signal(signal.SIGCONT)
 
     def log(self) -> str:
@@ -137,8 +140,11 @@ class Crew:
         self.wait_until_everyone_hears_everyone(30)
 
     def wait_until_everyone_hears_everyone(self, seconds: float) -> None:
-        """Prove that whatever every sender sends from now on to every destination is acknowledged and arrives."""
-        since = {worker.name: self._progress(worker)["issued"] for worker in self.workers}
+        """Prove that whatever every sender sends from now on to every destination is acknowledged and arrives.
+
+        Processes that are paused do not take part.
+        """
+        since = {worker.name: self._progress(worker)["issued"] for worker in self._awake()}
         waiting: list[str] = []
 
         def heard() -> bool:
@@ -208,13 +214,16 @@ class Crew:
         for worker in self.workers:
             worker.stop()
 
+    def _awake(self) -> list[WorkerProcess]:
+        return [worker for worker in self.workers if not worker.paused]
+
     @staticmethod
     def _progress(worker: WorkerProcess) -> dict[str, Any]:
         found: dict[str, Any] = worker.ask("progress")
         return found
 
     def _not_heard_since(self, since: Mapping[str, Mapping[str, int]]) -> list[str]:
-        now = {worker.name: self._progress(worker) for worker in self.workers}
+        now = {worker.name: self._progress(worker) for worker in self._awake()}
         waiting = []
         for sender, destinations in since.items():
             for destination, number in destinations.items():
@@ -228,7 +237,7 @@ class Crew:
     def _members_of(self, destination: str) -> list[tuple[str, str]]:
         return [
             (worker.name, channel)
-            for worker in self.workers
+            for worker in self._awake()
             for channel in worker.channels
             if destination == channel or destination in worker.groups
         ]

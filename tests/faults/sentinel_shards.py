@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -15,11 +16,17 @@ from tests.support.conditions import wait_until
 from tests.support.redis_process import RedisProcess, SentinelProcess
 
 DOWN_AFTER_MS = 1000
-FAILOVER_TIMEOUT_MS = 2000
+FAILOVER_TIMEOUT_MS = 3000
 READY_SECONDS = 60
 # What the operator and `up` give their shards: a primary that nobody follows any more refuses writes.
-OPTIONS = ("--min-replicas-to-write", "1", "--min-replicas-max-lag", "4", "--repl-diskless-sync-delay", "0")
-_WATCHED = ("+sdown", "+odown", "+switch-master", "-sdown")
+WARY = ("--min-replicas-to-write", "1", "--min-replicas-max-lag", "4")
+# With one replica they leave that away, and so what only the primary has may be acknowledged.
+TRUSTING = ("--min-replicas-to-write", "0")
+# A Sentinel that hears late of a failover takes the new primary for dead now and then, and begins another one. The server
+# that it replaces is left without replicas, or is itself left a primary for ten seconds: senders have to outlast that.
+PATIENT = {"send_timeout": 30}
+_OPTIONS = ("--repl-diskless-sync-delay", "0")
+_WATCHED = ("+sdown", "-sdown", "+odown", "+try-failover", "+elected-leader", "+switch-master")
 
 
 @dataclass(frozen=True)
@@ -34,9 +41,9 @@ class Said:
 class Shard:
     """One primary with its replicas; who is the primary changes."""
 
-    def __init__(self, name: str, replicas: int) -> None:
+    def __init__(self, name: str, replicas: int, options: tuple[str, ...]) -> None:
         self.name = name
-        self.servers = [RedisProcess(*OPTIONS) for _ in range(1 + replicas)]
+        self.servers = [RedisProcess(*_OPTIONS, *options) for _ in range(1 + replicas)]
         self.primary = self.servers[0]
 
     @property
@@ -48,6 +55,19 @@ class Shard:
         for replica in self.replicas:
             replica.start_as_replica_of(self.primary)
 
+    def stop_replicating(self) -> None:
+        """Let the replicas stand still, without a connection: what is written from now on, only the primary has."""
+        for replica in self.replicas:
+            replica.pause()
+        self.primary.kill_connections("replica")
+
+    def kill_primary(self) -> RedisProcess:
+        """`kill -9` it, and let the replicas go on, if they stood still; return the server that was killed."""
+        self.primary.kill()
+        for replica in self.replicas:
+            replica.resume()
+        return self.primary
+
     def stop(self) -> None:
         for server in self.servers:
             server.stop()
@@ -56,8 +76,8 @@ class Shard:
 class SentinelShards:
     """Shards under the watch of three Sentinels; a context manager."""
 
-    def __init__(self, *names: str, replicas: int = 2, sentinels: int = 3) -> None:
-        self.shards = {name: Shard(name, replicas) for name in names}
+    def __init__(self, *names: str, replicas: int = 2, sentinels: int = 3, options: tuple[str, ...] = WARY) -> None:
+        self.shards = {name: Shard(name, replicas, options) for name in names}
         self.sentinels: list[SentinelProcess] = []
         self.said: list[Said] = []
         self._number = sentinels
@@ -89,18 +109,17 @@ class SentinelShards:
     def wait_until_whole(self, name: str) -> None:
         """Wait until a failover is possible: every server but the primary follows it, and all Sentinels know them."""
         shard = self.shards[name]
-        wait_until(lambda: all(_follows(replica, shard.primary) for replica in shard.replicas), READY_SECONDS)
         living = [sentinel for sentinel in self.sentinels if sentinel.answers()]
-        wait_until(lambda: all(self._knows(sentinel, shard) for sentinel in living), READY_SECONDS)
+        self._wait(lambda: self._is_whole(shard, living), shard)
 
     def wait_for_failover(self, name: str, after: float) -> Said:
         """Wait until a Sentinel has made another server the primary, and note which."""
-        wait_until(lambda: self.first("+switch-master", name, after), READY_SECONDS)
-        said = self.first("+switch-master", name, after)
-        assert said is not None
         shard = self.shards[name]
         former = shard.primary
-        wait_until(lambda: self._note_primary(shard, former), READY_SECONDS)
+        self._wait(lambda: self.first("+switch-master", name, after), shard)
+        said = self.first("+switch-master", name, after)
+        assert said is not None
+        self._wait(lambda: self._note_primary(shard, former), shard)
         return said
 
     def first(self, event: str, shard: str, after: float) -> Said | None:
@@ -121,6 +140,33 @@ class SentinelShards:
             assert switched is not None
             longest = max(longest, (down.at - since, switched.at - down.at), key=sum)
         return f"{sum(longest):.2f} s (+sdown {longest[0]:.2f}, +switch-master {longest[1]:.2f} later)"
+
+    def _wait(self, condition: Callable[[], object], shard: Shard) -> None:
+        try:
+            wait_until(condition, READY_SECONDS)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {self._picture(shard)}") from None
+
+    def _picture(self, shard: Shard) -> str:
+        lines = [f"shard {shard.name}, primary {shard.primary.port}"]
+        for server in (*shard.servers, *(one for one in self.sentinels if one.answers())):
+            if not server.answers():
+                lines.append(f"{server.port} does not answer")
+            elif server.sentinel:
+                with server.client as client:
+                    replicas = client.sentinel_slaves(shard.name)
+                    lines.append(f"Sentinel {server.port}: {client.sentinel_master(shard.name)['flags']}, replicas:")
+                    lines += [
+                        f"    {r['port']} {r['flags']} {r['master-port']} {r['master-link-status']}" for r in replicas
+                    ]
+            else:
+                said = server.info("replication")
+                lines.append(
+                    f"{server.port}: {said['role']} of {said.get('master_port')} {said.get('master_link_status')}"
+                )
+        now = time.monotonic()
+        lines += [f"{said.at - now:.2f} {said.event} {said.shard}" for said in self.said[-30:]]
+        return "\n".join(lines)
 
     def _start(self) -> None:
         for shard in self.shards.values():
@@ -165,18 +211,34 @@ class SentinelShards:
             master["port"] == shard.primary.port
             and not master["is_sdown"]
             and int(master["num-other-sentinels"]) >= len([s for s in self.sentinels if s.answers()]) - 1
-            and following >= {replica.port for replica in shard.replicas}
+            # One that has come back is taken for what it is only with the next INFO, ten seconds later at most.
+            and bool(following)
+        )
+
+    def _is_whole(self, shard: Shard, sentinels: list[SentinelProcess]) -> bool:
+        # A Sentinel that comes late to a failover may begin another one, so who is the primary is asked each time.
+        ports = {self._primary_port(sentinel, shard) for sentinel in sentinels}
+        if len(ports) > 1:
+            return False
+        shard.primary = next(server for server in shard.servers if server.port in ports)
+        return all(_follows(replica, shard.primary) for replica in shard.replicas) and all(
+            self._knows(sentinel, shard) for sentinel in sentinels
         )
 
     def _note_primary(self, shard: Shard, former: RedisProcess) -> bool:
         for sentinel in self.sentinels:
-            with suppress(redis.RedisError, OSError), sentinel.client as client:
-                _, port = client.sentinel_get_master_addr_by_name(shard.name)
-                found = next(server for server in shard.servers if server.port == int(port))
-                if found is not former:
-                    shard.primary = found
+            with suppress(redis.RedisError, OSError):
+                port = self._primary_port(sentinel, shard)
+                if port != former.port:
+                    shard.primary = next(server for server in shard.servers if server.port == port)
                     return True
         return False
+
+    @staticmethod
+    def _primary_port(sentinel: SentinelProcess, shard: Shard) -> int:
+        with sentinel.client as client:
+            _, port = client.sentinel_get_master_addr_by_name(shard.name)
+        return int(port)
 
 
 def _follows(replica: RedisProcess, primary: RedisProcess) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from tests.faults.conftest import Counted, rounds
 from tests.faults.crew import Crew
 from tests.faults.groups import groups_on_each
-from tests.faults.sentinel_shards import SentinelShards
+from tests.faults.sentinel_shards import PATIENT, TRUSTING, SentinelShards
 
 # A kill costs some three seconds, of which the layer itself takes less than one.
 RECOVERS_WITHIN_SECONDS = 30
@@ -18,11 +18,11 @@ RECOVERS_WITHIN_SECONDS = 30
 
 @pytest.mark.timeout(900)
 def test_no_message_is_lost_when_primaries_are_killed_one_after_the_other(counted: Counted) -> None:
-    with SentinelShards("a", "b") as shards, Crew(groups_on_each("a", "b")) as crew:
+    with SentinelShards("a", "b") as shards, Crew(groups_on_each("a", "b"), **PATIENT) as crew:
         crew.add_usual(shards.hosts())
         crew.begin()
         faults = []
-        for name in islice(cycle("ab"), rounds(4)):
+        for name in islice(cycle("ab"), rounds(20)):
             shard = shards[name]
             shards.wait_until_whole(name)
             killed, at = shard.primary, time.monotonic()
@@ -32,5 +32,46 @@ def test_no_message_is_lost_when_primaries_are_killed_one_after_the_other(counte
             crew.wait_until_everyone_hears_everyone(RECOVERS_WITHIN_SECONDS)
             killed.start_as_replica_of(shard.primary)
         crew.stays_well()
-        # Senders wait longer than a failover takes: none of them gets an error.
         counted(crew, f"{len(faults)} x kill -9 of a primary", sentinel=shards.needed(*faults))
+
+
+@pytest.mark.timeout(300)
+def test_what_only_a_killed_primary_had_is_sent_again_to_a_process_that_was_away(counted: Counted) -> None:
+    with SentinelShards("a", "b", options=TRUSTING) as shards, Crew(groups_on_each("a", "b"), **PATIENT) as crew:
+        crew.add_usual(shards.hosts())
+        away = crew.add("receiver, away", shards.hosts())
+        crew.begin()
+        faults = []
+        for name in islice(cycle("ab"), rounds(2)):
+            shard = shards[name]
+            shards.wait_until_whole(name)
+            away.pause()
+            shard.stop_replicating()
+            shard.primary.kill_connections("pubsub")
+            # What is acknowledged now, neither a replica has nor the process that stands still, nor its sockets.
+            for _ in range(3):
+                crew.wait_until_everyone_hears_everyone(RECOVERS_WITHIN_SECONDS)
+            at = time.monotonic()
+            killed = shard.kill_primary()
+            shards.wait_for_failover(name, at)
+            faults.append((name, at))
+            away.resume()
+            crew.wait_until_everyone_hears_everyone(RECOVERS_WITHIN_SECONDS)
+            killed.start_as_replica_of(shard.primary)
+        crew.stays_well()
+        counted(crew, f"{len(faults)} x kill -9 of a primary ahead of its replicas", sentinel=shards.needed(*faults))
+
+
+@pytest.mark.timeout(300)
+def test_no_message_is_lost_when_a_primary_is_back_empty_before_any_sentinel_suspects_it(counted: Counted) -> None:
+    with SentinelShards("a", "b") as shards, Crew(groups_on_each("a", "b"), **PATIENT) as crew:
+        crew.add_usual(shards.hosts())
+        crew.begin()
+        number = rounds(2)
+        for name in islice(cycle("ab"), number):
+            shards.wait_until_whole(name)
+            # Its replicas follow it again, and drop what they had.
+            shards[name].primary.restart()
+            crew.wait_until_everyone_hears_everyone(RECOVERS_WITHIN_SECONDS)
+        crew.stays_well()
+        counted(crew, f"{number} x a primary that comes back empty")

@@ -9,14 +9,14 @@ import pytest
 from tests.faults.conftest import Counted
 from tests.faults.crew import Crew
 from tests.faults.groups import groups_on_each
-from tests.faults.sentinel_shards import SentinelShards
+from tests.faults.sentinel_shards import PATIENT, SentinelShards
 
 RECOVERS_WITHIN_SECONDS = 30
 
 
 @pytest.mark.timeout(300)
 def test_a_killed_sentinel_is_not_noticed_and_not_needed_for_a_failover(counted: Counted) -> None:
-    with SentinelShards("a", "b") as shards, Crew(groups_on_each("a", "b")) as crew:
+    with SentinelShards("a", "b") as shards, Crew(groups_on_each("a", "b"), **PATIENT) as crew:
         crew.add_usual(shards.hosts())
         crew.begin()
         # The one that every process asks first.
