@@ -22,8 +22,8 @@ READY_SECONDS = 60
 WARY = ("--min-replicas-to-write", "1", "--min-replicas-max-lag", "4")
 # With one replica they leave that away, and so what only the primary has may be acknowledged.
 TRUSTING = ("--min-replicas-to-write", "0")
-# A Sentinel that hears late of a failover takes the new primary for dead now and then, and begins another one. The server
-# that it replaces is left without replicas, or is itself left a primary for ten seconds: senders have to outlast that.
+# A Sentinel that hears late of a failover takes the new primary for dead now and then, and begins another one. Then the
+# shard may be without a primary that has replicas for ten seconds, and senders have to outlast that.
 PATIENT = {"send_timeout": 30}
 _OPTIONS = ("--repl-diskless-sync-delay", "0")
 _WATCHED = ("+sdown", "-sdown", "+odown", "+try-failover", "+elected-leader", "+switch-master")
