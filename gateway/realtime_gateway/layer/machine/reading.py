@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from realtime_gateway.hosts import HostList
 from realtime_gateway.layer.envelope import Entry, EnvelopeInvalid, Kind, parse
 from realtime_gateway.layer.machine.actions import Call, Dropped, Lost, Repeated
 from realtime_gateway.layer.machine.clocks import Clocks
@@ -17,6 +18,7 @@ from realtime_gateway.layer.machine.continuity import Continuity, continuity
 from realtime_gateway.layer.machine.events import Refusal
 from realtime_gateway.layer.machine.follow import BEGINNING, Follow, GapCall, Phase, Server, Span, order
 from realtime_gateway.layer.machine.limits import Identity, Limits
+from realtime_gateway.layer.machine.moving import earlier_spans
 
 # What one read returns at most, so that it holds neither side up.
 _PAGE_ENTRIES, _PAGE_BYTES = 500, 4 * 1024 * 1024
@@ -47,10 +49,16 @@ class Links:
         link = self.up.get(span.shard)
         return link is not None and link.epoch > (span.until_epoch or 0)
 
-    def note_fence(self, span: Span) -> None:
-        """Nothing more comes to a span that is fenced, unless another server takes the shard over."""
-        if self.fenced_above(span):
-            span.server = self.up[span.shard].server
+    def late_spans(self, hosts: HostList, name: str) -> list[Span]:
+        """Earlier owners of a name that a late writer may still reach, for somebody who begins to read it now.
+
+        Nothing more comes to one that is fenced, unless another server takes the shard over.
+        """
+        spans = earlier_spans(hosts, name)
+        for span in spans:
+            if self.fenced_above(span):
+                span.server = self.up[span.shard].server
+        return spans
 
 
 class Reading:
