@@ -185,7 +185,8 @@ class RedisChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # channels has
     def _group_key(self, group: str) -> bytes:
         # Under the name that it has in channels_redis: projects count a group's members in Redis by it. Here it holds
         # those members that are normal channels; the others are in their processes' memory only.
-        return self._binding.state.identity.names.members(names.group(group)).encode()
+        state = self._binding.state
+        return state.identity.names.members(names.group(state.group_names.outside(group))).encode()
 
     # Inside
 

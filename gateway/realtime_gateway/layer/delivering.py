@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable
 from contextvars import Context
 from typing import Any
 
-from realtime_gateway.layer import names
 from realtime_gateway.layer.envelope import Kind
 from realtime_gateway.layer.machine import events
 from realtime_gateway.layer.machine.actions import Deliver
@@ -92,7 +91,7 @@ class Deliveries:
         body = self._state.serializer.body(action.body)
         delivery = Delivery(action.destination, kind, body, expires_at, len(action.channels))
         if action.trace:
-            span = spans.deliver(action.trace, kind, names.name_of(action.destination))
+            span = spans.deliver(action.trace, kind, self._state.group_names.inside(action.destination))
             if span is not None:
                 delivery.span, delivery.body = span, span.carried_by(body)
         return delivery
@@ -126,5 +125,5 @@ class Deliveries:
         state, now = self._state, self._loop.time()
         if delivery.kind == "group" and now - state.full_logged_at > _FULL_LOGGED_EVERY_SECONDS:
             state.full_logged_at = now
-            group = names.name_of(delivery.destination)
+            group = state.group_names.inside(delivery.destination)
             log.info("%s of %s channels over capacity in group %s", delivery.refused, delivery.members, group)

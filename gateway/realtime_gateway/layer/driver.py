@@ -341,7 +341,7 @@ class Driver:
 
     def _lost(self, action: actions.Lost) -> None:
         recorder.layer_dropped.add(len(action.destinations), "lost")
-        named = ", ".join(names.name_of(one) for one in action.destinations[:5])
+        named = ", ".join(map(self.state.group_names.inside, action.destinations[:5]))
         log.warning("messages to %s may be missing here: %s", named, action.reason)
 
     def _disconnected(self, action: actions.Disconnected) -> None:
@@ -350,7 +350,7 @@ class Driver:
 
     def _reconnected(self, action: actions.Reconnected) -> None:
         if self.state.options.on_reconnect:
-            groups = [names.name_of(one) for one in action.destinations if one[0] == names.GROUP]
+            groups = [self.state.group_names.inside(one) for one in action.destinations if one[0] == names.GROUP]
             message = {"type": self.state.options.on_reconnect, "shard": action.shard}
             self._tell_everyone({**message, "lost": bool(action.lost), "groups": groups})
 

@@ -9,10 +9,14 @@ A *destination* is where messages go, written as one letter, a colon and a name:
 The name alone, without the letter, decides the owner among the shards. In a key it follows the deployment's prefix. In
 the name of a pub/sub channel the shard's label stands between the two, because PUBLISH takes no notice of the database
 number, and two shards of a list may be two databases of one server.
+
+A group's name may say more than anyone who can look at Redis should know. With a key of its own (``GroupNames``) only a
+digest of it leaves the process: in keys, in the names of pub/sub channels and in what processes ask of one another.
 """
 
 from __future__ import annotations
 
+import hmac
 from dataclasses import dataclass
 
 GROUP, INBOX, QUEUE = "g", "i", "q"
@@ -47,6 +51,41 @@ def process_of(channel: str) -> str | None:
     """
     head, mark, _ = channel.partition("!")
     return head.rpartition(".")[2] if mark else None
+
+
+class GroupNames:
+    """What groups are called outside this process.
+
+    Args:
+        key: hides the names; None leaves them as they are.
+    """
+
+    _REMEMBERED = 100_000
+    _DIGEST_BYTES = 16  # as many as a random UUID has: no two names of a deployment meet
+
+    def __init__(self, key: bytes | None) -> None:
+        self._key = key
+        # A digest costs a microsecond, and logs and events for the user name a group as he does.
+        self._outside: dict[str, str] = {}
+        self._inside: dict[str, str] = {}
+
+    def outside(self, name: str) -> str:
+        """Return what a group is called in Redis."""
+        if self._key is None:
+            return name
+        hidden = self._outside.get(name)
+        if hidden is None:
+            hidden = hmac.digest(self._key, name.encode(), "sha256")[: self._DIGEST_BYTES].hex()
+            if len(self._outside) >= self._REMEMBERED:
+                oldest = next(iter(self._outside))
+                del self._inside[self._outside.pop(oldest)]
+            self._outside[name], self._inside[hidden] = hidden, name
+        return hidden
+
+    def inside(self, destination: str) -> str:
+        """Return the name of a destination for people here; a digest where this process has never heard the name."""
+        name = name_of(destination)
+        return self._inside.get(name, name) if self._key is not None and destination[0] == GROUP else name
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,11 @@ from realtime_gateway.resource.spec import ChannelLayer
 
 DEFAULT_ADDRESS = "redis://localhost:6379"
 _OF_THE_RESOURCE = ChannelLayer()
+_ABOVE_ZERO = (
+    "expiry", "group_expiry", "send_timeout", "history_seconds", "history_messages", "capacity", "replay_seconds",
+    "replay_bytes", "max_message_size_bytes",
+)  # fmt: skip
+_SECRET_LENGTH = 16
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,7 @@ class LayerOptions:
         capacity: how many messages may wait in one channel.
         channel_capacity: capacities by glob or compiled pattern; the first that matches decides.
         symmetric_encryption_keys: the first encrypts, all decrypt. Left out of ``repr``.
+        hide_names: a secret of 16 characters or more that gives groups other names in Redis. Left out of ``repr``.
         random_prefix_length: random bytes before each message; 0, since nothing here needs them.
         serializer_format: a name in channels_redis's registry.
         on_disconnect: the ``type`` of a message to every local channel when a shard is lost; None: no message.
@@ -51,6 +57,7 @@ class LayerOptions:
     capacity: int = _OF_THE_RESOURCE.capacity
     channel_capacity: Mapping[str | re.Pattern[str], int] = field(default_factory=dict)
     symmetric_encryption_keys: Sequence[str | bytes] | None = field(default=None, repr=False)
+    hide_names: str | bytes | None = field(default=None, repr=False)
     random_prefix_length: int = 0
     serializer_format: str = _OF_THE_RESOURCE.serializer
     on_disconnect: str | None = None
@@ -66,10 +73,17 @@ class LayerOptions:
     def __post_init__(self) -> None:
         # AssertionError: what upstream raises, and what its users' tests expect.
         assert isinstance(self.prefix, str), "Prefix must be unicode"
-        for name in ("expiry", "group_expiry", "send_timeout", "history_seconds", "history_messages", "capacity"):
-            value = getattr(self, name)
-            if not isinstance(value, int | float) or isinstance(value, bool) or value <= 0:
-                raise ConfigurationError(f"The channel layer's {name} must be a number above 0, not {value!r}.")
+        for name in _ABOVE_ZERO:
+            _require_number(name, getattr(self, name))
+        for pattern, capacity in self.channel_capacity.items():
+            _require_number(f"channel_capacity for {pattern!r}", capacity)
+        if self.hide_names is not None and not (
+            isinstance(self.hide_names, str | bytes) and len(self.hide_names) >= _SECRET_LENGTH
+        ):
+            raise ConfigurationError(
+                f"The channel layer's hide_names must be a secret of at least {_SECRET_LENGTH} characters.",
+                "All processes of a deployment need the same one.",
+            )
 
     def capacities(self) -> list[tuple[re.Pattern[str], int]]:
         """Return channel_capacity with globs compiled, in order."""
@@ -77,6 +91,11 @@ class LayerOptions:
             (re.compile(fnmatch.translate(pattern)) if isinstance(pattern, str) else pattern, capacity)
             for pattern, capacity in self.channel_capacity.items()
         ]
+
+
+def _require_number(name: str, value: object) -> None:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not value > 0:
+        raise ConfigurationError(f"The channel layer's {name} must be a number above 0, not {value!r}.")
 
 
 def read_options(given: Mapping[str, Any], resource: ChannelLayer | None = None) -> LayerOptions:

@@ -71,6 +71,8 @@ class ProcessState:
         self.serializer = Serializer(
             options.serializer_format, options.symmetric_encryption_keys, options.random_prefix_length
         )
+        secret = options.hide_names
+        self.group_names = names.GroupNames(secret.encode() if isinstance(secret, str) else secret)
         self._capacities = options.capacities()
         labels = {shard.name: label(shard) for shard in hosts.shards}
         documents = Documents(options.symmetric_encryption_keys or (), options.prefix)

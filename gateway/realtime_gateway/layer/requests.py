@@ -67,7 +67,7 @@ async def _send_to_own(driver: Driver, trace: bytes, channel: str, body: bytes) 
 
 async def group_send(driver: Driver, trace: bytes, group: str, body: bytes) -> Settle:
     """Send to a group."""
-    destination = names.group(group)
+    destination = names.group(driver.state.group_names.outside(group))
     number = driver.state.machine.last_sequence + 1
     settled = await driver.ask(lambda ticket: events.Publish(ticket, destination, Kind.GROUP, "", trace, body))
     if settled.verdict is Verdict.DONE:
@@ -96,17 +96,19 @@ async def join(driver: Driver, group: str, channel: str) -> Settle:
         open_mailbox(driver, channel)
     elif names.process_of(channel) is not None:
         driver.submit(events.Listen())  # for the answer
-    return await driver.ask(lambda ticket: events.Join(ticket, group, channel, own))
+    outside = driver.state.group_names.outside(group)
+    return await driver.ask(lambda ticket: events.Join(ticket, outside, channel, own))
 
 
 async def leave(driver: Driver, group: str, channel: str) -> Settle:
     """Take a channel out of a group."""
+    outside = driver.state.group_names.outside(group)
     if driver.state.owns(channel):
-        driver.submit(events.Leave(-1, group, channel, own=True))
+        driver.submit(events.Leave(-1, outside, channel, own=True))
         return Settle(-1, Verdict.DONE)
     if names.process_of(channel) is not None:
         driver.submit(events.Listen())
-    return await driver.ask(lambda ticket: events.Leave(ticket, group, channel, own=False))
+    return await driver.ask(lambda ticket: events.Leave(ticket, outside, channel, own=False))
 
 
 async def forget(driver: Driver, channel: str) -> None:

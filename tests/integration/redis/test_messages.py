@@ -81,6 +81,18 @@ async def test_keys_rotate_one_process_at_a_time(redis_server: RedisProcess, mak
     assert (await soon(both, channels[1]))["type"] == "by new"
 
 
+async def test_what_waits_in_a_queue_is_read_with_its_old_key_after_the_exchange(
+    redis_server: RedisProcess, make_layer: Make
+) -> None:
+    steps = (["old"], ["old", "new"], ["new", "old"], ["new"])
+    senders = [make_layer(redis_server.url, prefix="exchange", symmetric_encryption_keys=keys) for keys in steps]
+    for number, sender in enumerate(senders):
+        await sender.send("work", {"type": "job", "step": number})
+    # The last step is taken when nothing is left of the old key, so its process is not asked for the first two.
+    assert [(await soon(senders[2], "work"))["step"] for _ in range(3)] == [0, 1, 2]
+    assert (await soon(senders[3], "work"))["step"] == 3
+
+
 async def test_a_message_that_cannot_be_decrypted_is_dropped_and_counted(
     redis_server: RedisProcess, make_layer: Make, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -71,3 +71,33 @@ def test_the_names_need_neither_django_nor_channels() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_a_hidden_name_is_the_same_in_every_process_with_the_key_and_says_nothing() -> None:
+    one, other, stranger = (names.GroupNames(key) for key in (b"a secret", b"a secret", b"another"))
+    hidden = one.outside("patients.smith")
+    assert hidden == other.outside("patients.smith")
+    assert hidden not in (stranger.outside("patients.smith"), one.outside("patients.jones"))
+    assert len(hidden) == 32
+    assert "smith" not in hidden
+
+
+def test_who_knows_a_name_is_told_it_and_who_does_not_is_told_the_digest() -> None:
+    one, other = names.GroupNames(b"a secret"), names.GroupNames(b"a secret")
+    hidden = one.outside("room")
+    assert one.inside(names.group(hidden)) == "room"
+    assert other.inside(names.group(hidden)) == hidden
+    assert one.inside(names.queue("work")) == "work"
+
+
+def test_without_a_key_names_stay_as_they_are() -> None:
+    plain = names.GroupNames(None)
+    assert plain.outside("room") == plain.inside("g:room") == "room"
+
+
+def test_what_is_remembered_of_names_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names.GroupNames, "_REMEMBERED", 2)
+    hiding = names.GroupNames(b"a secret")
+    hidden = [names.group(hiding.outside(name)) for name in ("a", "b", "c")]
+    assert [hiding.inside(one) for one in hidden] == [hidden[0][2:], "b", "c"]
+    assert names.group(hiding.outside("a")) == hidden[0]

@@ -38,7 +38,13 @@ def test_an_unknown_option_is_refused_with_the_nearest_known_one() -> None:
         read_options({"zzz": 5})
 
 
-@pytest.mark.parametrize("name", ["expiry", "group_expiry", "send_timeout", "history_seconds", "capacity"])
+NUMBERS = (
+    "expiry", "group_expiry", "send_timeout", "history_seconds", "history_messages", "capacity", "replay_seconds",
+    "replay_bytes", "max_message_size_bytes",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NUMBERS)
 @pytest.mark.parametrize("value", [0, -1, "60", None, True])
 def test_an_impossible_number_is_refused_by_name(name: str, value: Any) -> None:
     with pytest.raises(ConfigurationError, match=name):
@@ -52,6 +58,21 @@ def test_a_prefix_must_be_text() -> None:
 
 def test_keys_are_not_in_the_repr() -> None:
     assert "hush" not in repr(read_options({"symmetric_encryption_keys": ["hush"]}))
+
+
+def test_a_capacity_of_nothing_is_refused_with_its_pattern() -> None:
+    with pytest.raises(ConfigurationError, match=r"channel_capacity for 'a\*' must be a number above 0"):
+        read_options({"channel_capacity": {"a*": 0}})
+
+
+@pytest.mark.parametrize("secret", ["", "too short", 5, True])
+def test_names_are_hidden_with_a_secret_that_deserves_the_name(secret: Any) -> None:
+    with pytest.raises(ConfigurationError, match="hide_names must be a secret of at least 16 characters"):
+        read_options({"hide_names": secret})
+
+
+def test_the_secret_that_hides_names_is_not_in_the_repr() -> None:
+    assert "hush" not in repr(read_options({"hide_names": "hush, 16 letters long"}))
 
 
 def test_globs_are_compiled_in_order_and_patterns_kept() -> None:
