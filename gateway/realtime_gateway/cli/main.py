@@ -16,6 +16,7 @@ from realtime_gateway.errors import GatewayError
 COMMANDS = {
     "serve": "run an ASGI application on the gateway's server",
     "up": "run a RealtimeGateway resource as local processes",
+    "hosts": "show, compare or change the list of Redis shards",
     "status": "show a RealtimeGateway on a Kubernetes cluster as a tree",
 }
 

@@ -4,7 +4,7 @@ Pure: no I/O, no clock. Shared by the layer, `up` and the operator; imports noth
 """
 
 from realtime_gateway.hosts.document import HostList, Shard
-from realtime_gateway.hosts.rendezvous import owner
+from realtime_gateway.hosts.rendezvous import moved_share, owner
 from realtime_gateway.hosts.signing import Comparison, Documents
 
-__all__ = ["Comparison", "Documents", "HostList", "Shard", "owner"]
+__all__ = ["Comparison", "Documents", "HostList", "Shard", "moved_share", "owner"]

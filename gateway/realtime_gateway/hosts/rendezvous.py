@@ -53,6 +53,12 @@ def owner(key: str, shards: Sequence[S]) -> S:
     return max(shards, key=lambda shard: (_score(key, shard), shard.name))
 
 
+def moved_share(before: Sequence[Weighted], after: Sequence[Weighted], samples: int = 20_000) -> float:
+    """Return the share of keys, from 0 to 1, that have another owner in the second list; measured on ``samples``."""
+    keys = [f"sample-{number}" for number in range(samples)]
+    return sum(owner(key, before).name != owner(key, after).name for key in keys) / samples
+
+
 def _score(key: str, shard: Weighted) -> float:
     # The separator cannot occur in a shard's name, so (name, key) pairs never run into one another.
     digest = xxhash.xxh3_64_intdigest(f"{shard.name}\n{key}".encode())

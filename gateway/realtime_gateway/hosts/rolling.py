@@ -197,7 +197,7 @@ def _roll(seen: Seen, durable: HostList) -> Roll:
 
 def _holds(seen: Seen, name: str, epoch: int) -> bool:
     hosts = seen.stored.get(name)
-    return hosts is not None and hosts.epoch >= epoch
+    return name in seen.stored and (hosts.epoch if hosts else 0) >= epoch
 
 
 def _after(hosts: HostList, shards: Sequence[Shard], wanted: Wanted, *, forget: bool = False) -> HostList:
