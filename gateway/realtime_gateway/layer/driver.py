@@ -358,8 +358,10 @@ class Driver:
         expires_at = self.loop.time() + self.state.options.expiry
         for channel in self.state.mailboxes:
             box = self.state.mailboxes.get(channel)
-            if box is not None and names.process_of(channel) is not None:
-                box.put(Ready(message), expires_at)
+            if box is None or names.process_of(channel) is None:
+                continue
+            if not box.put_notice(Ready(message), expires_at):
+                recorder.layer_dropped.add(1, "capacity")
 
 
 def _refusal(answer: ErrorAnswer) -> events.Refusal:

@@ -23,6 +23,9 @@ from typing import Protocol
 _UNREAD_EXPIRIES = 2
 _BUSY_EXPIRIES = 10
 
+# How many notices of the layer's own fit into a mailbox that is full: of a few shards that are lost and come back.
+_NOTICES = 8
+
 
 class Waiter(Protocol):
     """Whoever waits for a message; asyncio's Future fits. Waking means: look into the mailbox."""
@@ -78,6 +81,14 @@ class Mailbox:
     def put(self, body: Body, expires_at: float) -> bool:
         """Add the newest message and wake one receiver; False when the mailbox is full."""
         if len(self._items) >= self.capacity:
+            return False
+        self._items.append((expires_at, body))
+        self._wake_one()
+        return True
+
+    def put_notice(self, body: Body, expires_at: float) -> bool:
+        """Add what the layer itself has to say, for which a full mailbox has a little room of its own."""
+        if len(self._items) >= self.capacity + _NOTICES:
             return False
         self._items.append((expires_at, body))
         self._wake_one()

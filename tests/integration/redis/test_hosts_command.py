@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -294,6 +295,30 @@ async def test_a_signed_list_is_changed_only_by_who_has_the_keys(
     for server in (one, two):
         with server.client as client:
             assert documents.read(client.get("asgi:hosts") or b"", "the shard") == HostList(6, shards(one, two))
+
+
+async def test_the_rights_of_the_data_plane_are_enough(
+    servers: tuple[RedisProcess, ...], resource: Path, make_layer: Make
+) -> None:
+    document = project() / "docs" / "channel-layer.md"
+    line = re.search(r"ACL SETUSER chat on >PASSWORD (.+?)\n\n", await asyncio.to_thread(document.read_text), re.DOTALL)
+    assert line, "the document has no line with the rights"
+    rights = line.group(1).replace("\\\n", " ").split()
+    urls = []
+    for server in servers[:2]:
+        with server.client as client:
+            client.execute_command("ACL", "SETUSER", "chat", "reset", "on", ">secret", *rights)
+        urls.append(f"redis://chat:secret@127.0.0.1:{server.port}")
+    await work(make_layer(urls[0]))
+    done = await set_quickly(",".join(urls), "--hosts", urls[0], resource=resource)
+    assert done.code == 0, done
+    shown = await hosts("show", "--hosts", urls[0])
+    assert shown.code == 0, shown
+    assert "secret" not in done.out + shown.out
+
+
+def project() -> Path:
+    return Path(__file__).parents[3]
 
 
 def keep(path: Path, hosts: HostList) -> None:

@@ -44,6 +44,15 @@ def test_a_full_mailbox_refuses_the_newest() -> None:
     assert [taken(box) for _ in range(3)] == ["a", "b", None]
 
 
+def test_a_full_mailbox_has_room_for_a_few_notices_of_the_layer_itself() -> None:
+    box = Mailbox(2, 0)
+    for name in "ab":
+        box.put(Letter(name), 60)
+    assert [box.put_notice(Letter(str(number)), 60) for number in range(10)] == [True] * 8 + [False] * 2
+    assert not box.put(Letter("c"), 60)
+    assert [taken(box) for _ in range(3)] == ["a", "b", "0"]
+
+
 def test_what_has_expired_is_dropped_from_the_old_end_and_counted() -> None:
     box = Mailbox(10, 0)
     box.put(Letter("a"), 1)
