@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from contextvars import Context
 from typing import Any
 
+from realtime_gateway.layer import drops
 from realtime_gateway.layer.envelope import Kind
 from realtime_gateway.layer.machine import events
 from realtime_gateway.layer.machine.actions import Deliver
@@ -57,7 +58,7 @@ class Deliveries:
         state = self._state
         expires_at = action.sent_at + state.options.expiry
         if expires_at <= self._loop.time():
-            recorder.layer_dropped.add(len(action.channels), "expired")
+            drops.count("expired", len(action.channels))
             return
         delivery = self._open(action, expires_at)
         if delivery.members <= _SLICE_MEMBERS and action.destination not in state.undelivered:
@@ -103,7 +104,7 @@ class Deliveries:
         for channel in channels:
             box = get(channel)
             if box is None:
-                recorder.layer_dropped.add(1, "no_mailbox")
+                drops.count("no_mailbox")
             elif box.put(body, expires_at) or (box.expire(now) and box.put(body, expires_at)):
                 delivery.put += 1
                 if box.full and channel not in full_channels:
@@ -118,7 +119,7 @@ class Deliveries:
         if delivery.put:
             recorder.layer_delivered.add(delivery.put, delivery.kind)
         if delivery.refused:
-            recorder.layer_dropped.add(delivery.refused, "capacity")
+            drops.count("capacity", delivery.refused)
             self._say_that_some_were_full(delivery)
 
     def _say_that_some_were_full(self, delivery: Delivery) -> None:

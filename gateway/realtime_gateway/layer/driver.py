@@ -11,7 +11,7 @@ from contextvars import Context
 from typing import Any
 
 from realtime_gateway.hosts import HostList
-from realtime_gateway.layer import names
+from realtime_gateway.layer import drops, names
 from realtime_gateway.layer.delivering import Deliveries
 from realtime_gateway.layer.machine import actions, events
 from realtime_gateway.layer.mailboxes import Body
@@ -55,7 +55,7 @@ class Driver:
             actions.HandOver: self._hand_over,
             actions.UseShards: lambda a: self._use(a.hosts),
             actions.Redial: self._redial,
-            actions.Dropped: lambda a: recorder.layer_dropped.add(a.count, a.reason),
+            actions.Dropped: lambda a: drops.count(a.reason, a.count),
             actions.Repeated: lambda a: recorder.layer_duplicates.add(a.count),
             actions.Acknowledged: lambda a: recorder.layer_published.add(a.count),
             actions.Lost: self._lost,
@@ -206,11 +206,11 @@ class Driver:
 
     def _drop_idle(self, now: float) -> None:
         state = self.state
-        recorder.layer_dropped.add(state.mailboxes.expire(now), "expired")
+        drops.count("expired", state.mailboxes.expire(now))
         for channel, seconds in state.mailboxes.idle(now):
             groups = state.machine.following.groups_of(channel)
             dropped = state.drop(channel)
-            recorder.layer_dropped.add(dropped, "idle")
+            drops.count("idle", dropped)
             self.submit(events.Gone(channel))
             if groups or dropped:
                 recorder.layer_idle.add()
@@ -340,7 +340,7 @@ class Driver:
         recorder.layer_epoch.set(action.hosts.epoch)
 
     def _lost(self, action: actions.Lost) -> None:
-        recorder.layer_dropped.add(len(action.destinations), "lost")
+        drops.count("lost", len(action.destinations))
         named = ", ".join(map(self.state.group_names.inside, action.destinations[:5]))
         log.warning("messages to %s may be missing here: %s", named, action.reason)
 
@@ -361,7 +361,7 @@ class Driver:
             if box is None or names.process_of(channel) is None:
                 continue
             if not box.put_notice(Ready(message), expires_at):
-                recorder.layer_dropped.add(1, "capacity")
+                drops.count("capacity")
 
 
 def _refusal(answer: ErrorAnswer) -> events.Refusal:

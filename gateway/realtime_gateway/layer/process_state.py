@@ -14,7 +14,7 @@ from typing import Any
 
 from realtime_gateway.environment import Environment
 from realtime_gateway.hosts import Documents, HostList
-from realtime_gateway.layer import names
+from realtime_gateway.layer import drops, names
 from realtime_gateway.layer.hosts_file import HostsFile
 from realtime_gateway.layer.machine import events
 from realtime_gateway.layer.machine.limits import Identity, Limits
@@ -126,7 +126,7 @@ class ProcessState:
         inbox = names.inbox(self.client_prefix)
         if len(box) + self.own.count(channel, inbox) < box.capacity:
             return True
-        recorder.layer_dropped.add(box.expire(now), "expired")
+        drops.count("expired", box.expire(now))
         return len(box) + self.own.count(channel, inbox) < box.capacity
 
     def _seen(self, destination: str) -> int:

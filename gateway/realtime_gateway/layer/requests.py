@@ -6,14 +6,13 @@ import asyncio
 import logging
 from typing import Any
 
-from realtime_gateway.layer import names
+from realtime_gateway.layer import drops, names
 from realtime_gateway.layer.driver import Driver
 from realtime_gateway.layer.envelope import Kind
 from realtime_gateway.layer.machine import events
 from realtime_gateway.layer.machine.actions import Settle, Verdict
 from realtime_gateway.layer.machine.follow import Phase
 from realtime_gateway.layer.mailboxes import Body, Mailbox
-from realtime_gateway.telemetry import recorder
 
 log = logging.getLogger("realtime_gateway.layer")
 
@@ -113,7 +112,7 @@ async def leave(driver: Driver, group: str, channel: str) -> Settle:
 
 async def forget(driver: Driver, channel: str) -> None:
     """Drop a channel with its memberships."""
-    recorder.layer_dropped.add(driver.state.drop(channel), "forgotten")
+    drops.count("forgotten", driver.state.drop(channel))
     driver.submit(events.Gone(channel))
 
 
@@ -163,7 +162,7 @@ def _take(driver: Driver, channel: str, box: Mailbox) -> Any:
     while True:
         expired = box.expire(now)
         if expired:
-            recorder.layer_dropped.add(expired, "expired")
+            drops.count("expired", expired)
         body = box.take(now)
         if channel in state.full_channels and not box.full:
             state.full_channels.discard(channel)
@@ -180,6 +179,6 @@ def _decode(body: Body, channel: str) -> Any:
         return body.decode()
     except Exception as error:
         # A receiver never raises for what somebody else sent: another key, another serializer.
-        recorder.layer_dropped.add(1, "undecodable")
+        drops.count("undecodable")
         log.warning("a message to %s cannot be decoded and is dropped: %s: %s", channel, type(error).__name__, error)
         return _NOTHING

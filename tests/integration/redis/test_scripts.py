@@ -163,10 +163,12 @@ def test_what_has_expired_takes_no_room_in_a_queue_and_is_not_popped(client: red
     client.rpush("queue", f"{now - 61_000} old", f"{now - 60_500} old too")
     assert publish(client, queued("new", 1, 1)) == [b"OK", 1]
     client.lpush("queue", f"{now - 61_000} old")
-    queued_ms, body, age_ms = run(client, "pop", ["queue"], 60_000)
-    assert body == b"new"
+    queued_ms, body, age_ms, expired = run(client, "pop", ["queue"], 60_000)
+    assert (body, expired) == (b"new", 1)
     assert int(queued_ms) >= now
     assert int(age_ms) >= 0
+    client.rpush("queue", f"{now - 61_000} old", f"{now - 60_500} old too")
+    assert run(client, "pop", ["queue"], 60_000) == [2]
     assert run(client, "pop", ["queue"], 60_000) == []
 
 

@@ -277,7 +277,8 @@ class Publishing:
         stored = 0
         for item, answer in zip(items, result[1:], strict=True):
             if isinstance(answer, Refusal):
-                if answer.code in _PASSING or answer.code in DEMOTED:
+                # What was acknowledged once is not given up for an error: it is tried for as long as it may be missed.
+                if answer.code in _PASSING or answer.code in DEMOTED or item.acknowledged_at is not None:
                     again.append(item)
                     lane.trouble = answer.text
                 else:

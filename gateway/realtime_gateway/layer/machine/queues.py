@@ -92,11 +92,16 @@ class Queues:
             waiting.popping.discard(purpose)
         if isinstance(result, Refusal):
             return
-        if not result:
+        message, expired = result[:3], result[3:]
+        if len(result) == 1:
+            message, expired = [], result
+        if expired:
+            self._emit(Dropped("expired", int(expired[0])))
+        if not message:
             if waiting is not None and purpose.later_shards and waiting.receivers > len(waiting.popping):
                 self._ask(purpose.channel, waiting, purpose.later_shards)
             return
-        queued_ms, raw, age_ms = result
+        queued_ms, raw, age_ms = message
         try:
             entry = parse(raw)
         except EnvelopeInvalid:

@@ -250,3 +250,15 @@ def test_a_group_that_moves_takes_its_messages_with_it() -> None:
     assert (call.shard, sequences(call)) == ("1", [1, 2])
     bench.feed(events.Replied("1", call.purpose, ok(2)))
     assert bench.verdict(waiting) is not None
+
+
+def test_what_was_acknowledged_once_is_not_given_up_for_an_error_of_the_next_server() -> None:
+    bench = Bench()
+    bench.link_up()
+    bench.send()
+    bench.answer("publish", ok())
+    bench.link_down()
+    bench.link_up(run_id="another")
+    bench.answer("publish", [b"OK", events.Refusal("OOM", "OOM no memory")])
+    bench.tick()
+    assert sequences(bench.call("publish")) == [1]

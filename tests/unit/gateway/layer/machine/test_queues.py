@@ -125,3 +125,13 @@ def test_a_queued_message_that_cannot_be_read_is_counted() -> None:
     bench.feed(events.Wanted("work", 1))
     bench.answer("pop", [b"1", b"rubbish", b"0"])
     assert [one.reason for one in bench.of(actions.Dropped)] == ["malformed"]
+
+
+def test_what_expired_in_a_queue_is_counted_with_and_without_a_message_behind_it() -> None:
+    bench = Bench()
+    bench.link_up()
+    bench.feed(events.Wanted("work", 2))
+    bench.answer("pop", [2])
+    bench.answer("pop", [b"1", JOB, b"0", 3])
+    assert [(one.reason, one.count) for one in bench.of(actions.Dropped)] == [("expired", 2), ("expired", 3)]
+    assert [one.raw for one in bench.of(actions.HandOver)] == [JOB]
