@@ -49,8 +49,8 @@ class Epochs:
         self._limits = limits
         self._word = word
         self._emit = emit
-        self._target: HostList | None = None
-        self._adopting = False
+        self._candidate: HostList | None = None  # the newest of all, none of whose shards has been reached yet
+        self._target: HostList | None = None  # is being adopted
         self._links: dict[str, int | None] = {}  # shard → the epoch its present link has answered
         self._fencing: dict[str, FenceCall] = {}
         self._known = {shard.name: shard for shard in hosts.every_shard}
@@ -66,7 +66,7 @@ class Epochs:
     @property
     def newest(self) -> HostList:
         """The newest list that is known."""
-        return self._target or self.hosts
+        return self._candidate or self._target or self.hosts
 
     def learn(self, hosts: HostList, where: str) -> None:
         """Hear of a host list; a newer one is adopted as soon as one of its shards is within reach."""
@@ -74,7 +74,7 @@ class Epochs:
             if hosts.epoch == self.newest.epoch and not hosts.same_as(self.newest):
                 self._conflict(where)
             return
-        self._target = hosts
+        self._candidate = hosts
         self._known |= {shard.name: shard for shard in hosts.every_shard}
         self._emit(UseShards(self.shards_in_use()))
         self.advance()
@@ -122,7 +122,7 @@ class Epochs:
             self.learn_document(document, f"shard {shard}")
         else:
             self._compare(shard, epoch, document)
-            if not self._adopting:
+            if self._target is None:
                 self._offer(shard, epoch)
         self.advance()
 
@@ -132,7 +132,8 @@ class Epochs:
 
     def shards_in_use(self) -> HostList:
         """Every shard that a link is wanted to: of lists that are not retired, and not yet read to its end."""
-        found = {shard.name: shard for hosts in (self.hosts, self.newest) for shard in hosts.every_shard}
+        lists = (self.hosts, self._target or self.hosts, self.newest)
+        found = {shard.name: shard for hosts in lists for shard in hosts.every_shard}
         for name in sorted(self._to_finish):
             found.setdefault(name, self._known[name])
         return HostList(epoch=self.newest.epoch, shards=tuple(found.values()))
@@ -171,7 +172,7 @@ class Epochs:
 
     def _fence(self, shard: str) -> None:
         # Only with what is being adopted or in use: a list none of whose shards was ever reached fences nobody.
-        hosts = self._target if self._target is not None and self._adopting else self.hosts
+        hosts = self._target or self.hosts
         purpose = self._fencing[shard] = FenceCall(hosts.epoch)
         key_names = self._identity.names
         document = self._identity.documents.write(hosts) if hosts.epoch else ""
@@ -179,21 +180,26 @@ class Epochs:
         keys = (key_names.epoch, key_names.hosts, key_names.data_set)
         self._emit(Call(shard, "fence", keys, (hosts.epoch, document, self._word, topic), purpose))
 
-    def _begin(self) -> bool:
-        """Begin to adopt the newer list, if there is one; return whether to go on with it."""
-        target = self._target
-        if target is None or not any(shard.name in self._links for shard in target.shards):
-            # With none of its shards within reach it may be a mistake, so the working list stays.
-            return False
-        if not self._adopting:
-            self._adopting = True
+    def _begin(self) -> None:
+        """Begin to adopt the newest list when one of its shards is within reach.
+
+        Without, it may be a mistake: the list in use stays, and so does one that is just being adopted.
+        """
+        if self._candidate is None or not self._reaches(self._candidate):
+            return
+        was_adopting = self._target is not None
+        self._candidate, self._target = None, self._candidate
+        if not was_adopting:
             self.adopting()
-        return True
+
+    def _reaches(self, hosts: HostList) -> bool:
+        return any(shard.name in self._links for shard in hosts.shards)
 
     def advance(self) -> None:
         """Go on with an adoption, as far as the shards within reach have answered."""
+        self._begin()
         target = self._target
-        if target is None or not self._begin():
+        if target is None or not self._reaches(target):
             return
         behind = [shard for shard, epoch in self._links.items() if epoch is not None and epoch < target.epoch]
         for shard in behind:
@@ -201,7 +207,7 @@ class Epochs:
                 self._fence(shard)
         if self._fencing or behind or self.busy():
             return
-        self._target, self._adopting = None, False
+        self._target = None
         self.hosts = target
         self.adopted(target)
         self._emit(UseShards(self.shards_in_use()))

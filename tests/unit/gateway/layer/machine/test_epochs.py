@@ -140,6 +140,19 @@ def test_a_list_none_of_whose_shards_can_be_reached_fences_nobody() -> None:
     assert {(call.shard, call.arguments[0]) for call in fences} == {("0", 1)}
 
 
+def test_a_list_none_of_whose_shards_can_be_reached_does_not_hold_up_one_that_is_being_adopted() -> None:
+    bench = Bench(OLD)
+    bench.link_up(epoch=1)
+    bench.feed(events.Learned(NEW))
+    bench.feed(events.Learned(hosts(3, "elsewhere")))
+    bench.feed(events.LinkUp("1", "other"))
+    fence_all(bench, 2)
+    assert [one.hosts.epoch for one in bench.of(actions.Adopted)] == [2]
+    bench.feed(events.LinkUp("elsewhere", "late"))
+    fence_all(bench, 3)
+    assert [one.hosts.epoch for one in bench.of(actions.Adopted)] == [2, 3]
+
+
 def test_another_list_of_the_same_epoch_is_told_and_not_adopted() -> None:
     other = hosts(1, "0", "x").to_json().encode()
     for tell, where in (
