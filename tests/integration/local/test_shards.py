@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -201,6 +203,15 @@ async def test_a_change_of_mind_in_the_middle_ends_at_what_was_wanted_last(tmp_p
             await wait_for(up, "host list epoch 4 is in use everywhere; ended: tiny-redis-2")
         assert [shard.name for shard in hosts_of(up).every_shard] == ["tiny-redis-0", "tiny-redis-1"]
         chat.check()
+        code, said = await asyncio.to_thread(command, up, "show")
+        assert code == 0, said
+        assert said.startswith("host list epoch 4, made by realtime-gateway up")
+        assert {"tiny-gateway-0", "tiny-gateway-1"} <= {line.split(" ")[0] for line in said.splitlines()}
+        code, said = await asyncio.to_thread(command, up, "set", "redis://127.0.0.1:1")
+        assert code == 1
+        assert said.startswith(
+            "realtime-gateway hosts: realtime-gateway up makes the lists of this deployment (epoch 4)"
+        )
 
 
 def test_a_run_that_is_killed_in_the_middle_goes_on_where_the_external_shards_are(tmp_path: Path) -> None:
@@ -255,6 +266,14 @@ def test_a_list_that_somebody_else_makes_is_used_as_it_is(tmp_path: Path) -> Non
             with client_of(up) as client:
                 says(client, "hello")
         assert stored(one) == stored(two) == theirs
+
+
+def command(up: UpProcess, *words: str) -> tuple[int, str]:
+    """Run `realtime-gateway hosts` on the run's own list."""
+    file = up.directory / "tiny" / "hosts.json"
+    program = [sys.executable, "-m", "realtime_gateway.cli.main", "hosts", *words, "--config", str(file)]
+    ended = subprocess.run(program, check=False, capture_output=True, text=True)
+    return ended.returncode, ended.stdout + ended.stderr
 
 
 def client_of(up: UpProcess) -> SyncConnection:
