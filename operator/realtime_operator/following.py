@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from random import Random
 
 from realtime_operator.apply.perform import NotLeading
@@ -13,9 +13,10 @@ from realtime_operator.kube.errors import KubeError
 from realtime_operator.leadership import Leadership
 from realtime_operator.observe.glance import fingerprint
 from realtime_operator.observe.object_cache import ObjectCache, ResourceKey
+from realtime_operator.observe.switchovers import Switchovers
 from realtime_operator.options import Options
 from realtime_operator.reconciler import Pass, Reconciler
-from realtime_operator.snapshot import Fleet, Snapshot
+from realtime_operator.snapshot import Address, Fleet, Snapshot, Unknown
 
 # Without any change everything is looked at again after this, give or take a fifth so that resources spread out.
 REST_SECONDS = 600.0
@@ -88,6 +89,7 @@ class Following:
         may_write = self._leadership.leads
         reconciler = Reconciler(key, self._options, self._client, self._cache, may_write, self._clock)
         changed = self._changed[key]
+        switchovers = Switchovers(reconciler.servers, changed.set)
         try:
             await self._all_read.wait()
             failures = restless = 0
@@ -95,11 +97,14 @@ class Following:
                 await self._leadership.leading.wait()
                 changed.clear()
                 done = await self._pass(reconciler, key)
+                if done is not None and done.snapshot is not None:
+                    switchovers.listen_at(_sentinels(done.snapshot))
                 failures = failures + 1 if done is None else 0
                 restless = restless + 1 if done is not None and _acted(done) else 0
                 await asyncio.sleep(BURST_SECONDS)
                 await self._wait(reconciler, changed, done, self._pause(key, max(failures, restless - RESTLESS_PASSES)))
         finally:
+            await switchovers.close()
             await reconciler.servers.close()
 
     async def _pass(self, reconciler: Reconciler, key: ResourceKey) -> Pass | None:
@@ -158,6 +163,13 @@ class Following:
 def _acted(done: Pass) -> bool:
     """Whether a pass has changed anything: then the next one follows at once, and decides on what came of it."""
     return any(outcome.done for outcome in done.outcomes)
+
+
+def _sentinels(snapshot: Snapshot) -> Iterator[Address]:
+    """Where Sentinels answer."""
+    for sentinel in snapshot.sentinels:
+        if sentinel.address is not None and not isinstance(sentinel.answers, Unknown):
+            yield sentinel.address
 
 
 def _connections(snapshot: Snapshot) -> int:

@@ -5,7 +5,7 @@ Actions carry everything that performing them needs but passwords: those stay in
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -148,6 +148,12 @@ class Finding:
     type: str
     reason: str
     message: str
+
+
+def some(names: Sequence[str], shown: int) -> str:
+    """Names for a message: the first few, and how many more there are."""
+    more = [f"{len(names) - shown} more"] if len(names) > shown else []
+    return ", ".join([*names[:shown], *more])
 
 
 @dataclass(frozen=True)

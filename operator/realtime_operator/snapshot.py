@@ -85,6 +85,10 @@ class Server:
         return self.keys == 0
 
 
+# A pod's trouble for which Kubernetes has no word: the scheduler waits for its volumes, and says nothing meanwhile.
+WAITING_FOR_VOLUME = "WaitingForVolume"
+
+
 @dataclass(frozen=True)
 class Pod:
     """What matters of a pod.

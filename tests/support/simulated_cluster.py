@@ -285,7 +285,11 @@ class SimulatedCluster:
             if key.kind != "StatefulSet":
                 continue
             revision = digest(seen["spec"]["template"])
-            seen["status"] = {"observedGeneration": seen["metadata"]["generation"], "updateRevision": revision}
+            seen["status"] = {
+                "observedGeneration": seen["metadata"]["generation"],
+                "updateRevision": revision,
+                "replicas": seen["spec"]["replicas"],
+            }
             for ordinal in range(seen["spec"]["replicas"]):
                 name = f"{key.name}-{ordinal}"
                 if name in self.pods:

@@ -141,6 +141,8 @@ def _refused(action: Action, error: KubeError) -> Outcome:
     if refusal.kind == "conflict" and not error.owners:
         # Somebody wrote in between: the watch brings what, and the next pass decides anew.
         return Outcome(action, reasons.API_UNAVAILABLE, error.message)
+    if refusal.kind == "unserved" and isinstance(action, Apply):
+        return Outcome(action, reasons.NOT_SERVED, _not_served(action))
     reason = _REASONS[refusal.kind]
     return Outcome(action, reason, f"{_what(action)}: {error.message}", permanent=refusal.permanent)
 
@@ -153,8 +155,14 @@ _REASONS = {
     "immutable": reasons.STORAGE_IMMUTABLE,
     "rejected": reasons.REJECTED,
     "gone": reasons.API_UNAVAILABLE,
+    "unserved": reasons.NOT_SERVED,
     "unavailable": reasons.API_UNAVAILABLE,
 }
+
+
+def _not_served(action: Apply) -> str:
+    known = f"{action.key.kind} of {action.manifest['apiVersion']}"
+    return f"This cluster does not know {known}: install what defines it, or leave it out of the spec."
 
 
 def _what(action: Action) -> str:

@@ -11,8 +11,9 @@ from dataclasses import replace
 
 from realtime_gateway.hosts import HostList
 from realtime_gateway.hosts.rolling import Mint, Pending, Report, Roll, Seen, Wanted, Why, next_step
+from realtime_operator.decide.rollout import deployments
 from realtime_operator.objects import host_list, identity
-from realtime_operator.plan import AnnounceHosts, Finding, MintHosts, Verdict
+from realtime_operator.plan import AnnounceHosts, Finding, MintHosts, Verdict, some
 from realtime_operator.snapshot import Address, ObjectKey, Role, Server, Shard, Snapshot, Unknown
 from realtime_operator.status import reasons
 from realtime_operator.target import Target
@@ -22,7 +23,7 @@ SHOWN_PROCESSES = 5
 
 def hosts(target: Target, snapshot: Snapshot) -> Verdict:
     """Mint, announce, retire: one step at a time, each read from the cluster again."""
-    match next_step(_wanted(target, snapshot), _seen(snapshot)):
+    match next_step(_wanted(target, snapshot), _seen(target, snapshot)):
         case Mint(made, why):
             return _write(target, snapshot, made, _minting(snapshot, made, why))
         case Pending(_, unanswered) if unanswered:
@@ -31,7 +32,7 @@ def hosts(target: Target, snapshot: Snapshot) -> Verdict:
             return _pending(f"waiting for {', '.join(unready) or 'the first shard'} to be ready")
         case Roll() as roll:
             assert isinstance(snapshot.hosts, HostList), "a list rolls only where there is one"
-            return _roll(snapshot, snapshot.hosts, roll)
+            return _roll(target, snapshot, snapshot.hosts, roll)
 
 
 def primary_of(shard: Shard) -> Address | None:
@@ -59,9 +60,8 @@ def _wanted(target: Target, snapshot: Snapshot) -> Wanted:
     )
 
 
-def _seen(snapshot: Snapshot) -> Seen:
-    seen, fleet = snapshot.hosts, snapshot.fleet
-    reports = None if isinstance(fleet, Unknown) else tuple(Report(one.name, one.epoch) for one in fleet.processes)
+def _seen(target: Target, snapshot: Snapshot) -> Seen:
+    seen = snapshot.hosts
     known = {shard.name: shard.document for shard in snapshot.shards if not isinstance(shard.document, Unknown)}
     return Seen(
         durable=seen if isinstance(seen, HostList) else None,
@@ -69,23 +69,31 @@ def _seen(snapshot: Snapshot) -> Seen:
         stored={name: document for name, document in known.items() if not isinstance(document, Unknown)},
         unanswered=tuple(shard.name for shard in snapshot.shards if isinstance(shard.document, Unknown)),
         floor=snapshot.status_epoch,
-        reports=reports,
+        reports=_reports(target, snapshot),
         settled_seconds=snapshot.held(_fact(seen.epoch)) if isinstance(seen, HostList) else 0.0,
     )
+
+
+def _reports(target: Target, snapshot: Snapshot) -> tuple[Report, ...] | None:
+    """What processes say on the shards. External shards are not asked: there it counts that every pod is new."""
+    if target.spec.redis.managed is None:
+        return None if deployments(target, snapshot).findings else ()
+    fleet = snapshot.fleet
+    return None if isinstance(fleet, Unknown) else tuple(Report(one.name, one.epoch) for one in fleet.processes)
 
 
 def _fact(epoch: int) -> str:
     return f"all use epoch {epoch}"
 
 
-def _roll(snapshot: Snapshot, seen: HostList, roll: Roll) -> Verdict:
+def _roll(target: Target, snapshot: Snapshot, seen: HostList, roll: Roll) -> Verdict:
     """Bring every shard of every list up to the present one, and say what the next step waits for."""
     primaries = {shard.name: primary_of(shard) for shard in snapshot.shards}
     actions = tuple(AnnounceHosts(seen, name, found) for name in roll.tell if (found := primaries[name]) is not None)
     unreached = (*roll.unreached, *(name for name in roll.tell if primaries[name] is None))
     verdict = Verdict(
         actions,
-        (*_synced(snapshot, seen, roll, unreached), *_progress(seen, roll)),
+        (*_synced(target, snapshot, seen, roll, unreached), *_progress(seen, roll)),
         look_again_seconds=1 if actions or unreached else None,
     )
     if not roll.retiring or roll.unready:
@@ -104,7 +112,11 @@ def _progress(seen: HostList, roll: Roll) -> tuple[Finding, ...]:
     return (Finding(reasons.PROGRESSING, reasons.RESHARDING, message),)
 
 
-def _synced(snapshot: Snapshot, seen: HostList, roll: Roll, unreached: tuple[str, ...]) -> tuple[Finding, ...]:
+def _synced(
+    target: Target, snapshot: Snapshot, seen: HostList, roll: Roll, unreached: tuple[str, ...]
+) -> tuple[Finding, ...]:
+    if target.spec.redis.managed is None:
+        return _started_anew(target, snapshot, seen)
     if unreached:
         message = f"{', '.join(unreached)} cannot be told of epoch {seen.epoch} yet."
         return (Finding(reasons.HOSTS_SYNCED, reasons.SHARD_UNREACHABLE, message),)
@@ -114,9 +126,16 @@ def _synced(snapshot: Snapshot, seen: HostList, roll: Roll, unreached: tuple[str
     behind = roll.behind or ()
     if not behind:
         return ()
-    named = list(behind[:SHOWN_PROCESSES])
-    more = [f"{len(behind) - len(named)} more"] if len(behind) > len(named) else []
-    message = f"Waiting for {', '.join(named + more)} to use epoch {seen.epoch}."
+    message = f"Waiting for {some(behind, SHOWN_PROCESSES)} to use epoch {seen.epoch}."
+    return (Finding(reasons.HOSTS_SYNCED, reasons.WAITING_FOR_PROCESSES, message),)
+
+
+def _started_anew(target: Target, snapshot: Snapshot, seen: HostList) -> tuple[Finding, ...]:
+    """A new list of external shards makes new pods, and the first of them tells the shards."""
+    rolling = deployments(target, snapshot).findings
+    if not rolling:
+        return ()
+    message = f"Waiting for new pods to start with epoch {seen.epoch}: {rolling[0].message}"
     return (Finding(reasons.HOSTS_SYNCED, reasons.WAITING_FOR_PROCESSES, message),)
 
 

@@ -6,10 +6,12 @@ from realtime_gateway.hosts import HostList
 from realtime_operator.decide.drift import covers, key_of, removal, stamped
 from realtime_operator.decide.wanted import wanted_keys, wanted_objects
 from realtime_operator.objects import accounts, identity
-from realtime_operator.plan import Action, Apply, CreatePasswords, Delete, Finding, Verdict
+from realtime_operator.plan import Action, Apply, CreatePasswords, Delete, Finding, Verdict, some
 from realtime_operator.snapshot import Fleet, Manifest, ObjectKey, Snapshot
 from realtime_operator.status import reasons
 from realtime_operator.target import Target
+
+SHOWN_OBJECTS = 3
 
 
 def passwords(target: Target, snapshot: Snapshot) -> Verdict:
@@ -42,7 +44,9 @@ def in_place(target: Target, snapshot: Snapshot) -> Verdict:
         if seen is None:
             provisioning.append(str(key))
     if provisioning:
-        findings.append(Finding(reasons.PROGRESSING, reasons.PROVISIONING, f"Making {_some(provisioning)}."))
+        findings.append(
+            Finding(reasons.PROGRESSING, reasons.PROVISIONING, f"Making {some(provisioning, SHOWN_OBJECTS)}.")
+        )
     return Verdict(tuple(actions), tuple(findings))
 
 
@@ -70,8 +74,3 @@ def _hosts_settled(target: Target, snapshot: Snapshot) -> bool:
 def _of_redis(seen: Manifest) -> bool:
     component = seen["metadata"].get("labels", {}).get(identity.COMPONENT_LABEL)
     return component in {identity.REDIS, identity.SENTINEL}
-
-
-def _some(names: list[str]) -> str:
-    more = [f"{len(names) - 3} more"] if len(names) > 3 else []
-    return ", ".join([*names[:3], *more])

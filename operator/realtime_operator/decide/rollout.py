@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from realtime_operator.objects import identity
-from realtime_operator.plan import Finding, Verdict
+from realtime_operator.plan import Finding, Verdict, some
 from realtime_operator.snapshot import Manifest, ObjectKey, Snapshot
 from realtime_operator.status import reasons
 from realtime_operator.target import Target
+
+_PROCESSES = (identity.GATEWAY, identity.WORKER)
+SHOWN_PODS = 5
 
 
 def deployments(target: Target, snapshot: Snapshot) -> Verdict:
@@ -23,7 +26,11 @@ def deployments(target: Target, snapshot: Snapshot) -> Verdict:
         if message:
             progress = Finding(reasons.PROGRESSING, reasons.ROLLING_OUT, f"Deployment {name}: {message}.")
             return Verdict(findings=(progress,))
-    return Verdict()
+    ending = [pod.name for component in _PROCESSES for pod in snapshot.pods_of(component) if pod.deleting]
+    if not ending:
+        return Verdict()
+    message = f"Still closing connections: {some(ending, SHOWN_PODS)}."
+    return Verdict(findings=(Finding(reasons.PROGRESSING, reasons.DRAINING, message),))
 
 
 def unfinished(deployment: Manifest) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from realtime_gateway.hosts import HostList
+from realtime_gateway.hosts import Shard as HostShard
 from realtime_gateway.resource.spec import ManagedRedis
 from realtime_operator.objects import (
     accounts,
@@ -166,9 +167,17 @@ def _processes(target: Target, snapshot: Snapshot) -> Iterator[Manifest]:
     needs = [("ConfigMap", identity.hosts_name(target)), ("ConfigMap", identity.resource_name(target))]
     if not all(ObjectKey(*need) in snapshot.objects for need in needs):
         return
-    yield gateway_pods.deployment(target, target.spec.replicas)
+    read = _read_at_start(target, snapshot)
+    yield gateway_pods.deployment(target, target.spec.replicas, read)
     for worker in target.spec.workers:
-        yield workers.deployment(target, worker)
+        yield workers.deployment(target, worker, read)
+
+
+def _read_at_start(target: Target, snapshot: Snapshot) -> tuple[HostShard, ...]:
+    """The shards of the durable host list, where nobody but a new pod can carry a newer list to them."""
+    if target.spec.redis.managed is None and isinstance(snapshot.hosts, HostList):
+        return snapshot.hosts.shards
+    return ()
 
 
 def _managed_keys(target: Target, snapshot: Snapshot) -> set[ObjectKey]:

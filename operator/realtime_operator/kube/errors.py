@@ -24,7 +24,7 @@ class Refusal:
     """How an answer counts.
 
     Attributes:
-        kind: forbidden, quota, conflict, immutable, rejected, gone, exists or unavailable.
+        kind: forbidden, quota, conflict, immutable, rejected, gone, unserved, exists or unavailable.
         permanent: whether trying again without a change cannot help.
     """
 
@@ -52,7 +52,9 @@ class KubeError(GatewayError):
             kind = "quota" if "exceeded quota" in self.message else "forbidden"
             return Refusal(kind, permanent=False)
         if self.status == 404:
-            return Refusal("gone", permanent=False)
+            # Where an object, or its namespace, is not there, the answer names it; of an unknown kind it names nothing.
+            named = self.details.get("details", {}).get("name")
+            return Refusal("gone" if named else "unserved", permanent=False)
         if self.status == 409:
             exists = self.details.get("reason") == "AlreadyExists"
             return Refusal("exists" if exists else "conflict", permanent=False)

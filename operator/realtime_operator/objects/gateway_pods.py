@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
+from realtime_gateway.hosts import Shard
 from realtime_gateway.resource.cluster import PodTemplate
 from realtime_operator.objects import identity, pods
 from realtime_operator.target import API_VERSION, KIND, Target
@@ -43,8 +45,8 @@ def resource_file(target: Target) -> dict[str, Any]:
     }
 
 
-def deployment(target: Target, replicas: int) -> dict[str, Any]:
-    """The gateway's Deployment."""
+def deployment(target: Target, replicas: int, shards: Sequence[Shard] = ()) -> dict[str, Any]:
+    """The gateway's Deployment; ``shards`` are those of a host list that only new pods can learn, else none."""
     drain = target.spec.drain
     grace = drain.accept_seconds + drain.period_seconds + GRACE_MARGIN_SECONDS
     return {
@@ -62,7 +64,7 @@ def deployment(target: Target, replicas: int) -> dict[str, Any]:
                 "rollingUpdate": {"maxSurge": 1 if replicas <= 10 else "10%", "maxUnavailable": 0},
             },
             "selector": {"matchLabels": identity.selector(target, identity.GATEWAY)},
-            "template": pods.template(target, _shape(target, grace)),
+            "template": pods.template(target, _shape(target, grace, shards)),
         },
     }
 
@@ -108,9 +110,16 @@ def process_mounts(target: Target) -> list[dict[str, Any]]:
     return mounts if target.spec.redis.managed is None else [*mounts, pods.mount("account", ACCOUNT_DIRECTORY)]
 
 
-def process_inputs(target: Target) -> dict[str, Any]:
-    """What a process reads only at its start. The host list is not in it: a reshard must not replace pods."""
-    return _process_resource(target)
+def process_inputs(target: Target, shards: Sequence[Shard]) -> dict[str, Any]:
+    """What a process reads only at its start.
+
+    A list of managed shards is not in it, since a reshard must not replace pods. One of external shards is: the
+    operator cannot tell those, so pods that start with it do, and the others learn it from the shards.
+    """
+    if not shards:
+        return _process_resource(target)
+    listed = [[shard.name, shard.weight, dict(shard.connection)] for shard in shards]
+    return {**_process_resource(target), "shards": listed}
 
 
 def image(target: Target) -> str:
@@ -118,7 +127,7 @@ def image(target: Target) -> str:
     return target.spec.image or target.default_image
 
 
-def _shape(target: Target, grace: int) -> pods.PodShape:
+def _shape(target: Target, grace: int, shards: Sequence[Shard]) -> pods.PodShape:
     command = ["realtime-gateway", "serve", target.spec.application]
     command += ["--bind", "0.0.0.0", "--port", str(HTTP_PORT)]
     command += ["--admin-bind", "0.0.0.0", "--admin-port", str(ADMIN_PORT)]
@@ -145,7 +154,7 @@ def _shape(target: Target, grace: int) -> pods.PodShape:
         grace_seconds=grace,
         account=target.name,
         volumes=process_volumes(target),
-        inputs=process_inputs(target),
+        inputs=process_inputs(target, shards),
         annotations=_scraped() if scrape else {},
         added=target.spec.pod_template or PodTemplate(),
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from realtime_gateway.hosts import Shard
 from realtime_gateway.resource.cluster import PodTemplate
 from realtime_gateway.resource.spec import Worker
 from realtime_operator.objects import gateway_pods, identity, pods
@@ -12,8 +14,8 @@ from realtime_operator.target import Target
 GRACE_SECONDS = 30
 
 
-def deployment(target: Target, worker: Worker) -> dict[str, Any]:
-    """The Deployment of one worker."""
+def deployment(target: Target, worker: Worker, shards: Sequence[Shard] = ()) -> dict[str, Any]:
+    """The Deployment of one worker; ``shards`` as for the gateway's."""
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -26,12 +28,12 @@ def deployment(target: Target, worker: Worker) -> dict[str, Any]:
             "revisionHistoryLimit": 3,
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
             "selector": {"matchLabels": identity.selector(target, identity.WORKER, worker=worker.name)},
-            "template": pods.template(target, _shape(target, worker)),
+            "template": pods.template(target, _shape(target, worker, shards)),
         },
     }
 
 
-def _shape(target: Target, worker: Worker) -> pods.PodShape:
+def _shape(target: Target, worker: Worker, shards: Sequence[Shard]) -> pods.PodShape:
     container = {
         "name": identity.WORKER,
         "image": gateway_pods.image(target),
@@ -47,6 +49,6 @@ def _shape(target: Target, worker: Worker) -> pods.PodShape:
         grace_seconds=GRACE_SECONDS,
         account=target.name,
         volumes=gateway_pods.process_volumes(target),
-        inputs=gateway_pods.process_inputs(target),
+        inputs=gateway_pods.process_inputs(target, shards),
         added=target.spec.pod_template or PodTemplate(),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -18,6 +18,8 @@ from realtime_gateway.hosts import HostList
 from realtime_operator.snapshot import Address, Attached, Monitored, Process, Role, Server, Unknown
 
 ANSWER_SECONDS = 1.0
+# A subscription that hears nothing for this long is tried by a ping, which gets as long again.
+PING_SECONDS = 5.0
 USER = "operator"
 T = TypeVar("T")
 
@@ -48,17 +50,20 @@ class RedisServers:
     def client(self, address: Address) -> Redis:
         """A client that answers within a second or not at all, and never sends a command twice."""
         if address not in self._clients:
-            self._clients[address] = Redis(
-                host=address.host,
-                port=address.port,
-                username=USER,
-                password=self._password(),
-                socket_timeout=ANSWER_SECONDS,
-                socket_connect_timeout=ANSWER_SECONDS,
-                retry=Retry(NoBackoff(), 0),
-                decode_responses=True,
-            )
+            self._clients[address] = self._new_client(address)
         return self._clients[address]
+
+    def _new_client(self, address: Address) -> Redis:
+        return Redis(
+            host=address.host,
+            port=address.port,
+            username=USER,
+            password=self._password(),
+            socket_timeout=ANSWER_SECONDS,
+            socket_connect_timeout=ANSWER_SECONDS,
+            retry=Retry(NoBackoff(), 0),
+            decode_responses=True,
+        )
 
     async def tell(self, address: Address, *words: str | int) -> Any:
         """Give a server or Sentinel one command, once, and return its answer.
@@ -84,6 +89,29 @@ class RedisServers:
     async def stored(self, address: Address, prefix: str) -> Stored | Unknown:
         """What the data plane keeps on a primary."""
         return await self._ask(address, lambda client: _stored(client, prefix))
+
+    async def messages(self, address: Address, channel: str) -> AsyncIterator[str]:
+        """Listen to a channel, and yield each message until the connection breaks, or is silent to a ping.
+
+        Yields an empty text first, when it listens: what was said before that was not heard.
+        """
+        # A client of its own, since one that listens can ask nothing.
+        async with self._new_client(address) as client, client.pubsub() as listener:
+            try:
+                await listener.subscribe(channel)
+                pinged = False
+                while True:
+                    message = await listener.get_message(timeout=PING_SECONDS)
+                    if message is None and pinged:
+                        return
+                    if message is None:
+                        await listener.ping()
+                    # Whatever comes, an answer to a ping too, says that the other side is there.
+                    pinged = message is None
+                    if message is not None and message["type"] in {"subscribe", "message"}:
+                        yield str(message["data"]) if message["type"] == "message" else ""
+            except (RedisError, OSError, TimeoutError):
+                return
 
     async def _ask(self, address: Address, question: Callable[[Redis], Awaitable[T]]) -> T | Unknown:
         try:

@@ -51,8 +51,9 @@ def status_of(
         status["hosts"] = {
             "epoch": max(hosts.epoch, snapshot.status_epoch),
             "shards": [shard.name for shard in hosts.shards],
-            "podsAtEpoch": sum(process.epoch >= hosts.epoch for process in processes),
         }
+        if target.spec.redis.managed is not None:
+            status["hosts"]["podsAtEpoch"] = sum(process.epoch >= hosts.epoch for process in processes)
     if isinstance(snapshot.fleet, Fleet):
         status["connections"] = snapshot.fleet.connections
     return status

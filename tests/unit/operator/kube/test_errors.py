@@ -11,7 +11,8 @@ from realtime_operator.kube.errors import from_answer
 ANSWERS = {
     "a missing right": (403, {"message": "deployments is forbidden"}, "forbidden", False),
     "a quota": (403, {"message": 'pods "x" is forbidden: exceeded quota: compute'}, "quota", False),
-    "an object that is gone": (404, {"message": "not found"}, "gone", False),
+    "an object that is gone": (404, {"message": "not found", "details": {"name": "chat"}}, "gone", False),
+    "a kind that the cluster does not know": (404, {"message": "404 page not found"}, "unserved", False),
     "an object that is there already": (409, {"reason": "AlreadyExists", "message": "exists"}, "exists", False),
     "another version": (409, {"reason": "Conflict", "message": "has been modified"}, "conflict", False),
     "an object that is refused": (422, {"message": "Invalid value"}, "rejected", True),

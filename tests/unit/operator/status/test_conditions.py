@@ -11,8 +11,9 @@ from tests.support.operator_targets import target
 from tests.support.simulated_cluster import SimulatedCluster, settled_cluster
 
 from realtime_operator.decide.checklist import decide
+from realtime_operator.decide.health import PATIENCE_SECONDS
 from realtime_operator.plan import Apply, Outcome
-from realtime_operator.snapshot import Fleet, ObjectKey, Pod, Process, Snapshot, Unknown
+from realtime_operator.snapshot import WAITING_FOR_VOLUME, Fleet, ObjectKey, Pod, Process, Snapshot, Unknown
 from realtime_operator.status import reasons
 from realtime_operator.status.conditions import invalid_status, status_of
 from realtime_operator.target import Target
@@ -81,9 +82,24 @@ TROUBLES = {
         Pod("p", "u", False, trouble="CrashLoopBackOff", message="ModuleNotFoundError: No module named 'chat'"),
         reasons.APPLICATION_IMPORT,
     ),
+}
+# Trouble only once it has held for a while: at any start volumes are bound and pods placed a little later.
+LASTING_TROUBLES = {
     "a volume that is not bound": (
         Pod("p", "u", False, trouble="Unschedulable", message="pod has unbound immediate PersistentVolumeClaims"),
         reasons.VOLUME_PENDING,
+    ),
+    "a volume of a class that is not there": (
+        Pod("p", "u", False, trouble="SchedulerError", message='storageclass.storage.k8s.io "fast" not found'),
+        reasons.VOLUME_PENDING,
+    ),
+    "a volume that nobody provisions once a node is chosen": (
+        Pod("p", "u", False, trouble=WAITING_FOR_VOLUME, message="PersistentVolumeClaim data-p is not bound."),
+        reasons.VOLUME_PENDING,
+    ),
+    "a pod that no node takes": (
+        Pod("p", "u", False, trouble="Unschedulable", message="0/2 nodes are available: 2 Insufficient memory."),
+        reasons.UNSCHEDULABLE,
     ),
 }
 
@@ -93,6 +109,42 @@ def test_trouble_of_a_pod_is_said_in_its_own_word(sentence: str) -> None:
     pod, reason = TROUBLES[sentence]
     found = told(READY.target, replace(serving(READY), pods=(("gateway", pod),)))
     assert found["Degraded"][:2] == ("True", reason)
+
+
+def after(seconds: float, snapshot: Snapshot) -> Snapshot:
+    """The same again, when what was found suspicious has held for so long."""
+    facts = decide(READY.target, snapshot).facts
+    return replace(snapshot, held_seconds=dict.fromkeys(facts, seconds))
+
+
+@pytest.mark.parametrize("sentence", LASTING_TROUBLES)
+def test_what_may_pass_by_itself_is_trouble_when_it_lasts(sentence: str) -> None:
+    pod, reason = LASTING_TROUBLES[sentence]
+    snapshot = replace(serving(READY), pods=(("redis", pod),))
+    assert told(READY.target, snapshot)["Degraded"][0] == "False"
+    assert decide(READY.target, snapshot).look_again_seconds is not None, "nothing else would wake it"
+    assert told(READY.target, after(PATIENCE_SECONDS - 1, snapshot))["Degraded"][0] == "False"
+    assert told(READY.target, after(PATIENCE_SECONDS, snapshot))["Degraded"][:2] == ("True", reason)
+
+
+def test_a_quota_that_stops_the_pods_of_a_shard_is_said() -> None:
+    snapshot = serving(READY)
+    key = ObjectKey("StatefulSet", "chat-redis-0")
+    seen = snapshot.objects[key]
+    objects = {**snapshot.objects, key: {**seen, "status": {**seen["status"], "replicas": 1}}}
+    snapshot = replace(snapshot, objects=objects)
+    assert told(READY.target, snapshot)["Degraded"][0] == "False", "its controller may just be making them"
+    status, reason, message = told(READY.target, after(PATIENCE_SECONDS, snapshot))["Degraded"]
+    assert (status, reason) == ("True", reasons.QUOTA_EXCEEDED)
+    assert "StatefulSet chat-redis-0 has 1 of 3 pods" in message
+
+
+def test_pods_that_end_after_a_roll_are_named_while_they_close_their_connections() -> None:
+    pod = Pod("chat-old", "u", True, deleting=True)
+    found = told(READY.target, replace(serving(READY), pods=(("gateway", pod),)))
+    assert found["Progressing"][:2] == ("True", reasons.DRAINING)
+    assert "chat-old" in found["Progressing"][2]
+    assert found["Ready"][0] == "True"
 
 
 def test_a_pod_that_is_on_its_way_out_troubles_nobody() -> None:
