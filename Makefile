@@ -8,10 +8,10 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help up test test-cluster lint format generate bench clean
+.PHONY: help up test test-cluster test-cluster-core lint format generate bench clean
 
 help: ## list these words
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 up: .venv/installed-local ## run the example chat on this machine: Redis shards, Sentinels, two gateways, a worker
 	@$(BIN)/python examples/chat/manage.py migrate --verbosity 0
@@ -26,6 +26,10 @@ test: .venv/installed-dev ## everything that this machine can test; what is miss
 test-cluster: .venv/installed-dev ## the tests on Kubernetes: nodes of our own (root, Go), or what KUBECONFIG names
 	@[ -n "$$KUBECONFIG" ] || tests/cluster/node/install_debian_packages.sh
 	$(BIN)/pytest tests/cluster --verbose --durations=10
+
+test-cluster-core: .venv/installed-dev ## the few of them that CI runs: a resource from apply to delete, and a trace
+	@[ -n "$$KUBECONFIG" ] || tests/cluster/node/install_debian_packages.sh
+	$(BIN)/pytest tests/cluster -m core --verbose --durations=5
 
 lint: .venv/installed-dev ## style, types, import rules, generated files
 	$(BIN)/ruff check .

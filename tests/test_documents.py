@@ -26,15 +26,17 @@ def test_each_link_to_a_file_leads_somewhere(document: Path) -> None:
     assert not [link for link in local if not (document.parent / link).exists()]
 
 
-def test_ci_runs_the_readme_s_test_command() -> None:
-    last = (ROOT / ".ci" / "run").read_text().strip().splitlines()[-1]
-    assert last == "exec make test"
-    assert "make test" in commands(ROOT / "README.md", "## Try it")
+def test_ci_runs_the_readme_s_test_commands() -> None:
+    lines = (ROOT / ".ci" / "run").read_text().splitlines()
+    run = [line.removeprefix("exec ") for line in lines if line.removeprefix("exec ").startswith("make ")]
+    documented = [line.partition("#")[0].strip() for line in commands(ROOT / "README.md", "## Try it")]
+    assert run == [line for line in documented if line.startswith("make test")] != []
 
 
 def test_the_readme_s_way_onto_kubernetes_is_the_one_that_a_test_of_the_cluster_executes() -> None:
     tested = commands(ROOT / "docs" / "kubernetes.md", "## Install")
-    assert [line for line in commands(ROOT / "README.md", "## On Kubernetes") if line not in tested] == []
+    shown = commands(ROOT / "README.md", "## On Kubernetes")
+    assert shown == [line for line in tested if line in shown]
 
 
 def test_each_word_of_make_that_a_document_names_exists() -> None:

@@ -26,6 +26,8 @@ from realtime_operator.relisting import relist_for_ever
 from realtime_operator.target import FIELD_MANAGER, KIND
 
 CRD_POLL_SECONDS = 5.0
+# How often it is asked whether an optional kind has come: a call each time, also when nothing else happens.
+OPTIONAL_POLL_SECONDS = 120.0
 log = logging.getLogger("realtime_operator")
 
 
@@ -83,6 +85,8 @@ async def _serve(options: Options, client: KubeClient, kinds: Sequence[str], sto
             relist_for_ever(client, kinds, options.watched, cache, following, listed), name="list again"
         ),
     ]
+    if missing := [kind for kind in OPTIONAL if kind not in kinds]:
+        tasks.append(asyncio.create_task(_until_served(client, missing), name="wait for kinds"))
     log.info("%s serves %s.", options.identity, ", ".join(options.watched) or "all namespaces")
     await asyncio.wait([*tasks, asyncio.create_task(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
     await following.close()
@@ -118,6 +122,17 @@ async def _wait_for_kinds(client: KubeClient, stop: asyncio.Event) -> tuple[str,
             async with asyncio.timeout(CRD_POLL_SECONDS):
                 await stop.wait()
     return ()
+
+
+async def _until_served(client: KubeClient, missing: Sequence[str]) -> None:
+    """Wait for a kind that was not there at the start. When it has come the operator ends, and starts anew with it."""
+    while True:
+        await asyncio.sleep(OPTIONAL_POLL_SECONDS)
+        for kind in missing:
+            with suppress(KubeError):
+                if await client.serves(kind):
+                    log.info("The cluster serves %s now: ending, to be started again and watch it.", kind)
+                    return
 
 
 def _login(**kwargs: Any) -> kopf.ConnectionInfo | None:

@@ -151,6 +151,10 @@ class OwnCluster(Cluster):
         pid = (self.state / node / "pid").read_text()
         return ["nsenter", "-t", pid, "-m", "-n", "-p", "-i", "-u", "-C", "--", *command]
 
+    def run_on_node(self, node: str, *command: str) -> str:
+        """Run a command on a node and return what it writes."""
+        return subprocess.run(self.on_node(node, *command), check=True, capture_output=True, text=True).stdout
+
     def load_image(self, name: str) -> None:
         with tempfile.TemporaryDirectory() as directory:
             archive = images.archive(name, Path(directory))

@@ -36,6 +36,8 @@ PROGRAMS = {
     "nsenter": "util-linux",
     "sysctl": "procps",
 }
+# What a node is made of.
+NAMESPACES = ("--net", "--mount", "--pid", "--ipc", "--uts", "--cgroup")
 FILES = {"/usr/lib/cni/bridge": "containernetworking-plugins"}
 
 
@@ -71,6 +73,9 @@ def missing() -> str | None:
         return f"Debian packages are missing: apt-get install {' '.join(packages)}"
     if not shutil.which("go") and not (CACHE / "bin" / "kube").exists():
         return "Go 1.25 or newer is missing, which builds Kubernetes: https://go.dev/dl/"
+    tried = subprocess.run(["unshare", *NAMESPACES, "--fork", "true"], capture_output=True, text=True, check=False)
+    if tried.returncode:
+        return f"root may not make namespaces here, as in a container without --privileged: {tried.stderr.strip()}"
     return None
 
 

@@ -39,6 +39,21 @@ def install_operator(cluster: Cluster, operator_image: str, gateway_image: str) 
     cluster.kubectl("-n", NAMESPACE, "rollout", "status", deployment, "--timeout=120s")
 
 
+def operators(cluster: Cluster) -> list[Object]:
+    """The operators' pods."""
+    found: list[Object] = cluster.get("pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/name=realtime-gateway-operator")
+    return found
+
+
+def operators_run(cluster: Cluster) -> bool:
+    return all(pod["status"]["containerStatuses"][0]["ready"] for pod in operators(cluster))
+
+
+def restarts(pod: Object) -> int:
+    """How often a pod's container has been started again."""
+    return int(pod["status"]["containerStatuses"][0]["restartCount"])
+
+
 class Gateway:
     """A RealtimeGateway in a namespace."""
 
@@ -121,6 +136,12 @@ class Gateway:
             if during is not None:
                 await asyncio.to_thread(during)
                 await said(sockets, "after")
+
+
+def warnings(namespace: Namespace, reason: str) -> list[Object]:
+    """The events that warn of a reason."""
+    events = namespace.get("events.events.k8s.io")
+    return [one for one in events if (one["type"], one.get("reason")) == ("Warning", reason)]
 
 
 async def said(sockets: list[Any], text: str) -> None:

@@ -47,6 +47,7 @@ def sent(trace: list[dict[str, str]]) -> int:
     return sum(span["name"] == "websocket send" for span in trace)
 
 
+@pytest.mark.core
 @pytest.mark.usefixtures("operator")
 async def test_one_trace_shows_a_message_from_one_pod_to_another(namespace: Namespace, gateway_image: str) -> None:
     namespace.apply(*collector(gateway_image))

@@ -11,6 +11,7 @@ flock 9 # another test run may be building the same
 kubernetes_version=v1.35.4
 local_path_provisioner=github.com/rancher/local-path-provisioner@v0.0.30
 helm=helm.sh/helm/v3/cmd/helm@v3.22.0
+gateway_api=sigs.k8s.io/gateway-api@v1.4.1
 export CGO_ENABLED=0 GOFLAGS="-buildvcs=false -trimpath"
 
 # once NAME STAMP COMMAND...: run the command, unless it has succeeded with the same stamp before.
@@ -35,6 +36,13 @@ go_program() { # NAME LDFLAGS: from programs/NAME
 
 go_install() { # PACKAGE@VERSION
     GOBIN=$bin go install -ldflags="-s -w" "$1"
+}
+
+route_definition() { # the Gateway API's own, of which the tests install one kind
+    local folder
+    folder=$(cd / && go mod download -json "$gateway_api" | python3 -c 'import json, sys; print(json.load(sys.stdin)["Dir"])')
+    mkdir -p "$cache/gateway-api"
+    install -m 644 "$folder/config/crd/standard/gateway.networking.k8s.io_httproutes.yaml" "$cache/gateway-api/httproutes.yaml"
 }
 
 base_files() { # Debian with Python: under the project's image in the tests, in place of python:slim
@@ -63,6 +71,7 @@ once coredns "$(sources "$here/programs/coredns")" go_program coredns ""
 once skipper "$(sources "$here/programs/skipper")" go_program skipper ""
 once local-path-provisioner "$local_path_provisioner" go_install "$local_path_provisioner"
 once helm "$helm" go_install "$helm"
+once gateway-api "$gateway_api" route_definition
 once pause "$(sources "$here/images/pause.c")" gcc -static -Os -o "$bin/pause" "$here/images/pause.c"
 
 wait "$base"

@@ -3,6 +3,7 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.resource_cases import ACCEPTED, REFUSED
 
 from realtime_gateway.errors import ResourceInvalid
 from realtime_gateway.resource import RealtimeGateway, parse_resource
@@ -78,149 +79,15 @@ def test_external_shards_take_the_place_of_managed_ones():
     assert redis.external.hosts == (ExternalHost("a", host="h"),)
 
 
-WRONG = {
-    "a typo is answered with the nearest field": (
-        {"websocket": {"maxConection": 5}},
-        "spec.websocket.maxConection: unknown field; did you mean maxConnections?",
-    ),
-    "a name in snake case is answered with the one in camel case": (
-        {"settings_module": "a"},
-        "spec.settings_module: unknown field; did you mean settingsModule?",
-    ),
-    "a field like no other is answered with those there are": (
-        {"cache": {"zzz": 1}},
-        "spec.cache.zzz: unknown field; known here: enabled, maxMemory",
-    ),
-    "text is not a number": (
-        {"replicas": "three"},
-        'spec.replicas: expected a whole number from 0 to 1000, not "three"',
-    ),
-    "a number in quotes is not a number": (
-        {"replicas": "3"},
-        'spec.replicas: expected a whole number from 0 to 1000, not "3"',
-    ),
-    "true is not a number": ({"replicas": True}, "spec.replicas: expected a whole number from 0 to 1000, not true"),
-    "a fraction is not a whole number": (
-        {"replicas": 1.5},
-        "spec.replicas: expected a whole number from 0 to 1000, not 1.5",
-    ),
-    "a number below its bound is refused": (
-        {"replicas": -1},
-        "spec.replicas: expected a whole number from 0 to 1000, not -1",
-    ),
-    "a size has a known unit": (
-        {"websocket": {"maxMessageSize": "1MB"}},
-        'spec.websocket.maxMessageSize: expected a size in bytes such as 1Mi, from 1 to 1Gi, not "1MB"',
-    ),
-    "seconds have no unit": (
-        {"drain": {"periodSeconds": "30s"}},
-        'spec.drain.periodSeconds: expected a whole number from 0 to 3600, not "30s"',
-    ),
-    "a section is an object": ({"drain": 30}, "spec.drain: expected an object, not 30"),
-    "a list is not an object": ({"workers": {"name": "a"}}, "spec.workers: expected a list, not an object"),
-    "text is not a truth value": (
-        {"cache": {"enabled": "yes"}},
-        'spec.cache.enabled: expected true or false, not "yes"',
-    ),
-    "a truth value is not text": (
-        {"settingsModule": True},
-        "spec.settingsModule: expected a Python module such as chat.settings, not true; put it in quotes",
-    ),
-    "one of several": (
-        {"deletionPolicy": "Keep"},
-        'spec.deletionPolicy: expected one of Delete, Retain, not "Keep"',
-    ),
-    "an application without an attribute": (
-        {"application": "chat.asgi"},
-        'spec.application: expected module:attribute, such as chat.asgi:application, not "chat.asgi"',
-    ),
-    "an empty application": (
-        {"application": ""},
-        'spec.application: expected module:attribute, such as chat.asgi:application, not ""',
-    ),
-    "a line break at the end": (
-        {"application": "a:b\n"},
-        'spec.application: expected module:attribute, such as chat.asgi:application, not "a:b\\n"',
-    ),
-    "Sentinels are odd": (
-        {"redis": {"managed": {"sentinels": 4}}},
-        "spec.redis.managed: sentinels must be an odd number",
-    ),
-    "Sentinels are three at least": (
-        {"redis": {"managed": {"sentinels": 1}}},
-        "spec.redis.managed.sentinels: expected a whole number from 3 to 9, not 1",
-    ),
-    "neither managed nor external": ({"redis": {}}, "spec.redis: set exactly one of managed and external"),
-    "both managed and external": (
-        {"redis": {"managed": {}, "external": {"hosts": [{"name": "a", "host": "h"}]}}},
-        "spec.redis: set exactly one of managed and external",
-    ),
-    "two shards with one name": (
-        {"redis": {"external": {"hosts": [{"name": "a", "host": "g"}, {"name": "a", "host": "h"}]}}},
-        'spec.redis.external.hosts[1].name: "a" stands twice in this list',
-    ),
-    "a shard without an address": (
-        {"redis": {"external": {"hosts": [{"name": "a"}]}}},
-        "spec.redis.external.hosts[0]: set exactly one of url, host and sentinels",
-    ),
-    "Sentinels without a name to ask for": (
-        {"redis": {"external": {"hosts": [{"name": "a", "sentinels": [{"host": "h"}]}]}}},
-        "spec.redis.external.hosts[0]: set masterName together with sentinels, and only then",
-    ),
-    "no shard at all": (
-        {"redis": {"external": {"hosts": []}}},
-        "spec.redis.external.hosts: expected 1 to 64 entries, not 0",
-    ),
-    "two workers with one name": (
-        {"workers": [{"name": "a", "channels": ["b"]}, {"name": "a", "channels": ["c"]}]},
-        'spec.workers[1].name: "a" stands twice in this list',
-    ),
-    "a channel twice": (
-        {"workers": [{"name": "a", "channels": ["b", "b"]}]},
-        'spec.workers[0].channels[1]: "b" stands twice in this list',
-    ),
-    "a worker without channels": (
-        {"workers": [{"name": "a"}]},
-        "spec.workers[0].channels: missing. The channels that it consumes.",
-    ),
-    "an entry of the wrong kind": ({"workers": ["a"]}, 'spec.workers[0]: expected an object, not "a"'),
-    "both ingress and route": (
-        {"ingress": {"host": "h"}, "httpRoute": {"parentRefs": [{"name": "g"}]}},
-        "spec: set at most one of ingress and httpRoute",
-    ),
-    "a label that is no text": (
-        {"podTemplate": {"labels": {"a": 1}}},
-        "spec.podTemplate.labels.a: expected a label's value, not 1; put it in quotes",
-    ),
-    "a quantity that is none": (
-        {"podTemplate": {"resources": {"requests": {"cpu": "a lot"}}}},
-        'spec.podTemplate.resources.requests.cpu: expected a quantity such as 500m or 256Mi, not "a lot"',
-    ),
-    "a quantity that is no text": (
-        {"podTemplate": {"resources": {"limits": {"memory": [1]}}}},
-        "spec.podTemplate.resources.limits.memory: expected a quantity such as 500m or 256Mi, not a list",
-    ),
-    "a field whose name would break the line is quoted": (
-        {"cache": {"a\nb": 1}},
-        'spec.cache["a\\nb"]: unknown field; known here: enabled, maxMemory',
-    ),
-    "a part that is not built": ({"autoscaling": {"maxReplicas": 5}}, "spec.autoscaling: not built yet; leave it out"),
-    "a limit that is not built": (
-        {"websocket": {"maxAgeSeconds": 5}},
-        "spec.websocket.maxAgeSeconds: not built yet; leave it out",
-    ),
-    "a value that is not built": ({"auth": {"stack": "query"}}, "spec.auth.stack: query is not built yet"),
-    "a part of an entry that is not built": (
-        {"workers": [{"name": "a", "channels": ["b"], "autoscaling": {"maxReplicas": 5}}]},
-        "spec.workers[0].autoscaling: not built yet; leave it out",
-    ),
-}
-
-
-@pytest.mark.parametrize("sentence", WRONG)
+@pytest.mark.parametrize("sentence", REFUSED)
 def test_a_wrong_field_is_named_with_what_was_expected(sentence):
-    spec, problem = WRONG[sentence]
-    assert problems(document(**spec)) == [problem]
+    case = REFUSED[sentence]
+    assert problems(document(**case.spec)) == [case.problem]
+
+
+@pytest.mark.parametrize("sentence", ACCEPTED)
+def test_what_is_meant_to_work_is_accepted(sentence):
+    assert parse_resource(document(**ACCEPTED[sentence])).name == "chat"
 
 
 TOP = {

@@ -1,0 +1,125 @@
+"""What stands in the way of pods and of the operator itself: the condition names it, and mending it is enough."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from tests.cluster import images
+from tests.cluster.cluster import Cluster, Namespace
+from tests.cluster.operator_bed import Gateway, warnings
+from tests.support.conditions import wait_until
+
+pytestmark = pytest.mark.usefixtures("operator")
+
+ROLE = "clusterrole/realtime-gateway-operator"
+
+
+def with_redis_image(namespace: Namespace, image: str) -> Gateway:
+    gateway = Gateway(namespace)
+    gateway.spec["redis"]["managed"]["image"] = image
+    return gateway
+
+
+def test_a_redis_image_that_cannot_be_had_is_named_and_mended(namespace: Namespace) -> None:
+    gateway = with_redis_image(namespace, "realtime-gateway.test/no-such-redis:1")
+    gateway.apply()
+    assert "Pod chat-" in gateway.wait_for("Degraded", "True", "ImagePull")
+    assert warnings(namespace, "ImagePull")
+    assert gateway.condition("Ready")[0] == "False"
+    gateway.spec["redis"]["managed"]["image"] = images.REDIS
+    gateway.apply()
+    gateway.wait_until_ready(240)
+    assert gateway.condition("Degraded")[0] == "False"
+
+
+def test_a_redis_image_that_crashes_is_named_and_mended(namespace: Namespace) -> None:
+    gateway = with_redis_image(namespace, images.PYTHON)  # it has no redis-server
+    gateway.apply()
+    message = gateway.wait_for("Degraded", "True", "CrashLoop")
+    assert "redis-" in message
+    gateway.spec["redis"]["managed"]["image"] = images.REDIS
+    gateway.apply()
+    gateway.wait_until_ready(240)
+
+
+def test_an_image_of_the_gateway_that_crashes_is_named_and_the_pods_of_before_serve_on(namespace: Namespace) -> None:
+    gateway = Gateway(namespace)
+    gateway.apply()
+    gateway.wait_until_ready()
+    gateway.apply(image=images.PYTHON)  # it has no realtime-gateway
+    assert "Pod chat-" in gateway.wait_for("Degraded", "True", "CrashLoop")
+    assert gateway.condition("Ready")[0] == "True"
+    del gateway.spec["image"]
+    gateway.apply()
+    gateway.wait_for("Degraded", "False")
+    gateway.wait_until_ready()
+
+
+def test_a_pod_that_no_node_takes_is_named(namespace: Namespace) -> None:
+    template = {"nodeSelector": {"example.com/disk": "gold"}}
+    gateway = Gateway(namespace)
+    gateway.spec["redis"]["managed"]["podTemplate"] = template
+    gateway.apply()
+    assert "chat-" in gateway.wait_for("Degraded", "True", "Unschedulable")
+
+
+@pytest.mark.timeout(600, func_only=True)
+def test_a_quota_that_stops_pods_is_named_and_lifting_it_is_enough(namespace: Namespace) -> None:
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "few"}, "spec": {"hard": {"pods": "2"}}}
+    namespace.apply(quota)
+    wait_until(lambda: namespace.get("resourcequota/few").get("status", {}).get("hard"), 30)
+    gateway = Gateway(namespace)
+    gateway.apply()
+    message = gateway.wait_for("Degraded", "True", "QuotaExceeded")
+    assert "StatefulSet chat-" in message
+    assert "of 3 pods" in message
+    assert warnings(namespace, "QuotaExceeded")
+    namespace.kubectl("delete", "resourcequota/few")
+    # The StatefulSets' controller tries again by its own back-off.
+    gateway.wait_until_ready(300)
+    gateway.wait_for("Degraded", "False")
+
+
+@contextmanager
+def without_right(cluster: Cluster, group: str, resource: str, verb: str) -> Iterator[None]:
+    """Take one verb on one resource away from the operator, and give it back."""
+    before = cluster.get(ROLE)
+    lessened = copy.deepcopy(before)
+    rules: list[dict[str, Any]] = []
+    for rule in lessened["rules"]:
+        if group in rule["apiGroups"] and resource in rule["resources"]:
+            others = [one for one in rule["resources"] if one != resource]
+            rules += [{**rule, "resources": others}] if others else []
+            rules.append({**rule, "resources": [resource], "verbs": [one for one in rule["verbs"] if one != verb]})
+        else:
+            rules.append(rule)
+    cluster.kubectl("patch", ROLE, "--type=json", "-p", replacing(rules))
+    try:
+        yield
+    finally:
+        cluster.kubectl("patch", ROLE, "--type=json", "-p", replacing(before["rules"]))
+
+
+def replacing(rules: list[dict[str, Any]]) -> str:
+    return json.dumps([{"op": "replace", "path": "/rules", "value": rules}])
+
+
+@pytest.mark.timeout(600, func_only=True)
+async def test_a_right_that_the_operator_lacks_is_named_and_all_else_is_made(
+    namespace: Namespace, cluster: Cluster
+) -> None:
+    gateway = Gateway(namespace)
+    with without_right(cluster, "networking.k8s.io", "networkpolicies", "create"):
+        gateway.apply()
+        message = gateway.wait_for("Degraded", "True", "Forbidden")
+        assert "networkpolicies" in message
+        gateway.wait_for("Ready", "True")
+        await gateway.chat()
+    gateway.wait_for("Degraded", "False", seconds=300)
+    assert namespace.get("networkpolicies")
