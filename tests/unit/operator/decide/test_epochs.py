@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from tests.support.operator_targets import target
@@ -10,8 +11,13 @@ from tests.support.simulated_cluster import SimulatedCluster, settled_cluster
 
 from realtime_gateway.hosts import HostList
 from realtime_operator.decide import epochs
+from realtime_operator.decide.wanted import wanted_objects
+from realtime_operator.objects import host_list, identity
+from realtime_operator.objects.pods import INPUTS_ANNOTATION
 from realtime_operator.plan import AnnounceHosts, MintHosts
-from realtime_operator.snapshot import Fleet, Process, Snapshot
+from realtime_operator.snapshot import Fleet, ObjectKey, Process, Snapshot, Unknown
+from realtime_operator.status import reasons
+from realtime_operator.target import Target
 
 TARGET = target({"redis": {"managed": {"shards": 2}}})
 CLUSTER = settled_cluster(TARGET)
@@ -55,3 +61,70 @@ def signed(snapshot: Snapshot) -> Snapshot:
         return replace(document, signature="…")
 
     return replace(snapshot, shards=tuple(replace(shard, document=sign(shard.document)) for shard in snapshot.shards))
+
+
+# --- external shards, which only pods can carry a list to
+def external(*names: str) -> Target:
+    return target({"redis": {"external": {"hosts": [{"name": name, "host": name} for name in names]}}})
+
+
+def look(target: Target, listed: HostList, status: dict[str, Any]) -> Snapshot:
+    """A list in place, and the Deployment as far as the status says."""
+    config = host_list.config_map(target, listed)
+    config["metadata"]["resourceVersion"] = "7"
+    resource = {"kind": "ConfigMap", "metadata": {"name": identity.resource_name(target)}}
+    deployment = {"kind": "Deployment", "metadata": {"generation": 2}, "spec": {"replicas": 3}, "status": status}
+    return Snapshot(
+        objects={
+            ObjectKey("ConfigMap", identity.hosts_name(target)): config,
+            ObjectKey("ConfigMap", identity.resource_name(target)): resource,
+            ObjectKey("Deployment", target.name): deployment,
+        },
+        hosts=listed,
+        fleet=Unknown("the shards are run by somebody else"),
+    )
+
+
+ROLLING = {"observedGeneration": 2, "replicas": 4, "updatedReplicas": 1, "availableReplicas": 3}
+DONE = {"observedGeneration": 2, "replicas": 3, "updatedReplicas": 3, "availableReplicas": 3}
+ONE, TWO = external("a"), external("a", "b")
+MANAGED = "RealtimeGateway talk/chat"
+FIRST = HostList(1, host_list.wanted_shards(ONE), managed_by=MANAGED)
+SECOND = HostList(2, host_list.wanted_shards(TWO), (replace(FIRST, managed_by=""),), MANAGED)
+
+
+def inputs(target: Target, listed: HostList) -> str:
+    """By what the gateway's pods are told from those of before."""
+    (made,) = (one for one in wanted_objects(target, seen(target, listed, DONE)) if one["kind"] == "Deployment")
+    return str(made["spec"]["template"]["metadata"]["annotations"][INPUTS_ANNOTATION])
+
+
+def test_the_list_that_the_resource_asks_for_is_written_down_first() -> None:
+    (action,) = epochs.hosts(TWO, look(TWO, FIRST, DONE)).actions
+    assert isinstance(action, MintHosts)
+    assert action.hosts == SECOND
+    assert inputs(TWO, FIRST) == inputs(ONE, FIRST), "pods that start before the list is there would read the old one"
+
+
+def test_other_shards_make_new_pods_and_an_epoch_alone_does_not() -> None:
+    assert inputs(TWO, SECOND) != inputs(TWO, FIRST)
+    assert inputs(TWO, replace(SECOND, epoch=3, earlier=())) == inputs(TWO, SECOND)
+
+
+def test_a_list_is_in_use_when_every_pod_has_started_with_it() -> None:
+    verdict = epochs.hosts(TWO, look(TWO, SECOND, ROLLING))
+    assert verdict.actions == ()
+    (found,) = (one for one in verdict.findings if one.type == reasons.HOSTS_SYNCED)
+    assert found.reason == reasons.WAITING_FOR_PROCESSES
+    assert not [one for one in epochs.hosts(TWO, look(TWO, SECOND, DONE)).findings if one.type == reasons.HOSTS_SYNCED]
+
+
+def test_the_list_before_it_is_retired_once_what_it_held_has_expired() -> None:
+    snapshot = look(TWO, SECOND, DONE)
+    waiting = epochs.hosts(TWO, snapshot)
+    assert waiting.actions == ()
+    held = dict.fromkeys(waiting.facts, TWO.spec.channel_layer.expiry_seconds + 1.0)
+    (action,) = epochs.hosts(TWO, replace(snapshot, held_seconds=held)).actions
+    assert isinstance(action, MintHosts)
+    assert action.hosts.earlier == ()
+    assert epochs.hosts(TWO, look(TWO, SECOND, ROLLING)).facts == frozenset(), "not while an old pod may still use it"
