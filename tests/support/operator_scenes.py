@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from realtime_operator.decide.bootstrap import Scene
+from realtime_operator.decide.scene import Scene
 from realtime_operator.snapshot import (
     PARKED,
     Address,

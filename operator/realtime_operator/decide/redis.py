@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from realtime_operator.decide.bootstrap import Scene, repair
+from realtime_operator.decide.bootstrap import repair
+from realtime_operator.decide.scene import Scene
 from realtime_operator.decide.wanted import live_shards
 from realtime_operator.objects import identity
 from realtime_operator.plan import Forget, Verdict, merge

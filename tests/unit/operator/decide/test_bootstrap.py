@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import pytest
 from tests.support.operator_scenes import AWAY, MASTER, NO_POD, A, B, C, parked, primary, replica, scene
 
-from realtime_operator.decide.bootstrap import Scene, repair
+from realtime_operator.decide.bootstrap import repair
+from realtime_operator.decide.scene import Scene
 from realtime_operator.plan import Action, Follow, Monitor, Promote
 from realtime_operator.status import reasons
 
