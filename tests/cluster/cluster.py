@@ -21,7 +21,7 @@ import websockets
 from tests.cluster import images
 from tests.cluster.node.doorway import Address, Dialler
 from tests.cluster.node.machine import CACHE
-from tests.support.conditions import wait_until
+from tests.cluster.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 KUBECTL_SECONDS = 120.0

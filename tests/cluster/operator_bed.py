@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.cluster import images
 from tests.cluster.cluster import Cluster, Namespace, Object
-from tests.support.conditions import wait_until
+from tests.cluster.waiting import wait_until
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
 NAMESPACE = "realtime-gateway"

@@ -11,7 +11,7 @@ import websockets
 
 from tests.cluster import artefacts, echo
 from tests.cluster.cluster import ClientPod, Cluster, KubectlFailed, Namespace, OwnCluster
-from tests.support.conditions import until, wait_until
+from tests.cluster.waiting import until, wait_until
 
 
 def test_a_statefulset_gets_volumes_that_outlive_its_pods(namespace: Namespace) -> None:

@@ -12,7 +12,7 @@ import pytest
 from tests.cluster.cluster import ROOT, OwnCluster
 from tests.cluster.node import cgroups
 from tests.cluster.node.machine import RUNNING, remove_if_dead
-from tests.support.conditions import wait_until
+from tests.cluster.waiting import wait_until
 
 
 class Holder:

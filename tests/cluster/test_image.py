@@ -7,7 +7,7 @@ import json
 
 from tests.cluster import images
 from tests.cluster.cluster import Cluster, Namespace, Object
-from tests.support.conditions import until
+from tests.cluster.waiting import until
 
 LABELS = {"app": "chat"}
 RESTRICTED = {

@@ -16,7 +16,7 @@ from tests.chart import rights
 from tests.cluster import images
 from tests.cluster.cluster import ROOT, Cluster, Namespace, Object, OwnCluster
 from tests.cluster.node.machine import CACHE
-from tests.support.conditions import wait_until
+from tests.cluster.waiting import wait_until
 
 CRD = "realtimegateways.realtime-gateway.io"
 SYSTEM = "realtime-gateway"

@@ -6,7 +6,7 @@ import pytest
 
 from tests.cluster import echo
 from tests.cluster.cluster import ClientPod, Namespace, Object, OwnCluster
-from tests.support.conditions import wait_until
+from tests.cluster.waiting import wait_until
 
 
 @pytest.fixture

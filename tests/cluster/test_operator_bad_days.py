@@ -13,7 +13,7 @@ import pytest
 
 from tests.cluster.cluster import Cluster, Namespace, Object, OwnCluster
 from tests.cluster.operator_bed import ACCOUNT, MANIFESTS, NAMESPACE, WRITES, Gateway, say
-from tests.support.conditions import wait_until
+from tests.cluster.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("operator")
 

@@ -10,7 +10,7 @@ import pytest
 from tests.cluster.cluster import Namespace
 from tests.cluster.operator_bed import Gateway
 from tests.cluster.test_image import redis
-from tests.support.conditions import wait_until
+from tests.cluster.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("operator")
 

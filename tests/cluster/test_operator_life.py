@@ -12,7 +12,7 @@ import pytest
 
 from tests.cluster.cluster import Cluster, Namespace, Object, OwnCluster
 from tests.cluster.operator_bed import ACCOUNT, Gateway, owner, place, say
-from tests.support.conditions import wait_until
+from tests.cluster.waiting import wait_until
 
 IDLE_SECONDS = 60
 MOST_CALLS_A_MINUTE = 10

@@ -9,7 +9,7 @@ import pytest
 
 from tests.cluster.cluster import Namespace, Object, OwnCluster
 from tests.cluster.operator_bed import ACCOUNT, WRITES, Gateway, operators, operators_run, restarts, say
-from tests.support.conditions import wait_until
+from tests.cluster.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("operator")
 

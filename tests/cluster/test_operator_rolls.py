@@ -15,7 +15,7 @@ import websockets
 from tests.cluster import images
 from tests.cluster.cluster import ROOT, Cluster, Namespace
 from tests.cluster.operator_bed import Gateway, say
-from tests.support.conditions import until, wait_until
+from tests.cluster.waiting import until, wait_until
 
 pytestmark = pytest.mark.usefixtures("operator")
 

@@ -9,7 +9,7 @@ import pytest
 from tests.cluster.cluster import Cluster, Namespace, Object
 from tests.cluster.node.machine import CACHE
 from tests.cluster.operator_bed import Gateway, operators, operators_run, restarts
-from tests.support.conditions import wait_until
+from tests.cluster.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("operator")
 

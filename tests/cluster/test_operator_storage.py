@@ -9,7 +9,7 @@ import pytest
 
 from tests.cluster.cluster import Cluster, Namespace
 from tests.cluster.operator_bed import Gateway
-from tests.support.conditions import wait_until
+from tests.cluster.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("operator")
 

@@ -11,7 +11,7 @@ import pytest
 from tests.cluster.cluster import Namespace, Object
 from tests.cluster.operator_bed import Gateway
 from tests.cluster.test_image import RESTRICTED
-from tests.support.conditions import until
+from tests.cluster.waiting import until
 
 COLLECTOR = Path(__file__).with_name("collector.py")
 CLIENTS = 6

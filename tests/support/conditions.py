@@ -9,19 +9,19 @@ from collections.abc import Callable
 POLL_SECONDS = 0.02
 
 
-async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], object], seconds: float = 10.0, poll_seconds: float = POLL_SECONDS) -> None:
     """Wait until ``condition()`` is true; fail when it is not within ``seconds``."""
     deadline = time.monotonic() + seconds
     while True:
         if condition():
             return
         assert time.monotonic() < deadline, f"not within {seconds} s"
-        await asyncio.sleep(POLL_SECONDS)
+        await asyncio.sleep(poll_seconds)
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 10.0, poll_seconds: float = POLL_SECONDS) -> None:
     """The same, for code that is not asynchronous."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s"
-        time.sleep(POLL_SECONDS)
+        time.sleep(poll_seconds)

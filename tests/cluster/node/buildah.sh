@@ -12,5 +12,5 @@ if [ "$command" = build ]; then
     options=(--isolation chroot --network host)
     [ ! -e "$authorities" ] || options+=(-v "$authorities:$authorities:ro")
 fi
-exec nice -n 19 ionice -c 3 buildah --root "$cache/store" --runroot "$cache/runroot" --storage-driver "$store" \
+exec buildah --root "$cache/store" --runroot "$cache/runroot" --storage-driver "$store" \
     "$command" "${options[@]}" "$@"
