@@ -57,6 +57,7 @@ class Reconciler:
         self._cache = cache
         self._clock = clock
         self._since: dict[str, float] = {}
+        self._refused: tuple[Outcome, ...] = ()
         self.backoff = Backoff()
         self.servers = RedisServers(lambda: self._password("operator"))
         self._means = Means(client, cache, self.servers, self.backoff, may_write, lambda: self._password("sentinel"))
@@ -146,9 +147,12 @@ class Reconciler:
         return accounts.read_passwords(seen)[user]
 
     def _log(self, outcomes: tuple[Outcome, ...]) -> None:
+        """Say what was done, and what was refused, once: an action that waits to be tried again stands in each pass."""
         for outcome in outcomes:
-            level = logging.INFO if outcome.done else logging.WARNING
-            log.log(level, "%s/%s: %r: %s", self._namespace, self._name, outcome.action, outcome.message or "done")
+            if outcome.done or outcome not in self._refused:
+                level = logging.INFO if outcome.done else logging.WARNING
+                log.log(level, "%s/%s: %r: %s", self._namespace, self._name, outcome.action, outcome.message or "done")
+        self._refused = tuple(outcome for outcome in outcomes if not outcome.done)
 
 
 def _generation(resource: Manifest) -> int:

@@ -87,6 +87,8 @@ class Server:
 
 # A pod's trouble for which Kubernetes has no word: the scheduler waits for its volumes, and says nothing meanwhile.
 WAITING_FOR_VOLUME = "WaitingForVolume"
+# Troubles of a container that ends, or cannot even begin.
+_CRASHED = {"CrashLoopBackOff", "RunContainerError", "CreateContainerError", "CreateContainerConfigError", "Error"}
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,11 @@ class Pod:
     revision: str = ""
     trouble: str = ""
     message: str = ""
+
+    @property
+    def crashes(self) -> bool:
+        """Whether its container ends again and again."""
+        return self.trouble in _CRASHED
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from realtime_operator.status import reasons
 from realtime_operator.target import Target
 
 _PULL = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"}
-_CRASH = {"CrashLoopBackOff", "RunContainerError", "CreateContainerError", "CreateContainerConfigError", "Error"}
 _UNPLACED = {"Unschedulable", "SchedulerError", WAITING_FOR_VOLUME}
 _IMPORT_ERRORS = ("ModuleNotFoundError", "ImportError", "cannot be imported", "does not import")
 # Volumes are provisioned, nodes are freed and pods are made within this time, or somebody should look.
@@ -41,7 +40,7 @@ def _pods(snapshot: Snapshot) -> Iterator[Finding]:
 def _reason(pod: Pod) -> str:
     if pod.trouble in _PULL:
         return reasons.IMAGE_PULL
-    if pod.trouble in _CRASH:
+    if pod.crashes:
         imports = any(word in pod.message for word in _IMPORT_ERRORS)
         return reasons.APPLICATION_IMPORT if imports else reasons.CRASH_LOOP
     return ""

@@ -117,9 +117,7 @@ def _redis(target: Target, snapshot: Snapshot) -> Iterator[Manifest]:
     if target.spec.network_policy.enabled:
         yield network_policy.redis(target)
     yield from _redis_services(target, redis, shards, known)
-    yield disruption.budget(target, identity.sentinel_set(target), identity.SENTINEL)
-    for shard in shards:
-        yield disruption.budget(target, identity.shard_name(target, shard), identity.REDIS, shard=str(shard))
+    yield from _redis_budgets(target, snapshot, shards)
     passwords = snapshot.objects.get(ObjectKey("Secret", identity.passwords_name(target)))
     names = address_names(target, redis, shards)
     if passwords is None or not accounts.is_complete(passwords) or not _all_exist(snapshot, "Service", names):
@@ -132,6 +130,15 @@ def _redis(target: Target, snapshot: Snapshot) -> Iterator[Manifest]:
         for shard in shards:
             if _addresses_written(snapshot, target, shard, redis):
                 yield redis_shard.stateful_set(target, redis, shard)
+
+
+def _redis_budgets(target: Target, snapshot: Snapshot, shards: tuple[int, ...]) -> Iterator[Manifest]:
+    crashing = {pod.name.rpartition("-")[0] for _, pod in snapshot.pods if pod.crashes}
+    name = identity.sentinel_set(target)
+    yield disruption.budget(target, name, identity.SENTINEL, crashing=name in crashing)
+    for shard in shards:
+        name = identity.shard_name(target, shard)
+        yield disruption.budget(target, name, identity.REDIS, crashing=name in crashing, shard=str(shard))
 
 
 def _redis_services(

@@ -16,7 +16,7 @@ from realtime_gateway.hosts import HostList
 from realtime_operator.decide.checklist import decide
 from realtime_operator.objects import host_list, identity
 from realtime_operator.plan import Apply, Evict, MintHosts, SwitchOver
-from realtime_operator.snapshot import PARKED, Address, ObjectKey, Role
+from realtime_operator.snapshot import PARKED, Address, ObjectKey, Pod, Role
 from realtime_operator.status import reasons
 
 ONE_SHARD = target({"workers": [{"name": "receipts", "channels": ["receipts"]}], "cache": {"enabled": True}})
@@ -147,6 +147,17 @@ def test_an_upgrade_replaces_one_pod_at_a_time_and_moves_the_primary_last(ready:
     assert order[5] == "switch"
     assert next(iter(ready.servers.values())).keys > 0
     ready.run(60)
+
+
+def test_the_budget_of_a_shard_lets_pods_go_that_crash_and_keeps_those_that_only_wait(ready: SimulatedCluster) -> None:
+    def budgets(trouble: str) -> dict[str, str]:
+        pod = Pod("chat-redis-0-1", "u", False, trouble=trouble)
+        plan = decide(ready.target, replace(ready.snapshot(), pods=(("redis", pod),)))
+        made = [action.manifest for action in plan.actions if isinstance(action, Apply)]
+        return {one["metadata"]["name"]: one["spec"]["unhealthyPodEvictionPolicy"] for one in made}
+
+    assert budgets("") == {}
+    assert budgets("CrashLoopBackOff") == {"chat-redis-0": "AlwaysAllow"}
 
 
 def test_whoever_deletes_the_host_list_gets_it_back_from_the_shards(ready: SimulatedCluster) -> None:
