@@ -95,7 +95,7 @@ SECOND = HostList(2, host_list.wanted_shards(TWO), (replace(FIRST, managed_by=""
 
 def inputs(target: Target, listed: HostList) -> str:
     """By what the gateway's pods are told from those of before."""
-    (made,) = (one for one in wanted_objects(target, seen(target, listed, DONE)) if one["kind"] == "Deployment")
+    (made,) = (one for one in wanted_objects(target, look(target, listed, DONE)) if one["kind"] == "Deployment")
     return str(made["spec"]["template"]["metadata"]["annotations"][INPUTS_ANNOTATION])
 
 
