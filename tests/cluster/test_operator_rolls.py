@@ -158,4 +158,5 @@ async def test_a_new_image_rolls_and_closes_each_old_pods_clients_over_the_drain
     assert times[-1] - times[0] >= SPREAD * PERIOD_SECONDS
     half = PERIOD_SECONDS / 2
     at_once = max(sum(begin <= when < begin + half / 5 for when in times) for begin in times)
-    assert at_once < len(closed) / 2, f"{at_once} of {len(closed)} within {half / 5:g} s"
+    shown = [round(when - times[0], 1) for when in times]
+    assert at_once < len(closed) / 2, f"{at_once} of {len(closed)} within {half / 5:g} s: {shown}"

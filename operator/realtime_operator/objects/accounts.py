@@ -24,7 +24,10 @@ USERS = ("gateway", "operator", "replica", "sentinel", "pod", "cache")
 FILES = ("users.acl", "sentinel-users.acl", "replica-auth.conf", "sentinel-auth.conf")
 _KEPT = "password-"
 
+# Nobody can log in as the default user, since it is off. But a server that reads its append-only file runs each
+# transaction and script in it as this user, and leaves out what it may not do ("NOPERM ACLs rules changed").
 SERVER_RIGHTS = {
+    "default": "~* &* +@all",
     "gateway": "~* &* +@all -@admin -@dangerous +info +role",
     "operator": "~* &* +@all",
     "replica": "+psync +replconf +ping",
@@ -95,8 +98,10 @@ def is_complete(secret: Manifest) -> bool:
 
 
 def _access_list(rights: Mapping[str, str], plain: Mapping[str, str]) -> str:
-    lines = ["user default off"]
+    lines = [" ".join(filter(None, ("user default off", rights.get("default"))))]
     for user, allowed in rights.items():
+        if user == "default":
+            continue
         digest = hashlib.sha256(plain[user].encode()).hexdigest()
         lines.append(f"user {user} on #{digest} {allowed}")
     return "\n".join(lines) + "\n"
