@@ -26,7 +26,7 @@ from realtime_operator.relisting import relist_for_ever
 from realtime_operator.target import FIELD_MANAGER, KIND
 
 CRD_POLL_SECONDS = 5.0
-# How often it is asked whether an optional kind has come: a call each time, also when nothing else happens.
+# How often it is asked whether an optional kind has come.
 OPTIONAL_POLL_SECONDS = 120.0
 log = logging.getLogger("realtime_operator")
 
