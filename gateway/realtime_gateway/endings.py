@@ -42,6 +42,9 @@ APPLICATION_ERROR = Ending(1011, 500, "", True, "application_error")
 RESTARTING = Ending(1012, 503, "server restarting; reconnect", True, "restarting")
 OVERLOADED = Ending(1013, 503, "too many connections; try again later", True, "overloaded")
 APPLICATION = Ending(3000, 403, "", False, "application")
+# Codes of the private range (RFC 6455 section 7.4.2), by the HTTP status that says the same.
+UNAUTHENTICATED = Ending(4401, 401, "not authenticated", False, "unauthenticated")
+FORBIDDEN = Ending(4403, 403, "not allowed", False, "forbidden")
 # Endings that share a code with another and differ in what happened.
 PING_TIMEOUT = Ending(1006, 400, "no answer to a ping", True, "ping_timeout")
 TOO_OLD = Ending(1012, 503, "connection reached its maximum age; reconnect", True, "too_old")
@@ -62,6 +65,8 @@ BY_CODE = {
         APPLICATION_ERROR,
         RESTARTING,
         OVERLOADED,
+        UNAUTHENTICATED,
+        FORBIDDEN,
     )
 }
 

@@ -43,7 +43,7 @@ def gateway_application(
         websocket_urlpatterns: what ``URLRouter`` takes, or its dotted path, which is imported once Django is set up, so
             that its module may import models.
         http: the application for HTTP; Django's by default.
-        auth: the name of a stack ("session", "none"), or a middleware of your own. By default
+        auth: the name of a stack (``auth.stack.NAMES``), or a middleware of your own. By default
             ``REALTIME_GATEWAY["AUTH_STACK"]``, else the ``auth.stack`` of the resource that the process belongs to.
         origins: whose pages may connect, as Channels' ``OriginValidator`` takes them; ``["*"]`` is everyone. By
             default ``REALTIME_GATEWAY["ALLOWED_ORIGINS"]``, else the resource's ``security.allowedOrigins``, else
@@ -58,7 +58,8 @@ def gateway_application(
     if isinstance(websocket_urlpatterns, str):
         websocket_urlpatterns = cast(Sequence[URLPattern], import_string(websocket_urlpatterns))
     auth_wanted, security = _from_resource()
-    stack = auth if callable(auth) else stack_named(auth or gateway_settings().auth_stack or auth_wanted.stack)
+    name = auth or gateway_settings().auth_stack or auth_wanted.stack
+    stack = name if callable(name) else stack_named(name, auth_wanted.jwt)
     # Django's stubs take views only; Channels' URLRouter takes ASGI applications.
     otherwise = re_path("", cast(Any, _no_route))
     websocket = stack(URLRouter([*websocket_urlpatterns, otherwise]))

@@ -23,9 +23,9 @@ from realtime_gateway.resource.spec import Auth
 from realtime_gateway.resource.support import VALUES_NOT_BUILT
 
 NAME = "REALTIME_GATEWAY"
-# The stacks that a resource may name too; a test keeps them equal to ``auth.stack.STACKS``, which stands above this.
+# The stacks that a resource may name too; a test keeps them equal to ``auth.stack.NAMES``, which stands above this.
 STACK_NAMES = tuple(
-    name for name in get_args(get_type_hints(Auth)["stack"]) if name not in VALUES_NOT_BUILT["auth.stack"]
+    name for name in get_args(get_type_hints(Auth)["stack"]) if name not in VALUES_NOT_BUILT.get("auth.stack", ())
 )
 
 
@@ -35,6 +35,7 @@ class GatewaySettings:
 
     Attributes:
         auth_stack: how ``gateway_application`` finds out who a client is; None leaves it to the resource.
+        jwt: the rules of the stack "jwt", as ``auth.jwt.rules_of`` reads them; None leaves them to the resource.
         allowed_origins: whose pages may open a WebSocket through ``gateway_application``, as Channels'
             ``OriginValidator`` takes them; None leaves it to the resource, and that to ALLOWED_HOSTS.
         skip_database_hop: apply the patch of ``consumers.database_hop``; on, since it is exact and saves some 60 µs
@@ -42,6 +43,7 @@ class GatewaySettings:
     """
 
     auth_stack: str | None = None
+    jwt: Mapping[str, Any] | None = None
     allowed_origins: tuple[str, ...] | None = None
     skip_database_hop: bool = True
 
@@ -73,6 +75,8 @@ def _checked(key: str, value: Any) -> Any:
             return value
         case "AUTH_STACK" if value is None or (isinstance(value, str) and value in STACK_NAMES):
             return value
+        case "JWT" if value is None or isinstance(value, Mapping):
+            return value
         case "ALLOWED_ORIGINS" if value is None:
             return value
         case "ALLOWED_ORIGINS" if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
@@ -81,5 +85,7 @@ def _checked(key: str, value: Any) -> Any:
         "SKIP_DATABASE_HOP": "True or False",
         "AUTH_STACK": f"the name of a stack ({', '.join(STACK_NAMES)})",
         "ALLOWED_ORIGINS": "a list of origins",
+        "JWT": "a dict",
     }
-    raise ImproperlyConfigured(f"{NAME}[{key!r}] must be {wanted[key]}, not {value!r}.")
+    shown = "something else" if key == "JWT" else repr(value)  # it may hold a secret
+    raise ImproperlyConfigured(f"{NAME}[{key!r}] must be {wanted[key]}, not {shown}.")

@@ -196,9 +196,6 @@ REFUSED: dict[str, Refused] = {
     "a limit that is not built": Refused(
         {"websocket": {"maxAgeSeconds": 5}}, "spec.websocket.maxAgeSeconds: not built yet; leave it out", built=False
     ),
-    "a value that is not built": Refused(
-        {"auth": {"stack": "query"}}, "spec.auth.stack: query is not built yet", built=False
-    ),
     "a part of an entry that is not built": Refused(
         {"workers": [{"name": "a", "channels": ["b"], "autoscaling": {"maxReplicas": 5}}]},
         "spec.workers[0].autoscaling: not built yet; leave it out",

@@ -17,7 +17,7 @@ NOT_BUILT = frozenset(
         "websocket.maxAgeSeconds",
         "security.trustedProxies",
         "security.rateLimits",
-        "auth.jwt",
+        "auth.jwt.secretRef",
         "auth.revalidationPeriodSeconds",
         "redis.managed.tls",
         "redis.external.hosts.passwordSecretRef",
@@ -27,7 +27,7 @@ NOT_BUILT = frozenset(
 )
 
 # Of a field that is built for some of its values, the others.
-VALUES_NOT_BUILT = {"auth.stack": frozenset({"jwt", "drfToken", "simpleJwt", "query"})}
+VALUES_NOT_BUILT: dict[str, frozenset[str]] = {}
 
 # Accepted, and ignored by whoever runs the resource as local processes.
 KUBERNETES_ONLY = frozenset(

@@ -1,4 +1,4 @@
-"""Refusing a WebSocket before it is open, with a line in the log and a count by reason."""
+"""Refusing a client before it is connected, with a line in the log and a count by reason."""
 
 from __future__ import annotations
 
@@ -19,17 +19,79 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class Reason(Enum):
-    """Why a handshake is refused; the value is the label of ``realtime_gateway_denials``."""
+    """Why a client is refused; the value is the label of ``realtime_gateway_denials``.
 
-    ORIGIN = "origin"
+    Attributes:
+        status: the HTTP status before the upgrade; after it, the close code is 4000 more.
+        told: what the client reads. It says no more than the client may know.
+    """
+
+    status: int
+    told: str
+
+    ORIGIN = "origin", 403, "origin not allowed"
+    CSRF = "csrf", 403, "CSRF check failed"
+    TOKEN_MISSING = "token_missing", 401, "a token is needed"
+    TOKEN_MALFORMED = "token_malformed", 401, "invalid token"
+    TOKEN_INVALID = "token_invalid", 401, "invalid token"
+    TOKEN_EXPIRED = "token_expired", 401, "token expired"
+    TOKEN_NOT_YET_VALID = "token_not_yet_valid", 401, "token not valid yet"
+    TOKEN_AUDIENCE = "token_audience", 401, "token for another audience"
+    TOKEN_ISSUER = "token_issuer", 401, "token of another issuer"
+    TOKEN_KEY = "token_key", 401, "token signed with an unknown key"
+    KEYS_UNAVAILABLE = "keys_unavailable", 503, "try again later"
+    USER_UNKNOWN = "user_unknown", 401, "invalid token"
+    RATE = "rate", 429, "too many requests"
+
+    def __new__(cls, label: str, status: int, told: str) -> Reason:
+        """Make a member whose value is its label."""
+        made = object.__new__(cls)
+        made._value_ = label
+        made.status = status
+        made.told = told
+        return made
+
+    @property
+    def close_code(self) -> int:
+        """The close code once the WebSocket is open."""
+        return 4000 + self.status
 
 
 async def deny(scope: Scope, receive: Receive, send: Send, reason: Reason, detail: str) -> None:
-    """Answer the handshake with status 403, which is what an ASGI server makes of a close before an accept."""
-    recorder.denials.add(1, reason.value)
-    logger.warning("Refused a WebSocket to %r from %s: %s", scope.get("path"), _client(scope), detail)
+    """Answer a handshake, or a request, with the reason's status; ``detail`` is logged, and must hold no secret.
+
+    Where the server lacks the ASGI extension for denial responses, a refused handshake is 403, whatever the reason.
+    """
+    note_denial(scope, reason, detail)
+    if scope["type"] == "http":
+        await _respond(send, "http.response", reason)
+        return
     await receive()  # websocket.connect
-    await send({"type": "websocket.close"})
+    if reason.status != 403 and "websocket.http.response" in (scope.get("extensions") or {}):
+        await _respond(send, "websocket.http.response", reason)
+    else:
+        await send({"type": "websocket.close", "code": reason.close_code, "reason": reason.told})
+
+
+def note_denial(scope: Scope, reason: Reason, detail: str) -> None:
+    """Count and log a refusal without answering it."""
+    recorder.denials.add(1, reason.value)
+    logger.warning("Refused a %s to %r from %s: %s", _kind(scope), scope.get("path"), _client(scope), detail)
+
+
+async def _respond(send: Send, kind: str, reason: Reason) -> None:
+    body = f"{reason.told}\n".encode()
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body))]
+    if reason.status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))  # RFC 9110 section 11.6.1 wants one with each 401
+    if reason.status in (429, 503):
+        headers.append((b"retry-after", b"1"))
+    await send({"type": f"{kind}.start", "status": reason.status, "headers": headers})
+    await send({"type": f"{kind}.body", "body": body})
+
+
+def _kind(scope: Scope) -> str:
+    return "request" if scope["type"] == "http" else "WebSocket"
 
 
 def _client(scope: Scope) -> str:

@@ -8,7 +8,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
-from realtime_gateway.auth.stack import STACKS
+from realtime_gateway.auth.stack import NAMES
 from realtime_gateway.settings import STACK_NAMES, GatewaySettings, gateway_settings
 
 
@@ -19,21 +19,22 @@ def test_without_the_dict_the_defaults_stand() -> None:
 def test_every_key_is_read() -> None:
     given = {"AUTH_STACK": "none", "ALLOWED_ORIGINS": ["https://a.example"], "SKIP_DATABASE_HOP": False}
     with override_settings(REALTIME_GATEWAY=given):
-        assert gateway_settings() == GatewaySettings("none", ("https://a.example",), False)
+        assert gateway_settings() == GatewaySettings("none", None, ("https://a.example",), False)
 
 
 def test_the_stacks_that_may_be_named_are_those_that_are_there() -> None:
-    assert set(STACK_NAMES) == set(STACKS)
+    assert set(STACK_NAMES) == set(NAMES)
 
 
 WRONG: dict[str, tuple[Any, str]] = {
     "a typo is answered with the nearest key": ({"AUTH_STAK": "session"}, "Did you mean 'AUTH_STACK'"),
     "a key of another case too": ({"auth_stack": "session"}, "Did you mean 'AUTH_STACK'"),
-    "a stranger is answered with all keys": ({"XYZ": 1}, "AUTH_STACK, ALLOWED_ORIGINS, SKIP_DATABASE_HOP"),
+    "a stranger is answered with all keys": ({"XYZ": 1}, "AUTH_STACK, JWT, ALLOWED_ORIGINS, SKIP_DATABASE_HOP"),
     "one origin is not a list": ({"ALLOWED_ORIGINS": "https://a.example"}, "a list of origins"),
     "a number is not a switch": ({"SKIP_DATABASE_HOP": 1}, "True or False"),
     "a stack has a name": ({"AUTH_STACK": 5}, "the name of a stack"),
-    "a stack that is not there is none": ({"AUTH_STACK": "jwt"}, r"REALTIME_GATEWAY\['AUTH_STACK'\].*session, none"),
+    "a stack that is not there is none": ({"AUTH_STACK": "magic"}, r"REALTIME_GATEWAY\['AUTH_STACK'\].*session, jwt"),
+    "rules of tokens are a dict, and are not printed": ({"JWT": "the secret"}, "must be a dict, not something else"),
     "a list is no dict": (["AUTH_STACK"], "must be a dict, not list"),
 }
 

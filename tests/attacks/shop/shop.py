@@ -1,0 +1,84 @@
+"""One path per stack; each socket tells what it knows of its client."""
+
+import asyncio
+import os
+from pathlib import Path
+
+from channels.generic.websocket import AsyncJsonWebsocketConsumer
+from django.contrib.auth import login, logout
+from django.contrib.auth.models import User
+from django.http import HttpResponse
+from django.urls import path
+from django.views.decorators.csrf import csrf_exempt
+
+from realtime_gateway.auth.drf_token import DRFAuthTokenMiddleware
+from realtime_gateway.auth.jwt import JwtMiddleware
+from realtime_gateway.auth.session import session_stack
+from realtime_gateway.auth.simple_jwt import QueryStringSimpleJWTAuthTokenMiddleware, SimpleJWTAuthTokenMiddleware
+from realtime_gateway.auth.token_middleware import TokenMiddleware
+from realtime_gateway.auth.token_sources import Cookie, FirstMessage, Header
+
+
+class Knock(AsyncJsonWebsocketConsumer):
+    """Says who is there, and echoes."""
+
+    async def connect(self):
+        await self.accept()
+        await self.send_json(
+            {
+                "user": self.scope["user"].get_username(),
+                "query": self.scope["query_string"].decode(),
+                "offered": self.scope["subprotocols"],
+            }
+        )
+
+    async def receive_json(self, content):
+        if content == "crash":
+            raise RuntimeError("the consumer failed")
+        await self.send_json(content)
+
+    async def disconnect(self, code):
+        await asyncio.to_thread(self.note, f"{self.scope['user'].get_username()} left with {code}\n")
+
+    def note(self, line):
+        with Path(os.environ["SHOP_DIARY"]).open("a") as diary:
+            diary.write(line)
+
+
+class KnoxMiddleware(TokenMiddleware):
+    sources = (Header(("Token",)),)
+
+    def authenticate(self, token, scope):
+        from knox.auth import TokenAuthentication
+
+        user, _ = TokenAuthentication().authenticate_credentials(token.encode())
+        return user
+
+
+knock = Knock.as_asgi()
+STACKS = {
+    "session": session_stack(knock),
+    "jwt": JwtMiddleware(knock),
+    "required": JwtMiddleware(knock, required=True),
+    "drf": DRFAuthTokenMiddleware(knock),
+    "simplejwt": SimpleJWTAuthTokenMiddleware(knock),
+    "query": QueryStringSimpleJWTAuthTokenMiddleware(knock),
+    "cookie": SimpleJWTAuthTokenMiddleware(knock, sources=(Cookie("jwt-auth"),)),  # as dj-rest-auth names it
+    "first": SimpleJWTAuthTokenMiddleware(knock, sources=(FirstMessage(within_seconds=1.0),), required=True),
+    "knox": KnoxMiddleware(knock),
+}
+
+
+def log_in(request, name):
+    login(request, User.objects.get(username=name), backend="django.contrib.auth.backends.ModelBackend")
+    return HttpResponse(request.session.session_key)
+
+
+@csrf_exempt
+def log_out(request):
+    logout(request)
+    return HttpResponse("bye")
+
+
+urlpatterns = [path("login/<name>/", log_in), path("logout/", log_out)]
+websocket_urlpatterns = [path(f"{name}/", stack) for name, stack in STACKS.items()]

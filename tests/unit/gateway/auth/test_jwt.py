@@ -1,0 +1,158 @@
+"""Which JWTs are accepted, and what is told of those that are not."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from typing import Any
+
+import jwt
+import pytest
+from channels.testing import WebsocketCommunicator
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+from realtime_gateway.auth.identity import Rejected
+from realtime_gateway.auth.jwt import JwtMiddleware, JwtRules
+from realtime_gateway.security.denial import Reason, Receive, Scope, Send
+
+RSA = rsa.generate_private_key(65537, 2048)
+KEYS: dict[str, Any] = {
+    "RS256": RSA,
+    "PS384": RSA,
+    "ES256": ec.generate_private_key(ec.SECP256R1()),
+    "EdDSA": ed25519.Ed25519PrivateKey.generate(),
+    "HS256": "k" * 32,
+}
+seen: dict[str, Any] = {}
+
+
+async def inner(scope: Scope, receive: Receive, send: Send) -> None:
+    seen.update(scope)
+    await receive()
+    await send({"type": "websocket.accept"})
+
+
+def public(key: Any) -> str:
+    if isinstance(key, str):
+        return key
+    pem: bytes = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return pem.decode()
+
+
+def middleware(algorithm: str = "RS256", **rules: Any) -> JwtMiddleware:
+    given = {"user": lambda claims: claims.get("sub"), "issuer": "me", "audience": "chat", **rules}
+    return JwtMiddleware(inner, rules=JwtRules(key=public(KEYS[algorithm]), **given))
+
+
+def claims(**changed: Any) -> dict[str, Any]:
+    made = {"sub": "ann", "iss": "me", "aud": "chat", "exp": int(time.time()) + 600, **changed}
+    return {name: value for name, value in made.items() if value is not None}
+
+
+def token(algorithm: str = "RS256", headers: dict[str, Any] | None = None, **changed: Any) -> str:
+    return jwt.encode(claims(**changed), KEYS[algorithm], algorithm, headers=headers)
+
+
+async def user_of(given: str, **rules: Any) -> Any:
+    return (await middleware(**rules).authenticate(given, {})).user
+
+
+async def refusal(given: str, **rules: Any) -> Reason:
+    with pytest.raises(Rejected) as rejected:
+        await middleware(**rules).authenticate(given, {})
+    assert given[:20] not in str(rejected.value)
+    return rejected.value.reason
+
+
+@pytest.mark.parametrize("algorithm", KEYS)
+async def test_each_kind_of_key_is_used(algorithm: str) -> None:
+    assert await user_of(token(algorithm), algorithm=algorithm) == "ann"
+
+
+def unsigned(**header: Any) -> str:
+    def part(content: Any) -> str:
+        return base64.urlsafe_b64encode(json.dumps(content).encode()).rstrip(b"=").decode()
+
+    return f"{part(header)}.{part(claims())}."
+
+
+def signed_with_the_public_key() -> str:
+    import hashlib
+    import hmac
+
+    head = unsigned(alg="HS256", typ="JWT").rstrip(".")
+    mac = hmac.new(public(RSA).encode(), head.encode(), hashlib.sha256).digest()
+    return f"{head}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}"
+
+
+STRANGER = rsa.generate_private_key(65537, 2048)
+REFUSED: dict[str, tuple[str, Reason]] = {
+    "it has expired": (token(exp=int(time.time()) - 60), Reason.TOKEN_EXPIRED),
+    "it is not valid yet": (token(nbf=int(time.time()) + 600), Reason.TOKEN_NOT_YET_VALID),
+    "it never expires": (token(exp=None), Reason.TOKEN_INVALID),
+    "it is for others": (token(aud="shop"), Reason.TOKEN_AUDIENCE),
+    "it is of another issuer": (token(iss="somebody"), Reason.TOKEN_ISSUER),
+    "nobody has signed it": (unsigned(alg="none"), Reason.TOKEN_INVALID),
+    "nobody has signed it, in capitals": (unsigned(alg="NONE"), Reason.TOKEN_INVALID),
+    "a stranger has signed it": (jwt.encode(claims(), STRANGER, "RS256"), Reason.TOKEN_INVALID),
+    "the public key was taken for a secret": (signed_with_the_public_key(), Reason.TOKEN_INVALID),
+    "it brings its own key": (
+        jwt.encode(
+            claims(), STRANGER, "RS256",
+            headers={"jwk": json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(STRANGER.public_key()))},
+        ),
+        Reason.TOKEN_INVALID,
+    ),
+    "it says where its key is": (
+        jwt.encode(claims(), STRANGER, "RS256", headers={"jku": "https://evil.example/", "x5u": "https://evil.example/"}),
+        Reason.TOKEN_INVALID,
+    ),
+    "its key id is no text": (unsigned(alg="RS256", kid=["a"]), Reason.TOKEN_INVALID),
+    "its key id is a book": (token(headers={"kid": "a" * 5000}), Reason.TOKEN_MALFORMED),
+    "it is no token": ("abc", Reason.TOKEN_MALFORMED),
+    "it names nobody": (token(sub=None), Reason.USER_UNKNOWN),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("why", REFUSED)
+async def test_a_token_is_refused_because(why: str) -> None:
+    given, reason = REFUSED[why]
+    assert await refusal(given) is reason
+
+
+async def test_a_clock_may_differ_by_the_leeway() -> None:
+    late = token(exp=int(time.time()) - 20)
+    assert await user_of(late) == "ann"
+    assert await refusal(late, leeway_seconds=5) is Reason.TOKEN_EXPIRED
+
+
+async def test_the_user_may_be_found_by_a_callable_that_is_async() -> None:
+    async def find(found: Any) -> str:
+        return f"the user {found['sub']}"
+
+    assert await user_of(token(), user=find) == "the user ann"
+
+
+@pytest.mark.parametrize("offered", [["bearer", token()], ["bearer", token(), "chat.v1"]])
+async def test_a_browser_sends_it_as_a_subprotocol_and_never_gets_it_back(offered: list[str]) -> None:
+    client = WebsocketCommunicator(middleware(), "/ws/", subprotocols=offered)
+    assert await client.connect() == (True, "bearer")
+    assert seen["user"] == "ann"
+    assert offered[1] not in repr(seen)
+
+
+async def test_a_bad_token_is_refused_and_none_is_nobody() -> None:
+    bad = WebsocketCommunicator(middleware(), "/ws/", headers=[(b"authorization", b"Bearer abc")])
+    assert await bad.connect() == (False, 4401)
+    none = WebsocketCommunicator(middleware(), "/ws/")
+    assert (await none.connect())[0]
+    assert str(seen["user"]) == "AnonymousUser"
+
+
+async def test_a_token_may_be_required() -> None:
+    client = WebsocketCommunicator(JwtMiddleware(inner, rules=middleware().rules, required=True), "/ws/")
+    assert await client.connect() == (False, 4401)

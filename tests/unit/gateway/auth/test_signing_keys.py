@@ -1,0 +1,102 @@
+"""An issuer's keys are kept, followed through a rotation, and outlive an outage of the issuer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from realtime_gateway.auth.identity import Rejected
+from realtime_gateway.auth.signing_keys import FRESH_SECONDS, LOOK_AGAIN_SECONDS, PublishedKeys, usable_keys
+from realtime_gateway.security.denial import Reason
+
+PRIVATE = rsa.generate_private_key(65537, 2048)
+
+
+def published(*key_ids: str, **more: Any) -> bytes:
+    key = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(PRIVATE.public_key()))
+    return json.dumps({"keys": [{**key, "kid": key_id, **more} for key_id in key_ids]}).encode()
+
+
+class Issuer:
+    """What stands at the URL, and a clock."""
+
+    def __init__(self, document: bytes | None) -> None:
+        self.document = document
+        self.asked = 0
+        self.now = 1000.0
+        self.keys = PublishedKeys("https://id.example/jwks", get=self.get, clock=lambda: self.now)
+
+    def get(self, url: str) -> bytes:
+        self.asked += 1
+        if self.document is None:
+            raise OSError("connection refused")
+        return self.document
+
+    async def refusal(self, key_id: str) -> Reason:
+        with pytest.raises(Rejected) as rejected:
+            await self.keys.key(key_id)
+        return rejected.value.reason
+
+
+async def test_keys_are_fetched_once_for_many_connections() -> None:
+    issuer = Issuer(published("a"))
+    await asyncio.gather(*(issuer.keys.key("a") for _ in range(50)))
+    assert issuer.asked == 1
+
+
+async def test_a_new_key_is_looked_for_at_once() -> None:
+    issuer = Issuer(published("a"))
+    await issuer.keys.key("a")
+    issuer.document = published("a", "b")
+    issuer.now += LOOK_AGAIN_SECONDS
+    await issuer.keys.key("b")
+    assert issuer.asked == 2
+
+
+async def test_keys_that_do_not_exist_make_nobody_ask_the_issuer_again_and_again() -> None:
+    issuer = Issuer(published("a"))
+    await issuer.keys.key("a")
+    for number in range(100):
+        assert await issuer.refusal(f"../../{number}") is Reason.TOKEN_KEY
+    assert issuer.asked == 1
+
+
+async def test_a_key_that_is_withdrawn_no_longer_holds_once_the_keys_are_old() -> None:
+    issuer = Issuer(published("a", "b"))
+    await issuer.keys.key("a")
+    issuer.document = published("b")
+    issuer.now += FRESH_SECONDS + 1
+    await issuer.keys.key("a")  # the last one that is served from what was known
+    while issuer.keys._looking is not None:
+        await asyncio.sleep(0)
+    assert await issuer.refusal("a") is Reason.TOKEN_KEY
+
+
+async def test_known_keys_hold_for_an_hour_while_the_issuer_is_away() -> None:
+    issuer = Issuer(published("a"))
+    await issuer.keys.key("a")
+    issuer.document = None
+    issuer.now += 3500
+    await issuer.keys.key("a")
+    issuer.now += 200
+    assert await issuer.refusal("a") is Reason.KEYS_UNAVAILABLE
+    issuer.document = published("a")
+    issuer.now += LOOK_AGAIN_SECONDS
+    await issuer.keys.key("a")
+
+
+@pytest.mark.parametrize("document", [b"", b"<html>", b"[]", b'{"keys": 5}', b"\xff"])
+async def test_what_is_no_jwks_is_an_outage(document: bytes) -> None:
+    assert await Issuer(document).refusal("a") is Reason.KEYS_UNAVAILABLE
+
+
+def test_keys_that_are_for_other_things_are_left_out() -> None:
+    secret = {"kty": "oct", "k": "c2VjcmV0", "kid": "shared"}
+    document = json.loads(published("enc", use="enc"))
+    document["keys"] += [secret, {"kty": "XX", "kid": "x"}, 5, *json.loads(published("good"))["keys"]]
+    assert list(usable_keys(json.dumps(document).encode())) == ["good"]
