@@ -53,6 +53,7 @@ async def test_data_on_volumes_outlives_all_pods_at_once_and_goes_with_the_resou
     )
     namespace.wait_for_rollout("statefulset/chat-redis-0", 120)
     gateway.wait_until_ready(180)
+    namespace.wait_for_rollout("deployment/chat", 120)  # its pods are not ready while no shard answers
     assert in_redis(gateway, "MGET", "kept", "as well").split() == ["yes", "yes"]
     await gateway.chat()
 
