@@ -166,12 +166,14 @@ class Process:
     Attributes:
         name: what people call it, such as its pod's name.
         id: tells it apart from every other process; empty where the name does.
+        expiry_seconds: how long its messages live, which its own settings may say.
     """
 
     name: str
     epoch: int
     connections: int = 0
     id: str = ""
+    expiry_seconds: float = 0.0
 
 
 @dataclass(frozen=True)

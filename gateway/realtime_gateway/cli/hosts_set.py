@@ -173,7 +173,7 @@ class _Setting:
         if roll.behind:
             return f"waiting for {', '.join(roll.behind)} to use epoch {epoch}"
         if roll.settled:
-            return f"all use epoch {epoch}; the earlier lists are retired in {self._change.expiry_seconds:g} s"
+            return f"all use epoch {epoch}; the earlier lists are retired in {roll.expiry_seconds:g} s"
         return f"{', '.join(roll.unreached) or 'every shard'} cannot be told of epoch {epoch} yet"
 
     def _write_file(self) -> None:

@@ -25,7 +25,8 @@ class Wanted:
 
     Attributes:
         shards: of the list.
-        expiry_seconds: how long a message may wait, and so how long an earlier owner may still hold one.
+        expiry_seconds: how long a message may wait, and so how long an earlier owner may still hold one; or longer,
+            where a process reports so.
         unready: names of shards among them that may not join a list yet.
         managed_by: written into every list that is made.
     """
@@ -38,10 +39,11 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Report:
-    """What a process says of itself: what people call it, and the epoch whose moves it has finished."""
+    """What a process says of itself: what people call it, the epoch whose moves it has finished, its messages' life."""
 
     name: str
     epoch: int
+    expiry_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,7 @@ class Roll:
         unready: names of wanted shards that another list waits for.
         retiring: whether there are earlier lists.
         settled: whether every shard and process is at this epoch, so that ``settled_seconds`` counts.
+        expiry_seconds: how long it has to stay so before earlier lists are retired.
     """
 
     tell: tuple[str, ...] = ()
@@ -115,6 +118,7 @@ class Roll:
     unready: tuple[str, ...] = ()
     retiring: bool = False
     settled: bool = False
+    expiry_seconds: float = field(default=0.0, compare=False)
 
     @property
     def finished(self) -> bool:
@@ -161,12 +165,13 @@ def _ahead(wanted: Wanted, seen: Seen, durable: HostList, newest: HostList | Non
 
 def _onward(wanted: Wanted, seen: Seen, durable: HostList) -> Mint | Roll:
     """From the durable copy to what is wanted."""
-    roll = _roll(seen, durable)
+    lives = [wanted.expiry_seconds, *(report.expiry_seconds for report in seen.reports or ())]
+    roll = replace(_roll(seen, durable), expiry_seconds=max(lives))
     if not same_shards(wanted.shards, durable.shards):
         if wanted.unready:
             return replace(roll, unready=wanted.unready)
         return Mint(_after(durable, wanted.shards, wanted), Why.RESHARD)
-    if roll.retiring and roll.settled and seen.settled_seconds > wanted.expiry_seconds:
+    if roll.retiring and roll.settled and seen.settled_seconds > roll.expiry_seconds:
         return Mint(_after(durable, durable.shards, wanted, forget=True), Why.RETIRE)
     return roll
 

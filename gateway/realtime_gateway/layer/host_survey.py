@@ -63,7 +63,7 @@ class Survey:
         """What the processes report; None when no shard could be asked."""
         if not self.boards:
             return None
-        return tuple(Report(process.name, process.epoch) for process in self.processes)
+        return tuple(Report(process.name, process.epoch, process.expiry_seconds) for process in self.processes)
 
 
 async def survey(shards: Iterable[Shard], deployment: Deployment) -> Survey:

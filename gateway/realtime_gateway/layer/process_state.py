@@ -168,6 +168,7 @@ class ProcessState:
                 "name": self.process_name,
                 "pid": os.getpid(),
                 "epoch": self.machine.reported_epoch,
+                "expiry_seconds": self.options.expiry,
                 "connections": int(sum(recorder.connections.values.values())),
                 "version": _version(),
             }

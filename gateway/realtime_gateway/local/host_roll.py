@@ -176,8 +176,7 @@ def _waiting_for(step: Roll, state: State) -> str:
         more = [f"{len(behind) - SHOWN_PROCESSES} more"] if len(behind) > SHOWN_PROCESSES else []
         named = ", ".join([*behind[:SHOWN_PROCESSES], *more])
         return f"waiting for {named} to use host list epoch {state.hosts.epoch}"
-    seconds = state.resource.spec.channel_layer.expiry_seconds
-    return f"all use host list epoch {state.hosts.epoch}; the earlier lists are retired in {seconds:g} s"
+    return f"all use host list epoch {state.hosts.epoch}; the earlier lists are retired in {step.expiry_seconds:g} s"
 
 
 def _of_ended(shards: tuple[str, ...]) -> str:

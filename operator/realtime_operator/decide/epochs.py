@@ -79,7 +79,9 @@ def _reports(target: Target, snapshot: Snapshot) -> tuple[Report, ...] | None:
     if target.spec.redis.managed is None:
         return None if deployments(target, snapshot).findings else ()
     fleet = snapshot.fleet
-    return None if isinstance(fleet, Unknown) else tuple(Report(one.name, one.epoch) for one in fleet.processes)
+    if isinstance(fleet, Unknown):
+        return None
+    return tuple(Report(one.name, one.epoch, one.expiry_seconds) for one in fleet.processes)
 
 
 def _fact(epoch: int) -> str:

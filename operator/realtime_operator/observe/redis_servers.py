@@ -208,7 +208,13 @@ def _hosts(text: str) -> HostList | Unknown | None:
 def _process(identity: str, text: str) -> Process:
     try:
         said = json.loads(text)
-        return Process(str(said.get("name") or identity), int(said["epoch"]), int(said.get("connections", 0)), identity)
+        return Process(
+            str(said.get("name") or identity),
+            int(said["epoch"]),
+            int(said.get("connections", 0)),
+            identity,
+            float(said.get("expiry_seconds", 0)),
+        )
     except (ValueError, KeyError, TypeError, AttributeError):
         # Something that cannot be read is somebody at no epoch: nothing is retired while it is there.
         return Process(identity, 0, id=identity)

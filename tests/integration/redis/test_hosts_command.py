@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from realtime_gateway.layer import RedisChannelLayer
 
 Make = Callable[..., RedisChannelLayer]
 NOT_YET = 3
+EXPIRY_SECONDS = 3
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,12 @@ class Ended:
     code: int | None
     out: str
     err: str
+
+
+@pytest.fixture
+def make(make_layer: Make) -> Make:
+    """Make layers whose messages live shortly, since each retirement waits for that."""
+    return partial(make_layer, expiry=EXPIRY_SECONDS)
 
 
 @pytest.fixture
@@ -58,7 +66,7 @@ async def set_quickly(*words: str, resource: Path, **more: Any) -> Ended:
 
 @pytest.fixture
 def resource(tmp_path: Path) -> Path:
-    """A resource whose messages live for a second, so that earlier lists are retired soon."""
+    """A resource whose messages live for a second, so that it is what processes report that is waited for."""
     path = tmp_path / "gateway.yaml"
     path.write_text(
         "apiVersion: realtime-gateway.io/v1alpha1\nkind: RealtimeGateway\nmetadata: {name: chat}\n"
@@ -92,11 +100,16 @@ async def work(layer: RedisChannelLayer) -> None:
             assert (await layer.receive(channel))["n"] == number
 
 
+async def listen(layer: RedisChannelLayer, channel: str, got: list[int]) -> None:
+    while True:
+        got.append((await layer.receive(channel))["n"])
+
+
 async def test_a_plain_list_is_shown_with_its_shards_and_processes(
-    servers: tuple[RedisProcess, ...], make_layer: Make
+    servers: tuple[RedisProcess, ...], make: Make
 ) -> None:
     one, two, _ = servers
-    await work(make_layer(one.url, two.url))
+    await work(make(one.url, two.url))
     shown = await hosts("show", environment={"REDIS_URL": f"{one.url},{two.url}"})
     assert shown.code == 0, shown
     assert "a plain list, epoch 0" in shown.out
@@ -143,26 +156,30 @@ async def test_a_difference_is_told_with_the_share_of_keys_that_would_move(serve
 
 
 async def test_another_list_is_set_while_layers_work_and_none_of_their_messages_is_lost(
-    servers: tuple[RedisProcess, ...], make_layer: Make, resource: Path
+    servers: tuple[RedisProcess, ...], make: Make, resource: Path
 ) -> None:
     one, two, _ = servers
-    sender, receiver = make_layer(one.url), make_layer(one.url, capacity=100_000)
+    sender, receiver = make(one.url), make(one.url, capacity=100_000)
     channel = await receiver.new_channel()
     for number in range(12):
         await receiver.group_add(f"room-{number}", channel)
     process = await start(
         "set", f"{one.url},{two.url}", "--hosts", one.url, environment={"REALTIME_GATEWAY_RESOURCE": str(resource)}
     )
+    got: list[int] = []
+    receiving = asyncio.create_task(listen(receiver, channel, got))
     sent = 0
     while process.returncode is None:
         await sender.group_send(f"room-{sent % 12}", {"type": "count", "n": sent})
         sent += 1
         await asyncio.sleep(0.005)
-    assert process.returncode == 0, (await process.communicate())[1]
-    got = []
+    out, err = (one.decode() for one in await process.communicate())
+    assert process.returncode == 0, err
+    assert f"the earlier lists are retired in {EXPIRY_SECONDS} s" in out
     async with asyncio.timeout(20):
         while len(got) < sent:
-            got.append((await receiver.receive(channel))["n"])
+            await asyncio.sleep(0.05)
+    receiving.cancel()
     assert sorted(got) == list(range(sent))
     for room in range(12):
         assert [n for n in got if n % 12 == room] == list(range(room, sent, 12))
@@ -173,7 +190,7 @@ async def test_another_list_is_set_while_layers_work_and_none_of_their_messages_
 
 
 async def test_a_list_in_a_file_is_set_and_the_deployments_file_is_kept_up_to_date(
-    servers: tuple[RedisProcess, ...], make_layer: Make, resource: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    servers: tuple[RedisProcess, ...], make: Make, resource: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, two, three = servers
     config, target = tmp_path / "hosts.json", tmp_path / "target.json"
@@ -182,7 +199,7 @@ async def test_a_list_in_a_file_is_set_and_the_deployments_file_is_kept_up_to_da
     keep(config, first)
     keep(target, wanted)
     monkeypatch.setenv("REALTIME_GATEWAY_CONFIG", str(config))
-    layer = make_layer()
+    layer = make()
     await work(layer)
     done = await set_quickly(str(target), "--config", str(config), resource=resource)
     assert done.code == 0, done
@@ -192,11 +209,9 @@ async def test_a_list_in_a_file_is_set_and_the_deployments_file_is_kept_up_to_da
     await work(layer)
 
 
-async def test_it_may_be_killed_and_run_again(
-    servers: tuple[RedisProcess, ...], make_layer: Make, resource: Path
-) -> None:
+async def test_it_may_be_killed_and_run_again(servers: tuple[RedisProcess, ...], make: Make, resource: Path) -> None:
     one, two, _ = servers
-    await work(make_layer(one.url))
+    await work(make(one.url))
     process = await start("set", f"{one.url},{two.url}", "--hosts", one.url)
     assert process.stdout is not None
     async for line in process.stdout:
@@ -214,10 +229,10 @@ async def test_it_may_be_killed_and_run_again(
 
 
 async def test_a_process_that_does_not_follow_is_waited_for_by_name_and_nothing_is_retired(
-    servers: tuple[RedisProcess, ...], make_layer: Make, resource: Path
+    servers: tuple[RedisProcess, ...], make: Make, resource: Path
 ) -> None:
     one, two, _ = servers
-    await work(make_layer(one.url, follow_hosts=False))
+    await work(make(one.url, follow_hosts=False))
     done = await set_quickly(f"{one.url},{two.url}", "--hosts", one.url, "--timeout", "4", resource=resource)
     assert done.code == NOT_YET
     assert f"waiting for pid-{os.getpid()} to use epoch 1" in done.out
@@ -275,12 +290,12 @@ async def test_a_list_that_somebody_makes_is_not_set(servers: tuple[RedisProcess
 
 
 async def test_a_signed_list_is_changed_only_by_who_has_the_keys(
-    servers: tuple[RedisProcess, ...], make_layer: Make, resource: Path, tmp_path: Path
+    servers: tuple[RedisProcess, ...], make: Make, resource: Path, tmp_path: Path
 ) -> None:
     one, two, _ = servers
     documents = Documents(["a secret"], "asgi")
     store(one, HostList(4, shards(one)), documents.write(HostList(4, shards(one))))
-    layer = make_layer(one.url, symmetric_encryption_keys=["a secret"])
+    layer = make(one.url, symmetric_encryption_keys=["a secret"])
     await work(layer)
     words = (f"{one.url},{two.url}", "--hosts", one.url)
     refused = await set_quickly(*words, resource=resource)
@@ -298,7 +313,7 @@ async def test_a_signed_list_is_changed_only_by_who_has_the_keys(
 
 
 async def test_the_rights_of_the_data_plane_are_enough(
-    servers: tuple[RedisProcess, ...], resource: Path, make_layer: Make
+    servers: tuple[RedisProcess, ...], resource: Path, make: Make
 ) -> None:
     document = project() / "docs" / "channel-layer.md"
     line = re.search(r"ACL SETUSER chat on >PASSWORD (.+?)\n\n", await asyncio.to_thread(document.read_text), re.DOTALL)
@@ -309,7 +324,7 @@ async def test_the_rights_of_the_data_plane_are_enough(
         with server.client as client:
             client.execute_command("ACL", "SETUSER", "chat", "reset", "on", ">secret", *rights)
         urls.append(f"redis://chat:secret@127.0.0.1:{server.port}")
-    await work(make_layer(urls[0]))
+    await work(make(urls[0]))
     done = await set_quickly(",".join(urls), "--hosts", urls[0], resource=resource)
     assert done.code == 0, done
     shown = await hosts("show", "--hosts", urls[0])

@@ -34,6 +34,7 @@ class Process:
         id: tells it apart from every other one.
         name: what people call it.
         epoch: of the list it uses; 0 for a plain list, and for one that says nothing that can be read.
+        expiry_seconds: how long its messages live.
     """
 
     id: str
@@ -42,6 +43,7 @@ class Process:
     pid: int = 0
     connections: int = 0
     version: str = ""
+    expiry_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,7 @@ def _process(identity: str, text: str) -> Process:
             int(said.get("pid", 0)),
             int(said.get("connections", 0)),
             str(said.get("version", "")),
+            float(said.get("expiry_seconds", 0)),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         # Something that cannot be read is somebody at no epoch: nothing is retired while it is there.

@@ -56,6 +56,15 @@ def test_earlier_lists_are_retired_when_all_report_the_epoch_for_longer_than_mes
     assert step == Mint(HostList(3, (A, B, C), managed_by="me"), Why.RETIRE)
 
 
+def test_messages_that_live_longer_in_a_processs_own_settings_are_waited_for() -> None:
+    reports = (Report("p0", 2), Report("p1", 2, expiry_seconds=3600))
+    seen = Seen(THREE, stored=stored(THREE), reports=reports, settled_seconds=3600)
+    step = next_step(wanted(A, B, C), seen)
+    assert isinstance(step, Roll)
+    assert step.expiry_seconds == 3600
+    assert isinstance(next_step(wanted(A, B, C), replace(seen, settled_seconds=3600.1)), Mint)
+
+
 def test_nothing_is_retired_while_nobody_could_be_asked() -> None:
     seen = Seen(THREE, stored=stored(THREE), reports=None, settled_seconds=1000)
     assert next_step(wanted(A, B, C), seen) == Roll(behind=None, retiring=True)
