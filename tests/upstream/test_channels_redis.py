@@ -11,14 +11,15 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from tests.support.fetched import fetched_library, fetched_sdist
 from tests.support.redis_process import RedisProcess, SentinelProcess
-from tests.upstream.sdist import fetch_suite
 
 pytestmark = pytest.mark.timeout(400)
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 # Beside each other, each with servers of its own, since much of their time is spent in sleeping.
 PARTS = (("test_core",), ("test_sentinel",), ("test_pubsub", "test_pubsub_sentinel", "test_serializers", "test_utils"))
+VERSION = "4.3.0"
 CASES = 118
 
 _PREFIX = "expects 12 random bytes in front of each message, which the pubsub layer's suite expects not to be there"
@@ -54,7 +55,7 @@ class Outcomes:
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
-    suite, library = fetch_suite()
+    suite, library = fetched_sdist("channels-redis", VERSION), fetched_library("async-timeout")
     reports = tmp_path_factory.mktemp("channels_redis")
     with ExitStack() as stack:
         running = []
