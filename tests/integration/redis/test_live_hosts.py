@@ -214,3 +214,26 @@ async def test_whoever_has_the_keys_and_the_list_from_the_file_signs_what_somebo
     without_file = make_layer({"name": "one", **pair[0].connection}, symmetric_encryption_keys=KEYS)
     await use(without_file)
     assert epoch_of(without_file) == 1
+
+
+async def test_what_waits_in_queues_is_taken_once_and_in_order_by_a_worker_that_comes_after_the_change(
+    file: Path, pair: tuple[Shard, Shard], make_layer: Make
+) -> None:
+    sender = make_layer()
+    queues = [f"work-{number}" for number in range(8)]
+    assert {grown(pair).owner(queue).name for queue in queues} == {"one", "two"}, "some of them move"
+    for number in range(5):
+        for queue in queues:
+            await sender.send(queue, {"type": "job", "n": number})
+    put(file, grown(pair))
+    await until(lambda: epoch_of(sender) == 2)
+    for number in range(5, 10):
+        for queue in queues:
+            await sender.send(queue, {"type": "job", "n": number})
+    worker = make_layer()
+    for queue in queues:
+        async with asyncio.timeout(SECONDS):
+            assert [(await worker.receive(queue))["n"] for _ in range(10)] == list(range(10))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await worker.receive(queue)
