@@ -8,7 +8,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help up test test-cluster test-cluster-core lint format generate bench clean
+.PHONY: help up test test-cluster test-cluster-core lint format generate bench simulate clean
 
 help: ## list these words
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ generate: .venv/installed-dev ## write the files that are generated from code
 
 bench: .venv/installed-dev ## compare with stock Daphne and channels_redis in one run; prints ratios
 	$(BIN)/python -m tests.benchmarks
+
+simulate: .venv/installed-dev ## run the layer's simulation: SEEDS=1234 prints one run's log, SEEDS=0-19999 runs many
+	@$(BIN)/python -m tests.simulation $(or $(SEEDS),0-1999)
 
 clean: ## remove the virtual environment and what tools left
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .realtime-gateway tests/artefacts

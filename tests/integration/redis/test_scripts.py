@@ -1,4 +1,4 @@
-"""Each branch of each Lua script, against a real server."""
+"""Each branch of each Lua script, against real servers, and against the simulation's, which is proven by it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import redis
+from tests.simulation.client import SimulatedClient
 from tests.support.redis_process import SERVERS, RedisProcess, server_program
 
 from realtime_gateway.layer.envelope import Entry, Kind, pack
@@ -17,16 +18,22 @@ HEAD = [0, 60_000, 1000, 70, 60_000, 86_400_000]
 TOPIC = "topic"
 
 
-@pytest.fixture(scope="module", params=[name for name in SERVERS if server_program(name)])
-def redis_server(request: pytest.FixtureRequest) -> Iterator[RedisProcess]:
+SIMULATED = "the simulated server"
+
+
+@pytest.fixture(scope="module", params=[*(name for name in SERVERS if server_program(name)), SIMULATED])
+def redis_server(request: pytest.FixtureRequest) -> Iterator[RedisProcess | None]:
     """Each kind of server that is here, the oldest supported among them (test_servers names those that are not)."""
+    if request.param == SIMULATED:
+        yield None
+        return
     with RedisProcess(program=server_program(request.param)) as server:
         yield server
 
 
 @pytest.fixture
-def client(redis_server: RedisProcess) -> Iterator[redis.Redis]:
-    with redis_server.client as made:
+def client(redis_server: RedisProcess | None) -> Iterator[redis.Redis]:
+    with SimulatedClient() if redis_server is None else redis_server.client as made:
         made.flushall()
         yield made
 

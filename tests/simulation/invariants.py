@@ -1,0 +1,185 @@
+"""What must hold once the faults are over and time has passed: promise 1 of the layer, and that everything converges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from realtime_gateway.layer import names
+from realtime_gateway.layer.machine.follow import Phase
+from tests.simulation.process import Process
+from tests.simulation.record import Membership, Message, Record
+from tests.simulation.world import World
+
+# How far an age may be wrong besides the difference between the clocks of a shard's servers.
+_AGE_BOUND_SECONDS = 0.15
+# How much older than its join something may be that a member gets: besides, it travels for so long.
+_TRAVEL_SECONDS = 0.6
+
+
+def violations(world: World) -> list[str]:
+    """Return what does not hold, as sentences."""
+    found: list[str] = []
+    for process in (*world.processes.values(), *world.ended):
+        found += [f"the machine of {process.id} raised {error}" for error in process.raised]
+    found += _not_converged(world)
+    found += _Check(world).all()
+    return found
+
+
+def _not_converged(world: World) -> Iterator[str]:
+    for process in world.processes.values():
+        machine = process.machine
+        if machine.reported_epoch != world.hosts.epoch:
+            yield f"{process.id} reports epoch {machine.reported_epoch}, not {world.hosts.epoch}"
+        if machine.epochs.hosts.epoch != world.hosts.epoch:
+            yield f"{process.id} is at epoch {machine.epochs.hosts.epoch}, not {world.hosts.epoch}"
+        if process.unsettled:
+            yield f"{process.id} has {process.unsettled} requests without an answer"
+        for follow in machine.following.follows.values():
+            owner = machine.epochs.hosts.owner(names.name_of(follow.destination)).name
+            if follow.phase is not Phase.LIVE or follow.shard != owner:
+                yield f"{process.id} follows {follow.destination} on {follow.shard}, {follow.phase.value}; its owner is {owner}"
+        for lane in machine.publishing.lanes.values():
+            if lane.queue or lane.in_flight:
+                yield f"{process.id} has {len(lane.queue)} messages waiting for {lane.shard}"
+
+
+def keeps_too_much(process: Process) -> Iterator[str]:
+    """Say what a machine still holds long after the last message."""
+    machine = process.machine
+    for lane in machine.publishing.lanes.values():
+        if lane.retained or lane.retained_bytes:
+            yield f"{process.id} keeps {len(lane.retained)} sent messages for {lane.shard}"
+    for follow in machine.following.follows.values():
+        if follow.held:
+            yield f"{process.id} holds {len(follow.held)} pushed messages of {follow.destination}"
+        if follow.marks or follow.marks_before:
+            yield f"{process.id} remembers senders of {follow.destination}"
+    if len(machine.following._memory):
+        yield f"{process.id} remembers {len(machine.following._memory)} destinations that it has left"
+
+
+class _Check:
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.record: Record = world.record
+        self.live = {process.id: process for process in world.processes.values()}
+        self.counts = self.record.counts
+        # A stream's ids are one server's times; another one that reads them may be ahead or behind.
+        spread = max(shard.clock_spread_ms for shard in world.shards.values())
+        self._clock_bound = _AGE_BOUND_SECONDS + spread / 1000
+
+    def all(self) -> list[str]:
+        """Check every promise."""
+        return [
+            *self._lost_in_groups(), *self._lost_to_channels(), *self._lost_in_queues(), *self._twice(),
+            *self._out_of_order(), *self._older_than_the_join(),
+        ]  # fmt: skip
+
+    # Loss
+
+    def _lost_in_groups(self) -> Iterator[str]:
+        by_group: dict[str, list[Membership]] = {}
+        for one in self.record.memberships:
+            if one.process in self.live and one.joined_at is not None and one.left_at is None:
+                by_group.setdefault(f"g:{one.group}", []).append(one)
+        got = {channel: {number for _, number in received} for channel, received in self.record.received.items()}
+        for message in self.record.messages:
+            if message.acknowledged_at is None:
+                continue
+            for member in by_group.get(message.destination, ()):
+                assert member.joined_at is not None
+                if member.joined_at + self._clock_bound < message.sent_at:
+                    self.counts["deliveries that were due"] += 1
+                    if message.number not in got.get(member.channel, ()):
+                        yield from self._missing(message, member.process, member.channel, message.destination)
+
+    def _lost_to_channels(self) -> Iterator[str]:
+        for message in self.record.messages:
+            if message.acknowledged_at is None or not message.destination.startswith("c:"):
+                continue
+            channel = message.destination[2:]
+            owner = names.process_of(channel) or ""
+            if owner in self.live:
+                self.counts["deliveries that were due"] += 1
+                if all(number != message.number for _, number in self.record.received.get(channel, ())):
+                    yield from self._missing(message, owner, channel, f"i:{owner}")
+
+    def _missing(self, message: Message, process: str, channel: str, destination: str) -> Iterator[str]:
+        if (channel, message.number) in self.record.refused:
+            return
+        if self._died_with_its_shard(message):
+            self.counts["lost with sender and shard"] += 1
+            return
+        if any(
+            one.process == process and destination in one.destinations and one.at >= message.sent_at
+            for one in self.record.loss_reports
+        ):
+            self.counts["losses that were reported"] += 1
+            return
+        yield f"message {message.number} to {destination}, acknowledged at {message.acknowledged_at:.3f}, never reached {channel}"
+
+    def _died_with_its_shard(self, message: Message) -> bool:
+        return message.sender in self.world.crashed_at and bool(self.record.gone_from_servers.get(message.number))
+
+    def _lost_in_queues(self) -> Iterator[str]:
+        waiting = {
+            body.partition(b" ")[2]
+            for shard in self.world.shards.values()
+            for key, bodies in shard.primary.bodies().items()
+            if b":q:" in key
+            for body in bodies
+        }
+        if waiting:
+            self.counts["runs with something left in a queue"] += 1
+        for message in self.record.messages:
+            if message.acknowledged_at is None or not message.destination.startswith("q:"):
+                continue
+            self.counts["queue messages that were due"] += 1
+            if any(number == message.number for _, number, _ in self.record.taken_from[message.destination[2:]]):
+                continue
+            if not self._died_with_its_shard(message):
+                yield f"message {message.number} to {message.destination} was acknowledged and never taken"
+
+    # The rest
+
+    def _twice(self) -> Iterator[str]:
+        for channel, received in self.record.received.items():
+            seen: set[int] = set()
+            for _, number in received:
+                if number in seen:
+                    yield f"message {number} reached {channel} twice"
+                seen.add(number)
+        replaced = any(shard.replaced for shard in self.world.shards.values())
+        for queue, taken in self.record.taken_from.items():
+            numbers = [number for _, number, _ in taken]
+            twice = sorted({number for number in numbers if numbers.count(number) > 1})
+            if twice and replaced:
+                self.counts["taken twice after a failover"] += len(twice)
+            elif twice:
+                yield f"message {twice} of {queue} was taken twice"
+
+    def _out_of_order(self) -> Iterator[str]:
+        messages = self.record.messages
+        for channel, received in self.record.received.items():
+            newest: dict[tuple[str, str], int] = {}
+            for _, number in received:
+                message = messages[number]
+                flow = (message.sender, message.destination)
+                if number < newest.get(flow, -1):
+                    yield f"message {number} reached {channel} after {newest[flow]} of the same sender"
+                newest[flow] = max(number, newest.get(flow, -1))
+
+    def _older_than_the_join(self) -> Iterator[str]:
+        memberships: dict[tuple[str, str], list[Membership]] = {}
+        for one in self.record.memberships:
+            memberships.setdefault((one.channel, one.group), []).append(one)
+        for channel, received in self.record.received.items():
+            for at, number in received:
+                message = self.record.messages[number]
+                if message.destination.startswith("g:"):
+                    began = [
+                        one.asked_at for one in memberships[channel, message.destination[2:]] if one.asked_at <= at
+                    ]
+                    if message.sent_at + self._clock_bound + _TRAVEL_SECONDS < max(began):
+                        yield f"message {number}, sent at {message.sent_at:.3f}, reached {channel}, which joined at {max(began):.3f}"

@@ -1,0 +1,196 @@
+"""The protocol's rules, each taken out: the simulation has to see that every one of them is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from realtime_gateway.layer.machine.actions import Lost
+from realtime_gateway.layer.machine.follow import Follow, Phase, Span
+from realtime_gateway.layer.machine.following import Following
+from realtime_gateway.layer.machine.lane import Lane
+from realtime_gateway.layer.machine.memory import Memory
+from realtime_gateway.layer.machine.process import ProcessMachine
+from realtime_gateway.layer.machine.publishing import Publishing
+from realtime_gateway.layer.shards.scripts import load
+from tests.simulation import lua, network, process
+from tests.simulation.lua import Scripts
+
+Mutation = Callable[[], Any]
+
+
+@contextmanager
+def no_equality_of_epochs() -> Iterator[None]:
+    """A shard takes what writers of an older epoch send: only shards that are older refuse."""
+    scripts = _edited("publish", "if epoch > own then return", "if false then return")
+    with patch.object(lua, "real_scripts", lambda: scripts):
+        yield
+
+
+@contextmanager
+def nothing_sent_again_after_a_failover() -> Iterator[None]:
+    """What the last server acknowledged counts on the next one."""
+    with patch.object(Publishing, "server_known", _note_server_only):
+        yield
+
+
+def _note_server_only(self: Publishing, shard: str, server: Any, now: float) -> None:
+    lane = self.lanes.get(shard)
+    if lane is not None:
+        lane.server = server
+
+
+@contextmanager
+def nothing_sent_again_on_a_move() -> Iterator[None]:
+    """What an earlier owner acknowledged is left to it."""
+
+    def take_all(self: Publishing, lane: Lane, *_: Any) -> list[Any]:
+        items = [*lane.take_flying(), *lane.queue]
+        lane.queue.clear()
+        lane.queue_bytes = 0
+        return items
+
+    with patch.object(Publishing, "_take_all", take_all):
+        yield
+
+
+@contextmanager
+def reading_only_after_the_position() -> Iterator[None]:
+    """A position counts on another server as well."""
+
+    def begin(self: Span, server: Any) -> None:
+        self.server = server
+        self.linked = False
+
+    with patch.object(Span, "begin", begin):
+        yield
+
+
+@contextmanager
+def reading_the_next_owner_first() -> Iterator[None]:
+    """A destination that moves is read on its present owner at once, and on earlier ones when that is convenient."""
+    move, advance = Following._move, Following._advance
+
+    def move_on(self: Following, follow: Follow, *rest: Any) -> None:
+        with patch.object(Following, "_advance", lambda *_: None):
+            move(self, follow, *rest)
+        if follow.chain:
+            follow.past += follow.chain
+            follow.chain = []
+        if follow.phase is Phase.FINISHING:
+            follow.phase = Phase.AWAY
+        advance(self, follow, rest[-1])
+
+    with patch.object(Following, "_move", move_on):
+        yield
+
+
+@contextmanager
+def no_watermarks() -> Iterator[None]:
+    """Nobody remembers what was seen."""
+    with patch.object(Follow, "first_time", lambda *_: True):
+        yield
+
+
+@contextmanager
+def watermarks_dropped_at_leave() -> Iterator[None]:
+    """When the last member leaves, what was seen is forgotten."""
+    with patch.object(Memory, "keep", lambda *_: None):
+        yield
+
+
+@contextmanager
+def forgetting_by_the_clock() -> Iterator[None]:
+    """What was sent is forgotten after a while, whether the server has been heard of or not."""
+    tick = Publishing.tick
+
+    def tick_as_if_in_contact(self: Publishing, now: float) -> None:
+        for lane in self.lanes.values():
+            lane.contact_at = now
+        tick(self, now)
+
+    with patch.object(Publishing, "tick", tick_as_if_in_contact):
+        yield
+
+
+@contextmanager
+def connections_on_two_servers() -> Iterator[None]:
+    """Nobody looks whether both connections of a link lead to the same server."""
+    with patch.object(network, "same_server", lambda one, other: True):
+        yield
+
+
+@contextmanager
+def no_loss_report() -> Iterator[None]:
+    """Whoever finds that something is missing keeps it to himself."""
+    emit = ProcessMachine._emit
+
+    def emit_all_but_losses(self: ProcessMachine, action: Any) -> None:
+        if type(action) is not Lost:
+            emit(self, action)
+
+    with patch.object(ProcessMachine, "_emit", emit_all_but_losses):
+        yield
+
+
+@contextmanager
+def no_look_at_a_push_s_predecessor() -> Iterator[None]:
+    """A push is taken as it comes, whatever stands before it in the stream."""
+    with (
+        patch.object(Following, "_goes_on", staticmethod(lambda *_: True)),
+        patch.object(Follow, "lacks_predecessor", lambda *_: False),
+    ):
+        yield
+
+
+@contextmanager
+def no_ages() -> Iterator[None]:
+    """A member gets whatever comes, however old it is."""
+    deliver = ProcessMachine._deliver
+
+    def deliver_as_new(self: ProcessMachine, follow: Follow, entry: Any, age_seconds: float) -> None:
+        deliver(self, follow, entry, 0.0)
+
+    with patch.object(ProcessMachine, "_deliver", deliver_as_new):
+        yield
+
+
+@contextmanager
+def identity_by_run_id_alone() -> Iterator[None]:
+    """A server that became a replica and then the primary again counts as the same one."""
+    with patch.object(network, "identity", lambda server: server.run_id):
+        yield
+
+
+@contextmanager
+def reporting_an_epoch_at_once() -> Iterator[None]:
+    """A process reports an epoch as soon as it acts by it, before its moves are finished."""
+    with patch.object(process, "reported_epoch", lambda machine: machine.epochs.hosts.epoch):
+        yield
+
+
+MUTATIONS: dict[str, Mutation] = {
+    "no equality of epochs": no_equality_of_epochs,
+    "nothing sent again after a failover": nothing_sent_again_after_a_failover,
+    "nothing sent again on a move": nothing_sent_again_on_a_move,
+    "reading only after the position": reading_only_after_the_position,
+    "reading the next owner first": reading_the_next_owner_first,
+    "no watermarks": no_watermarks,
+    "watermarks dropped at leave": watermarks_dropped_at_leave,
+    "forgetting by the clock": forgetting_by_the_clock,
+    "connections on two servers": connections_on_two_servers,
+    "no loss report": no_loss_report,
+    "no look at a push's predecessor": no_look_at_a_push_s_predecessor,
+    "no ages": no_ages,
+    "identity by run id alone": identity_by_run_id_alone,
+    "reporting an epoch at once": reporting_an_epoch_at_once,
+}
+
+
+def _edited(name: str, before: str, after: str) -> Scripts:
+    texts = {script.name: script.text for script in load().values()}
+    assert before in texts[name], f"{name}.lua has changed: {before!r} is gone"
+    texts[name] = texts[name].replace(before, after)
+    return Scripts(texts)

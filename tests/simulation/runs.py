@@ -1,0 +1,98 @@
+"""One seed, one run, one report."""
+
+from __future__ import annotations
+
+import traceback
+from collections import Counter
+from dataclasses import dataclass, field, replace
+
+from tests.simulation.faults import LONG_OUTAGE_SECONDS, Faults
+from tests.simulation.invariants import keeps_too_much, violations
+from tests.simulation.mutations import MUTATIONS
+from tests.simulation.rolls import Operator
+from tests.simulation.workload import Workload
+from tests.simulation.world import LIMITS, PROCESS_NAMES, World
+
+_BUSY_FROM, _BUSY_UNTIL = 1.0, 13.0
+# Detection, dialling again, the send timeout: by then everything is as it should be.
+_SETTLED_SECONDS = 12.0
+_MEMORY_EVERY = 25
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How runs differ from the real thing.
+
+    Attributes:
+        mutation: a rule that is taken out, by its name in ``mutations``.
+        only: the kinds of faults that happen; empty for all of them.
+    """
+
+    mutation: str = ""
+    only: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came of a run."""
+
+    seed: int
+    violations: list[str]
+    counts: Counter[str]
+    steps: int
+    log: list[str] = field(repr=False)
+
+
+def run(seed: int, setup: Setup = Setup(), keep_log: bool = False) -> Report:
+    """Run one seed."""
+    if setup.mutation:
+        with MUTATIONS[setup.mutation]():
+            return run(seed, replace(setup, mutation=""), keep_log)
+    world = World(seed, keep_log)
+    try:
+        found = _play(world, setup)
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        found = [f"{type(error).__name__}: {error} at {where.filename.rpartition('/')[2]}:{where.lineno}"]
+    counts = world.record.counts
+    counts["messages"] = len(world.record.messages)
+    counts["loss reports"] = len(world.record.loss_reports)
+    return Report(seed, found, counts, world.clock.steps, world.clock.log)
+
+
+def _play(world: World, setup: Setup) -> list[str]:
+    random, clock = world.random, world.clock
+    operator = Operator(world)
+    workload = Workload(world, random.randint(40, 80))
+    faults = Faults(world, operator)
+    for shard in world.hosts.shards:
+        operator.announce(shard.name, world.hosts)
+    for name in PROCESS_NAMES:
+        clock.after(random.random(), world.start_process, name)
+    moments = [random.uniform(_BUSY_FROM, _BUSY_UNTIL - 2) for _ in range(random.choice((0, 1, 2, 2, 3)))]
+    workload.plan(_BUSY_FROM, _BUSY_UNTIL, moments)
+    faults.plan(moments, setup.only)
+    clock.run_until(_BUSY_UNTIL + 4)
+    while faults.until > clock.now:  # a fault may lead to another
+        clock.run_until(faults.until)
+    operator.come_back()
+    clock.run_until(clock.now + _SETTLED_SECONDS)
+    for name in world.processes:
+        world.learn(name, world.hosts)
+    if operator.rolled and random.random() < 0.4:
+        operator.watch(clock.now + LIMITS.expiry_seconds + 8)
+        clock.run_until(clock.now + LIMITS.expiry_seconds + 12)
+    workload.probe()
+    clock.run_until(clock.now + LIMITS.send_timeout_seconds + 1)
+    found = violations(world)
+    if world.record.messages and world.clock.steps and not found and _memory_is_looked_at(world):
+        clock.run_until(clock.now + 2 * LIMITS.memory_seconds + 5)
+        found = [sentence for process in world.processes.values() for sentence in keeps_too_much(process)]
+    return found
+
+
+def _memory_is_looked_at(world: World) -> bool:
+    return world.random.randrange(_MEMORY_EVERY) == 0
+
+
+__all__ = ["LONG_OUTAGE_SECONDS", "Report", "Setup", "run"]

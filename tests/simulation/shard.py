@@ -1,0 +1,244 @@
+"""One shard: the server that takes writes, a replica that lags behind it, and what can happen to the two."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from tests.simulation.clock import Clock
+from tests.simulation.data_set import DataSet
+from tests.simulation.lua import Scripts
+from tests.simulation.values import RedisError, Stream
+
+# What TIME says at the start of every run.
+_BEGINNING_MS = 1_700_000_000_000
+_DRIFTS_MS = (0, 0, 0, 0, 20, -20, 250, -250, -1500)
+
+
+class Subscriber(Protocol):
+    """The far end of a subscription connection."""
+
+    def push(self, topic: bytes, payload: bytes) -> None:
+        """Bring a message on its way."""
+        ...
+
+
+class Server:
+    """One redis-server.
+
+    Attributes:
+        run_id: of its process, as INFO server tells it.
+        replication_id: of its history, as INFO replication tells it: another one for each promotion.
+        alive: whether it answers.
+        frozen: it hangs: takes bytes, runs them when it goes on.
+        replica: it is one, and takes no writes.
+        refusal: with what it answers every write, such as OOM; empty when it takes them.
+        loading: it answers nothing but LOADING.
+    """
+
+    def __init__(self, clock: Clock, scripts: Scripts, name: str, offset_ms: int) -> None:
+        self._clock = clock
+        self._scripts = scripts
+        self.name = name
+        self.run_id = name
+        self.replication_id = name
+        self.offset_ms = offset_ms
+        self.alive, self.frozen, self.replica, self.loading = True, False, False, False
+        self.refusal = b""
+        self.data = DataSet()
+        self.base = DataSet()  # what the replica had when the journal began
+        self.subscribers: dict[bytes, dict[Subscriber, None]] = {}
+        self.forward_to: Server | None = None  # a demoted server's clients hear what its primary publishes
+        self.drops: Callable[[bytes], bool] = lambda topic: False  # whether a push of a topic is lost
+        self.stuck: list[Callable[[], None]] = []
+
+    def time_ms(self) -> int:
+        """What TIME says."""
+        return _BEGINNING_MS + int(self._clock.now * 1000) + self.offset_ms
+
+    def call(self, script: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
+        """Run a script and return its reply."""
+        if self.loading:
+            return RedisError(b"LOADING Redis is loading the dataset in memory")
+        data = self.data
+        data.now_ms, data.at = self.time_ms(), self._clock.now
+        refusal = b"READONLY You can't write against a read only replica." if self.replica else self.refusal
+        return self._scripts.run(script, keys, arguments, data, self.publish, refusal)
+
+    def publish(self, topic: bytes, payload: bytes) -> int:
+        """Push to every subscriber."""
+        receivers = self.subscribers.get(topic)
+        if receivers:
+            for one in list(receivers):
+                if not self.drops(topic):
+                    one.push(topic, payload)
+        if self.forward_to is not None:
+            self._clock.after(0.002, self.forward_to.publish, topic, payload)
+        return len(receivers or ())
+
+    def subscribe(self, topic: bytes, subscriber: Subscriber) -> None:
+        """Begin to push."""
+        self.subscribers.setdefault(topic, {})[subscriber] = None
+
+    def unsubscribe(self, topic: bytes, subscriber: Subscriber) -> None:
+        """Push no more."""
+        self.subscribers.get(topic, {}).pop(subscriber, None)
+
+    def forget(self, subscriber: Subscriber) -> None:
+        """A connection is gone."""
+        for receivers in self.subscribers.values():
+            receivers.pop(subscriber, None)
+
+    def begin_journal(self) -> None:
+        """Synchronise a replica in full: it has everything as of now."""
+        self.base = self.data.copy()
+        self.data.journal.clear()
+
+    def go_on(self) -> None:
+        """End a freeze: what has gathered in its sockets is run now."""
+        self.frozen = False
+        stuck, self.stuck = self.stuck, []
+        for one in stuck:
+            one()
+
+    def bodies(self) -> dict[bytes, set[bytes]]:
+        """Return every entry of every stream and list, by key."""
+        found: dict[bytes, set[bytes]] = {}
+        for key, value in self.data.values.items():
+            if isinstance(value, Stream):
+                found[key] = {fields[1] for fields in value.entries.values()}
+            elif isinstance(value, list):
+                found[key] = {one.partition(b" ")[2] for one in value}
+        return found
+
+
+class Shard:
+    """A primary, a standby that lags behind it, perhaps an old primary that does not know that it is old.
+
+    Attributes:
+        primary: where the Sentinels, or the address, lead to.
+        standby: what is promoted next; None while there is nothing to fail over to.
+        isolated: a former primary that still takes writes of those who are left with it.
+        lag_seconds: how far the standby is behind.
+        frozen_at: since when the standby has got nothing at all, or None.
+        deleted: the shard is no more.
+        loses_control: whether most of what is announced on the control channel gets lost.
+        loses_pushes: whether a third of all other pushes gets lost.
+        replaced: how often another server has become the primary.
+        lost: told what a server had that its successor has not: entries by key.
+    """
+
+    def __init__(self, clock: Clock, scripts: Scripts, name: str, lag_seconds: float) -> None:
+        self._clock = clock
+        self._scripts = scripts
+        self._made = 0
+        self._offsets_ms = (0, 0)
+        self.replaced = 0
+        self.name = name
+        self.lag_seconds = lag_seconds
+        self.frozen_at: float | None = None
+        self.deleted = False
+        self.loses_control = False
+        self.loses_pushes = False
+        self.primary = self._server()
+        self.standby: Server | None = self._server()
+        self.isolated: Server | None = None
+        self.left_with_isolated: frozenset[str] = frozenset()
+        self.lost: Callable[[dict[bytes, set[bytes]]], None] = lambda bodies: None
+
+    def _server(self) -> Server:
+        self._made += 1
+        drift = self._clock.random.choice(_DRIFTS_MS)
+        self._offsets_ms = (
+            (min(self._offsets_ms[0], drift), max(self._offsets_ms[1], drift)) if self._made > 1 else (drift, drift)
+        )
+        made = Server(self._clock, self._scripts, f"{self.name}.{self._made}", drift)
+        made.drops = self._drops
+        return made
+
+    def _drops(self, topic: bytes) -> bool:
+        if topic.endswith(b":control"):
+            return self.loses_control and self._clock.random.random() < 0.9
+        return self.loses_pushes and self._clock.random.random() < 0.3
+
+    @property
+    def clock_spread_ms(self) -> int:
+        """How far the clocks of its servers are apart."""
+        return self._offsets_ms[1] - self._offsets_ms[0]
+
+    def server_for(self, process: str) -> Server:
+        """Where a process is led that asks for this shard."""
+        if self.isolated is None:
+            return self.primary
+        if process in self.left_with_isolated or self._clock.random.random() < 0.2:
+            return self.isolated
+        return self.primary
+
+    def servers(self) -> list[Server]:
+        """Everything that runs."""
+        return [one for one in (self.primary, self.standby, self.isolated) if one is not None]
+
+    def _take_over(self, server: Server, data: DataSet) -> int:
+        """Put a server in the primary's place; return how many changes are gone."""
+        lacking = len(self.primary.data.journal)
+        self.replaced += 1
+        server.data, server.replica = data, False
+        server.replication_id = f"{server.run_id}:{self.replaced}"
+        self.primary.forward_to = None
+        self.primary = server
+        server.begin_journal()
+        self.frozen_at = None
+        return lacking
+
+    def promote(self, *, lossless: bool = False) -> Server:
+        """Make the standby the primary; return the old one, which is the caller's to deal with.
+
+        Args:
+            lossless: an orderly switchover, which waits for the standby.
+        """
+        assert self.standby is not None
+        old, new, self.standby = self.primary, self.standby, None
+        until = self._clock.now - (0 if lossless else self.lag_seconds)
+        if self.frozen_at is not None and not lossless:
+            until = min(until, self.frozen_at)
+        arrived = [one for one in old.data.journal if one[0] <= until]
+        data = old.base.copy()
+        data.apply(arrived)
+        lacking = self._take_over(new, data) - len(arrived)
+        self._clock.note(self.name, "promoted", new.name, f"lacks {lacking}")
+        return old
+
+    def restart(self, keep: float | None) -> Server:
+        """Start another server on the primary's address; return the one that ended.
+
+        Args:
+            keep: up to when changes are on disk; None when nothing is.
+        """
+        old, data, arrived = self.primary, DataSet(), []
+        if keep is not None:
+            arrived = [one for one in old.data.journal if one[0] <= keep]
+            data = old.base.copy()
+            data.apply(arrived)
+        new = self._server()
+        new.offset_ms = old.offset_ms
+        lacking = self._take_over(new, data) - len(arrived)
+        self._clock.note(self.name, "restarted", new.name, f"lacks {lacking}" if keep is not None else "empty")
+        return old
+
+    def demote(self, old: Server) -> None:
+        """Make an old primary the standby of the new one; what only it had is gone."""
+        self.tell_lost(old)
+        old.replica, old.data = True, self.primary.data  # a standby that is read from is never behind
+        self.standby = old
+        self._clock.note(self.name, "demoted", old.name)
+
+    def replace(self) -> None:
+        """Start a standby that is as new as the primary."""
+        if self.standby is None:
+            self.standby = self._server()
+
+    def tell_lost(self, old: Server) -> None:
+        """Report what a server had that its successor has not."""
+        kept = self.primary.bodies()
+        gone = {key: bodies - kept.get(key, set()) for key, bodies in old.bodies().items()}
+        self.lost({key: bodies for key, bodies in gone.items() if bodies})
