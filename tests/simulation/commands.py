@@ -152,6 +152,12 @@ def _lindex(data: Keys, arguments: Arguments) -> Any:
     return values[index] if -len(values) <= index < len(values) else None
 
 
+def _lrange(data: Keys, arguments: Arguments) -> Any:
+    values = data.typed(arguments[0], list) or []
+    first, last = int(arguments[1]), int(arguments[2])
+    return values[first : last + 1 if last >= 0 else len(values) + last + 1]
+
+
 # Hashes
 
 
@@ -329,12 +335,16 @@ def _id(text: bytes, rest: tuple[int, int]) -> tuple[int, int]:
     return int(ms), int(count) if dash else rest[1]
 
 
+_NAMES = (
+    "get mget set mset incr del exists expire pexpire pttl ttl time lpush rpush lpop llen lindex lrange"
+    " hset hget hmget hgetall hdel hlen sadd srem smembers"
+    " zadd zrange zscore zrem zrangebyscore zremrangebyscore zcard xadd xtrim xrange xrevrange xlen"
+)
 COMMANDS: dict[bytes, Callable[[Keys, Arguments], Any]] = {
-    name[1:].upper().encode(): function
-    for name, function in list(globals().items())
-    if name[0] == "_" and name[1:] in ["get", "mget", "set", "mset", "incr", "del", "exists", "expire", "pexpire", "pttl", "ttl", "time", "lpush", "rpush", "lpop", "llen", "lindex", "hset", "hget", "hmget", "hgetall", "hdel", "hlen", "sadd", "srem", "smembers", "zadd", "zrange", "zscore", "zrem", "zrangebyscore", "zremrangebyscore", "zcard", "xadd", "xtrim", "xrange", "xrevrange", "xlen"]
-}  # fmt: skip
+    name.upper().encode(): globals()[f"_{name}"] for name in _NAMES.split()
+}
 COMMANDS[b"UNLINK"] = _del
 WRITES = frozenset(
-    b"SET MSET INCR DEL UNLINK EXPIRE PEXPIRE LPUSH RPUSH LPOP HSET HDEL SADD SREM ZADD ZREM ZREMRANGEBYSCORE XADD XTRIM".split()
+    b"SET MSET INCR DEL UNLINK EXPIRE PEXPIRE LPUSH RPUSH LPOP HSET HDEL SADD SREM"
+    b" ZADD ZREM ZREMRANGEBYSCORE XADD XTRIM".split()
 )

@@ -95,12 +95,11 @@ class Scripts:
     def _reply(self, value: Any) -> Any:
         if value is None or value is False:
             return None
-        if value is True:
-            return 1
         if isinstance(value, bytes):
             return value
-        if isinstance(value, int | float):
-            return int(value)
+        return int(value) if isinstance(value, int | float) else self._table_reply(value)
+
+    def _table_reply(self, value: Any) -> Any:
         if value[b"err"] is not None:
             return RedisError(value[b"err"])
         if value[b"ok"] is not None:
@@ -120,7 +119,8 @@ class Scripts:
 
 
 _READS = frozenset(
-    b"GET MGET EXISTS PTTL TTL TIME LLEN LINDEX HGET HMGET HGETALL HLEN SMEMBERS ZRANGE ZSCORE ZRANGEBYSCORE ZCARD XRANGE XREVRANGE XLEN".split()
+    b"GET MGET EXISTS PTTL TTL TIME LLEN LINDEX LRANGE HGET HMGET HGETALL HLEN SMEMBERS"
+    b" ZRANGE ZSCORE ZRANGEBYSCORE ZCARD XRANGE XREVRANGE XLEN".split()
 )
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
+from realtime_gateway.layer.machine import following
 from realtime_gateway.layer.machine.actions import Lost
 from realtime_gateway.layer.machine.follow import Follow, Phase, Span
 from realtime_gateway.layer.machine.following import Following
@@ -15,10 +17,8 @@ from realtime_gateway.layer.machine.memory import Memory
 from realtime_gateway.layer.machine.process import ProcessMachine
 from realtime_gateway.layer.machine.publishing import Publishing
 from realtime_gateway.layer.shards.scripts import load
-from tests.simulation import lua, network, process
+from tests.simulation import lua, network
 from tests.simulation.lua import Scripts
-
-Mutation = Callable[[], Any]
 
 
 @contextmanager
@@ -139,7 +139,7 @@ def no_loss_report() -> Iterator[None]:
 def no_look_at_a_push_s_predecessor() -> Iterator[None]:
     """A push is taken as it comes, whatever stands before it in the stream."""
     with (
-        patch.object(Following, "_goes_on", staticmethod(lambda *_: True)),
+        patch.object(following, "goes_on", lambda *_: True),
         patch.object(Follow, "lacks_predecessor", lambda *_: False),
     ):
         yield
@@ -164,28 +164,48 @@ def identity_by_run_id_alone() -> Iterator[None]:
         yield
 
 
-@contextmanager
-def reporting_an_epoch_at_once() -> Iterator[None]:
-    """A process reports an epoch as soon as it acts by it, before its moves are finished."""
-    with patch.object(process, "reported_epoch", lambda machine: machine.epochs.hosts.epoch):
-        yield
+@dataclass(frozen=True)
+class Mutation:
+    """A rule that is taken out.
+
+    Attributes:
+        without_it: in this context the protocol has no such rule.
+        faults: kinds that show it soon; all kinds do in the long run.
+        symptoms: parts of sentences of which one names what goes wrong then.
+    """
+
+    without_it: Callable[[], AbstractContextManager[None]]
+    faults: tuple[str, ...]
+    symptoms: tuple[str, ...] = ("never reached",)
+
+    def shows_in(self, sentence: str) -> bool:
+        """Whether a violation is one that is due to this."""
+        return any(one in sentence for one in self.symptoms)
 
 
+_ROLLS = ("roll", "overlapping rolls")
 MUTATIONS: dict[str, Mutation] = {
-    "no equality of epochs": no_equality_of_epochs,
-    "nothing sent again after a failover": nothing_sent_again_after_a_failover,
-    "nothing sent again on a move": nothing_sent_again_on_a_move,
-    "reading only after the position": reading_only_after_the_position,
-    "reading the next owner first": reading_the_next_owner_first,
-    "no watermarks": no_watermarks,
-    "watermarks dropped at leave": watermarks_dropped_at_leave,
-    "forgetting by the clock": forgetting_by_the_clock,
-    "connections on two servers": connections_on_two_servers,
-    "no loss report": no_loss_report,
-    "no look at a push's predecessor": no_look_at_a_push_s_predecessor,
-    "no ages": no_ages,
-    "identity by run id alone": identity_by_run_id_alone,
-    "reporting an epoch at once": reporting_an_epoch_at_once,
+    "no equality of epochs": Mutation(no_equality_of_epochs, _ROLLS),
+    "nothing sent again after a failover": Mutation(
+        nothing_sent_again_after_a_failover, ("old primary isolated", "stale replica promoted")
+    ),
+    "nothing sent again on a move": Mutation(
+        nothing_sent_again_on_a_move, (*_ROLLS, "stale replica promoted", "primary killed", "partition")
+    ),
+    "reading only after the position": Mutation(
+        reading_only_after_the_position, ("old primary isolated", "stale replica promoted", "primary killed")
+    ),
+    "reading the next owner first": Mutation(reading_the_next_owner_first, (*_ROLLS, "partition")),
+    "no watermarks": Mutation(no_watermarks, ("connections cut", "old primary isolated"), ("twice", "after")),
+    "watermarks dropped at leave": Mutation(
+        watermarks_dropped_at_leave, ("old primary isolated", "primary killed", "restart with data"), ("twice",)
+    ),
+    "forgetting by the clock": Mutation(forgetting_by_the_clock, ("primary killed",)),
+    "connections on two servers": Mutation(connections_on_two_servers, ("old primary isolated",)),
+    "no loss report": Mutation(no_loss_report, ("long partition", "empty restart")),
+    "no look at a push's predecessor": Mutation(no_look_at_a_push_s_predecessor, ("pushes lost",)),
+    "no ages": Mutation(no_ages, ("old primary isolated", "restart with data"), ("which joined at",)),
+    "identity by run id alone": Mutation(identity_by_run_id_alone, ("failover forth and back",)),
 }
 
 

@@ -33,21 +33,37 @@ class Network:
     """Which ways are open, and how long they take.
 
     Attributes:
-        slow: delays are drawn from a few to some hundred milliseconds; now and then one is ten times as long.
+        slowest: how many seconds a way may take; now and then one takes ten times as long.
         cut: (process, server) pairs between which nothing passes.
+        froze_at: when servers began to hang.
+        taken_in_vain: what was taken out of queues for processes that have not got the answer.
     """
 
     def __init__(self, clock: Clock, shards: dict[str, Shard]) -> None:
         self.clock = clock
         self.shards = shards
         self.cut: set[tuple[str, str]] = set()
+        self.froze_at: list[float] = []
+        self.taken_in_vain: dict[int, bytes] = {}
+        self._answers = 0
         self.wires: list[Wire] = []
         self.slowest = 0.02
+
+    def note_answer(self, script: str, result: Any) -> int:
+        """Remember what an answer carries, under the number that is returned, for as long as it is on its way."""
+        self._answers += 1
+        if script == "pop" and isinstance(result, list) and result:
+            self.taken_in_vain[self._answers] = result[1]
+        return self._answers
 
     def delay(self) -> float:
         """How long one way takes."""
         random = self.clock.random
         return random.random() * self.slowest * (10 if random.random() < 0.01 else 1)
+
+    def round_trip(self) -> float:
+        """How long there and back take."""
+        return self.delay() + self.delay()
 
     def reaches(self, process: str, server: Server) -> bool:
         """Whether bytes pass now."""
@@ -79,6 +95,7 @@ class Network:
     def freeze(self, server: Server) -> None:
         """Let a server hang."""
         server.frozen = True
+        self.froze_at.append(self.clock.now)
         for wire in self.wires_to(server):
             self._watch(wire)
 
@@ -190,55 +207,53 @@ class Link:
 
     def dial(self, shard: Shard, on_up: Act, on_failed: Callable[[str], None]) -> None:
         """Connect twice, and see whether both connections lead to the same primary."""
-        clock, delay = self._network.clock, self._network.delay
-
-        def fail(reason: str, after: float = 0.0) -> None:
-            clock.after(after, self._fail, reason, on_failed)
-
-        def connect() -> Wire | None:
-            server = shard.server_for(self._process)
-            if not self._network.reaches(self._process, server) or server.frozen:
-                fail("no connection in time", _CONNECT_SECONDS)
-            elif shard.deleted or not server.alive:
-                fail("connection refused")
-            elif server.loading:
-                fail("LOADING")
-            else:
-                return Wire(self._network, self._process, server, self._broken)
-            return None
+        network, clock = self._network, self._network.clock
+        # Now and then the second one takes its time: a failover may come between.
+        pause = clock.random.random() if clock.random.random() < 0.2 else 0.0
 
         def first() -> None:
-            if self.closed:
-                return
-            wire = connect()
+            wire = self._connect(shard, on_failed)
             if wire is not None:
                 self.commands = wire
-                # Now and then the second one takes its time: a failover may come between.
-                clock.after(delay() + delay() + (clock.random.random() if clock.random.random() < 0.2 else 0), second)
+                clock.after(network.round_trip() + pause, second)
 
         def second() -> None:
-            if self.closed:
-                return
-            wire = connect()
+            wire = self._connect(shard, on_failed)
             if wire is not None:
                 self.subscriptions = wire
-                clock.after(delay() + delay(), introduce)
+                clock.after(network.round_trip(), self._introduce, on_up, on_failed)
 
-        def introduce() -> None:
-            if self.closed:
-                return
-            server, other = self.commands.server, self.subscriptions.server
-            if not same_server(server, other):
-                fail("its two connections led to two servers")
-            elif server.replica or other.replica:
-                fail("READONLY the server is a replica")
-            elif not (server.alive and other.alive and self._network.reaches(self._process, server)):
-                fail("connection reset")
-            else:
-                self.identity = identity(server)
-                on_up()
+        clock.after(network.round_trip(), first)
 
-        clock.after(delay() + delay(), first)
+    def _connect(self, shard: Shard, on_failed: Callable[[str], None]) -> Wire | None:
+        if self.closed:
+            return None
+        server = shard.server_for(self._process)
+        reason, after = "", 0.0
+        if not self._network.reaches(self._process, server) or server.frozen:
+            reason, after = "no connection in time", _CONNECT_SECONDS
+        elif shard.deleted or not server.alive:
+            reason = "connection refused"
+        elif server.loading:
+            reason = "LOADING"
+        else:
+            return Wire(self._network, self._process, server, self._broken)
+        self._network.clock.after(after, self._fail, reason, on_failed)
+        return None
+
+    def _introduce(self, on_up: Act, on_failed: Callable[[str], None]) -> None:
+        server, other = self.commands.server, self.subscriptions.server
+        if self.closed:
+            return
+        if not same_server(server, other):
+            self._fail("its two connections led to two servers", on_failed)
+        elif server.replica or other.replica:
+            self._fail("READONLY the server is a replica", on_failed)
+        elif not (server.alive and other.alive and self._network.reaches(self._process, server)):
+            self._fail("connection reset", on_failed)
+        else:
+            self.identity = identity(server)
+            on_up()
 
     def _fail(self, reason: str, on_failed: Callable[[str], None]) -> None:
         if not self.closed:
@@ -251,7 +266,12 @@ class Link:
 
         def there() -> None:
             result = wire.server.call(script, keys, arguments)
-            wire.bring(lambda: reply(result))
+            number = self._network.note_answer(script, result)
+            wire.bring(lambda: here(result, number))
+
+        def here(result: Any, number: int) -> None:
+            self._network.taken_in_vain.pop(number, None)
+            reply(result)
 
         wire.send(there)
 

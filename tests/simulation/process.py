@@ -23,11 +23,6 @@ _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.05, 2.0
 Settled = Callable[[actions.Settle], None]
 
 
-def reported_epoch(machine: ProcessMachine) -> int:
-    """The epoch that a process says it is at."""
-    return machine.reported_epoch
-
-
 class Witness(Protocol):
     """Whoever keeps the record of what came of everything."""
 
@@ -148,13 +143,13 @@ class Process:
     def _tick(self) -> None:
         if self.alive:
             self.submit(events.Tick())
-            if reported_epoch(self.machine) != self._described:
+            if self.machine.reported_epoch != self._described:
                 self.submit(events.Described(self.description()))
             self.clock.after(TICK_SECONDS, self._tick)
 
     def description(self) -> str:
         """What it says of itself."""
-        self._described = reported_epoch(self.machine)
+        self._described = self.machine.reported_epoch
         return json.dumps({"id": self.id, "epoch": self._described})
 
     def crash(self) -> None:
@@ -212,9 +207,8 @@ class Process:
             self.parts.network, self.name, partial(self._message, shard), partial(self._subscribed, shard),
             lambda reason: self._lost(shard, link, reason),
         )  # fmt: skip
-        link.dial(
-            self.parts.network.shards[shard], lambda: self._up(shard, link), lambda why: self._lost(shard, link, why)
-        )
+        place = self.parts.network.shards[shard]
+        link.dial(place, lambda: self._up(shard, link), lambda reason: self._lost(shard, link, reason))
 
     def _up(self, shard: str, link: Link) -> None:
         del self._dialling[shard]

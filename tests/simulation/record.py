@@ -21,7 +21,7 @@ class Message:
 
     Attributes:
         destination: ``g:`` and a group, ``c:`` and a channel of one process, or ``q:`` and a normal channel.
-        verdict: how the caller's request ended, None until it has.
+        ended_at: when the caller's request ended, and ``verdict`` how; None until it has.
     """
 
     number: int
@@ -29,6 +29,7 @@ class Message:
     destination: str
     sent_at: float
     acknowledged_at: float | None = None
+    ended_at: float | None = None
     verdict: Verdict | None = None
 
 
@@ -87,7 +88,7 @@ class Record:
 
     def settled(self, message: Message, settle: actions.Settle) -> None:
         """A message's request has ended."""
-        message.verdict = settle.verdict
+        message.verdict, message.ended_at = settle.verdict, self._clock.now
         self._clock.note(message.sender, "SETTLED", message.number, settle.verdict.value, settle.detail)
         self.counts[f"sends {settle.verdict.value}"] += 1
         if settle.verdict is Verdict.DONE:

@@ -1,4 +1,4 @@
-"""The operator: allots epochs, puts host lists onto shards, retires lists, ends shards; and it may die in the middle."""
+"""The operator: allots epochs, puts lists onto shards, retires lists, ends shards, and may die in the middle."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class Report:
 def run(seed: int, setup: Setup = Setup(), keep_log: bool = False) -> Report:
     """Run one seed."""
     if setup.mutation:
-        with MUTATIONS[setup.mutation]():
+        with MUTATIONS[setup.mutation].without_it():
             return run(seed, replace(setup, mutation=""), keep_log)
     world = World(seed, keep_log)
     try:

@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from realtime_gateway.layer.machine.follow import Server
 
 # A shard's entries may have been stored by any of its last servers.
 _SERVERS_KEPT = 4
+# An answer that was on its way for no longer than this is as good as any.
+_EXACT_SECONDS = 0.1
 
 
 class Clocks:
     """What each shard's last servers' clocks show at our time 0, in milliseconds."""
 
     def __init__(self) -> None:
-        self._offsets: dict[str, dict[Server, float]] = {}
+        self._offsets: dict[str, dict[Server, tuple[float, float]]] = {}  # with the error in seconds
 
-    def note(self, shard: str, server: Server, server_ms: int, now: float) -> None:
-        """A server has told its time."""
+    def note(self, shard: str, server: Server, server_ms: int, now: float, error_seconds: float = inf) -> None:
+        """A server has told its time.
+
+        Args:
+            shard: the shard.
+            server: the server.
+            server_ms: its time.
+            now: when it was heard.
+            error_seconds: how long the question and the answer were on their way. One that was late says less than
+                the one before it: whatever else comes at that moment has been on its way for as long.
+        """
         offsets = self._offsets.setdefault(shard, {})
-        offsets.pop(server, None)
-        offsets[server] = server_ms - now * 1000
+        kept = offsets.pop(server, None)
+        if kept is None or error_seconds <= max(2 * kept[1], _EXACT_SECONDS):
+            kept = (server_ms - now * 1000, error_seconds)
+        offsets[server] = kept
         if len(offsets) > _SERVERS_KEPT:
             del offsets[next(iter(offsets))]
 
@@ -28,5 +43,5 @@ class Clocks:
         Whose clock its id comes from is not known after a failover. An entry that is taken for too old is lost to
         those who joined before it; one taken for too young reaches somebody who joined right after it.
         """
-        ages = [now * 1000 + offset - stored_ms for offset in self._offsets.get(shard, {}).values()]
+        ages = [now * 1000 + offset - stored_ms for offset, _ in self._offsets.get(shard, {}).values()]
         return max(0.0, min(ages, default=0.0)) / 1000

@@ -41,7 +41,7 @@ class Span:
         server: on which the position counts.
         before: the position on an earlier server, when the stream has to be read again on another one.
         whole: whether this reading began at the stream's beginning.
-        linked: whether what was read since the last interruption goes on where it had stopped.
+        linked: whether what was read since the last interruption goes on where it had stopped; None before it is known.
         other_data: whether the server has lost the data that was read before.
         reading: the purpose of the call that is awaited.
         waiting_since: since when its end could not be read.
@@ -60,7 +60,7 @@ class Span:
         self.server: Server | None = None
         self.before: bytes | None = None
         self.whole = False
-        self.linked = False
+        self.linked: bool | None = None
         self.other_data = False
         self.reading: GapCall | None = None
         self.waiting_since: float | None = None
@@ -75,7 +75,7 @@ class Span:
             self.other_data = True
         self.whole = self.whole or self.position is None
         self.server = server
-        self.linked = False
+        self.linked = None
 
 
 class Follow:
@@ -90,8 +90,8 @@ class Follow:
     """
 
     __slots__ = (
-        "away_since", "chain", "destination", "held", "held_bytes", "marks", "marks_before", "members", "overflowed",
-        "past", "phase", "seen_at", "span", "started", "waiting",
+        "away_since", "chain", "destination", "held", "held_bytes", "joined_at", "marks", "marks_before", "members",
+        "overflowed", "past", "phase", "seen_at", "span", "started", "waiting",
     )  # fmt: skip
 
     def __init__(self, destination: str, span: Span, now: float) -> None:
@@ -103,6 +103,7 @@ class Follow:
         self.started = False
         self.away_since: float | None = None
         self.members: dict[str, float] = {}  # channel → since when, the oldest first
+        self.joined_at = now  # when the newest of them joined
         self.waiting: list[tuple[int, str, float]] = []  # ticket, channel and deadline of joins not yet certain
         self.held: list[bytes] = []
         self.held_bytes = 0

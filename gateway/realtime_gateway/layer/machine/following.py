@@ -17,6 +17,7 @@ from realtime_gateway.hosts import HostList
 from realtime_gateway.layer import names
 from realtime_gateway.layer.envelope import Entry, parse
 from realtime_gateway.layer.machine.actions import Dropped, Lost, Settle, Verdict
+from realtime_gateway.layer.machine.continuity import goes_on
 from realtime_gateway.layer.machine.follow import Follow, GapCall, Phase, Server, Span, order
 from realtime_gateway.layer.machine.limits import Identity, Limits
 from realtime_gateway.layer.machine.local_members import LocalMembers, members_since
@@ -25,7 +26,8 @@ from realtime_gateway.layer.machine.moving import has_unknown_owners, owners_aft
 from realtime_gateway.layer.machine.reading import Links, Reading
 from realtime_gateway.layer.machine.subscriptions import Subscriptions
 
-_SLASH = ord("/")
+# What is pushed arrives at once, or its connection is given up before this.
+_LONGEST_TRAVEL_SECONDS = 10.0
 _LONGEST_EXPIRY_STEP_SECONDS = 60.0
 
 
@@ -55,6 +57,7 @@ class Following:
         self._hosts = hosts
         self._emit = emit
         self._links = Links()
+        self.told_time = self._links.told_time
         self._reading = Reading(identity, limits, self._links, emit, deliver)
         self._reading.finished = self._finished
         self._reading.too_new = self._too_new
@@ -118,7 +121,7 @@ class Following:
     def _admit(self, follow: Follow, ticket: int, channel: str, now: float) -> None:
         # The newest stands last, so the first is the first to expire.
         follow.members.pop(channel, None)
-        follow.members[channel] = now
+        follow.members[channel] = follow.joined_at = now
         follow.started = True
         self._emit(Settle(ticket, Verdict.DONE))
 
@@ -213,7 +216,7 @@ class Following:
 
     # Entries
 
-    def pushed(self, shard: str, destination: str, payload: bytes) -> None:
+    def pushed(self, shard: str, destination: str, payload: bytes, now: float) -> None:
         """Take one message of a subscription: a stream id, a link and an entry, with a space between."""
         follow = self.follows.get(destination)
         if follow is None or follow.span.shard != shard:
@@ -226,24 +229,19 @@ class Following:
             id_end = payload.index(b" ")
             link_end = payload.index(b" ", id_end + 1)
             entry = parse(payload, link_end + 1)
-            goes_on = self._goes_on(span, payload, id_end + 1, link_end)
+            gapless = goes_on(span, payload, id_end + 1, link_end)
         except ValueError:
             self._emit(Dropped("malformed"))
             return
-        if not goes_on or entry.epoch > self._hosts.epoch or follow.lacks_predecessor(entry):
+        if not gapless or entry.epoch > self._hosts.epoch or follow.lacks_predecessor(entry):
             self._stop_at(follow, entry, payload)
             return
-        self._reading.take(follow, entry, entry.age_ms / 1000)
+        age_seconds = entry.age_ms / 1000
+        if now - follow.joined_at < _LONGEST_TRAVEL_SECONDS:
+            # It may have been on its way since before somebody joined.
+            age_seconds += self._links.clocks.seconds_since(shard, order(payload[:id_end])[0], now)
+        self._reading.take(follow, entry, age_seconds)
         span.position = payload[:id_end]
-
-    @staticmethod
-    def _goes_on(span: Span, payload: bytes, start: int, end: int) -> bool:
-        """Whether an entry's link names the position, or one before it where the stream began anew."""
-        position = span.position
-        assert position is not None, "a live follow has one"
-        if payload.startswith(position, start) and payload[start + len(position)] == _SLASH:
-            return True
-        return order(payload[start:end].partition(b"/")[0]) <= order(position)
 
     def _stop_at(self, follow: Follow, entry: Entry, payload: bytes) -> None:
         """Read the stream before an entry that something is missing in front of, here or on an earlier owner."""
@@ -279,7 +277,7 @@ class Following:
                     follow.hold(later)
                 return
             if order(payload.partition(b" ")[0]) > order(follow.span.position or b"0-0"):
-                self.pushed(follow.shard, follow.destination, payload)
+                self.pushed(follow.shard, follow.destination, payload, now)
 
     # Host lists
 

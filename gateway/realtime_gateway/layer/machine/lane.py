@@ -71,10 +71,10 @@ class Lane:
         "retry_at", "server", "shard", "trouble", "up",
     )  # fmt: skip
 
-    def __init__(self, shard: str) -> None:
+    def __init__(self, shard: str, server: Server | None = None) -> None:
         self.shard = shard
         self.up = False
-        self.server: Server | None = None
+        self.server = server  # where its link led to, when it said so last
         self.epoch: int | None = None  # that the present link has answered; None before it has
         self.queue: deque[Item] = deque()
         self.queue_bytes = 0

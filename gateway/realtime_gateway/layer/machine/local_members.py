@@ -9,17 +9,17 @@ class LocalMembers:
     """Destinations by channel."""
 
     def __init__(self) -> None:
-        self._destinations: dict[str, set[str]] = {}
+        self._destinations: dict[str, dict[str, None]] = {}
 
     def add(self, channel: str, destination: str) -> None:
         """A channel is in a destination, or is about to be."""
-        self._destinations.setdefault(channel, set()).add(destination)
+        self._destinations.setdefault(channel, {})[destination] = None
 
     def remove(self, channel: str, destination: str) -> None:
         """It no longer is."""
         destinations = self._destinations.get(channel)
         if destinations is not None:
-            destinations.discard(destination)
+            destinations.pop(destination, None)
             if not destinations:
                 del self._destinations[channel]
 

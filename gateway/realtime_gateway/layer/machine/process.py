@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from realtime_gateway.hosts import HostList
 from realtime_gateway.layer import names
@@ -23,7 +23,7 @@ from realtime_gateway.layer.machine.actions import (
 )
 from realtime_gateway.layer.machine.carrying import CarryCall, Carrying
 from realtime_gateway.layer.machine.epochs import Epochs, FenceCall
-from realtime_gateway.layer.machine.follow import Follow, GapCall, Server
+from realtime_gateway.layer.machine.follow import Follow, GapCall, Phase, Server
 from realtime_gateway.layer.machine.following import Following
 from realtime_gateway.layer.machine.lane import BatchSent
 from realtime_gateway.layer.machine.limits import Identity, Limits
@@ -39,8 +39,10 @@ _FULL_MS = 2000
 _AGE_ERROR_SECONDS = 0.1
 
 
-class HeartbeatCall:
+class HeartbeatCall(NamedTuple):
     """The purpose of a heartbeat."""
+
+    asked_at: float
 
 
 class ProcessMachine:
@@ -244,7 +246,7 @@ class ProcessMachine:
         elif destination == names.CONTROL:
             self.epochs.learn_document(payload, f"the control channel of shard {shard}")
         else:
-            self.following.pushed(shard, destination, payload)
+            self.following.pushed(shard, destination, payload, self._now)
 
     def _on_replied(self, event: events.Replied) -> None:
         shard, purpose, result = event
@@ -260,6 +262,7 @@ class ProcessMachine:
         if isinstance(result, events.Refusal):
             return
         self.publishing.contact(shard, self._now)
+        self.following.told_time(shard, int(result[2]), self._now, self._now - purpose.asked_at)
         epoch, document = int(result[0]), result[1]
         if epoch > self.epochs.newest.epoch:
             self.epochs.learn_document(document, f"shard {shard}")
@@ -304,10 +307,10 @@ class ProcessMachine:
     def _deliver(self, follow: Follow, entry: Entry, age_seconds: float) -> None:
         sent_at = self._now - age_seconds
         if entry.kind == Kind.GROUP:
-            members = follow.members
-            if age_seconds:
-                # Whoever joined after it was sent for the first time does not get it.
-                latest = sent_at + _AGE_ERROR_SECONDS
+            members, latest = follow.members, sent_at + _AGE_ERROR_SECONDS
+            if follow.joined_at > latest or follow.phase is not Phase.LIVE:
+                # Whoever joined after it was sent for the first time does not get it, nor whoever is let in when what
+                # is being read has come to its end.
                 members = {channel: since for channel, since in members.items() if since <= latest}
             self._emit(Deliver(members, Kind.GROUP, follow.destination, entry.trace, entry.body, sent_at))
         elif entry.kind == Kind.CHANNEL:
@@ -339,4 +342,4 @@ class ProcessMachine:
         key_names, process = self._identity.names, self._identity.process
         keys = (key_names.epoch, key_names.hosts, key_names.processes, key_names.process(process))
         arguments = (process, self._description, _LEASE_SECONDS, self.epochs.newest.epoch)
-        self._emit(Call(shard, "heartbeat", keys, arguments, HeartbeatCall()))
+        self._emit(Call(shard, "heartbeat", keys, arguments, HeartbeatCall(self._now)))

@@ -66,8 +66,9 @@ class Publishing:
         self._last_before: dict[str, int] = {}
         self._rotated_at: float | None = None
         self._paused = False
-        self._dirty: set[str] = set()
+        self._dirty: dict[str, None] = {}  # shards, in the order in which something came for them
         self._links: set[str] = set()
+        self._servers: dict[str, Server] = {}  # where each link led to, when it said so last
         self._markers: set[str] = set()  # destinations whose loss is being told
         self.lanes: dict[str, Lane] = {name: Lane(name) for name in _unretired(hosts)}
 
@@ -80,7 +81,7 @@ class Publishing:
             self._emit(Settle(event.ticket, Verdict.UNAVAILABLE, lane.shard, "what waits for it has reached its bound"))
             return self.sequence
         lane.enqueue(item)
-        self._dirty.add(lane.shard)
+        self._dirty[lane.shard] = None
         return self.sequence
 
     def lane_of(self, destination: str) -> Lane:
@@ -94,7 +95,7 @@ class Publishing:
 
     def turn_ended(self, now: float) -> None:
         """Send what has gathered, one batch per lane that can take one."""
-        dirty, self._dirty = self._dirty, set()
+        dirty, self._dirty = self._dirty, {}
         for shard in dirty:
             self._send(self.lanes.get(shard), now)
 
@@ -107,6 +108,7 @@ class Publishing:
 
     def server_known(self, shard: str, server: Server, now: float) -> None:
         """The present link has said where it leads to."""
+        self._servers[shard] = server
         lane = self.lanes.get(shard)
         if lane is None:
             return
@@ -145,7 +147,8 @@ class Publishing:
         old, self._hosts = self._hosts, hosts
         self._owners.clear()
         before, unretired = self.lanes, _unretired(hosts)
-        self.lanes = {name: before.get(name) or Lane(name) for name in unretired}
+        self.lanes = {name: before.get(name) or Lane(name, self._servers.get(name)) for name in unretired}
+        self._servers = {name: server for name, server in self._servers.items() if name in self._links}
         for name, lane in self.lanes.items():
             lane.epoch = None  # until its link is offered under the new epoch
             lane.up = name in self._links
@@ -158,7 +161,7 @@ class Publishing:
         for name, items in by_lane.items():
             self.lanes[name].requeue(items)
         self._paused = False
-        self._dirty.update(self.lanes)
+        self._dirty.update(dict.fromkeys(self.lanes))
         self.turn_ended(now)
 
     def _take_all(self, lane: Lane, old: HostList, now: float) -> list[Item]:
@@ -321,7 +324,7 @@ class Publishing:
             child.ticket, child.parent, child.source = None, parent, names.name_of(parent.destination)
             lane = self.lane_of(destination)
             lane.enqueue(child)
-            self._dirty.add(lane.shard)
+            self._dirty[lane.shard] = None
             self._send(lane, now)
 
     def _finish(self, item: Item, verdict: Verdict, shard: str, detail: str = "") -> None:
@@ -378,8 +381,8 @@ class Publishing:
         marker = Item(Publish(-1, destination, Kind.LOSS, "", b"", b""), self.sequence, now, inf)
         lane = self.lane_of(destination)
         lane.enqueue(marker)
-        self._dirty.add(lane.shard)
+        self._dirty[lane.shard] = None
 
 
-def _unretired(hosts: HostList) -> frozenset[str]:
-    return frozenset(shard.name for shard in hosts.every_shard)
+def _unretired(hosts: HostList) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(shard.name for shard in hosts.every_shard))

@@ -129,9 +129,9 @@ class Queues:
         self._hosts = hosts
         for channel, waiting in self._waiting.items():
             before, waiting.owners = waiting.owners, self._owners(channel)
-            for shard in set(before) - set(waiting.owners):
+            for shard in (one for one in before if one not in waiting.owners):
                 self._emit(Unsubscribe(shard, (names.queue(channel),)))
-            for shard in set(waiting.owners) - set(before):
+            for shard in (one for one in waiting.owners if one not in before):
                 if shard in self._links:
                     self._emit(Subscribe(shard, (names.queue(channel),)))
             self._pop(channel, waiting, now)

@@ -44,6 +44,12 @@ class Links:
         self.up[shard] = FencedLink(server, epoch)
         self.clocks.note(shard, server, server_ms, now)
 
+    def told_time(self, shard: str, server_ms: int, now: float, error_seconds: float) -> None:
+        """A shard has told its time, on being asked that long ago."""
+        link = self.up.get(shard)
+        if link is not None:
+            self.clocks.note(shard, link.server, server_ms, now, error_seconds)
+
     def fenced_above(self, span: Span) -> bool:
         """Whether nobody who writes under a span's epochs can reach its shard any more, as far as the link shows."""
         link = self.up.get(span.shard)
@@ -162,8 +168,8 @@ class Reading:
         if more:
             self._read(follow, span)
         else:
-            if span.position == last:
-                span.linked = True
+            if span.linked is None:
+                span.linked = span.position == last
             self._end(follow, span, now)
 
     def _take_from_page(self, follow: Follow, span: Span, entry: Entry, place: tuple[bytes, bytes], now: float) -> None:
@@ -171,11 +177,12 @@ class Reading:
         mark = follow.mark_of(entry.sender)
         never_read = span.position is None and span.before is None and span in follow.past
         if not never_read:
-            verdict = continuity(span, link, seen=entry.sequence <= mark)
+            verdict = continuity(span, stream_id, link, seen=entry.sequence <= mark)
             if verdict is Continuity.GAP:
                 self._lost(follow, f"entries of {span.shard} were trimmed before they could be read")
-            elif verdict is Continuity.GOES_ON:
-                span.linked = True
+            if span.linked is None:
+                # What follows the first one only goes on from there.
+                span.linked = verdict is Continuity.GOES_ON
         if follow.lacks_predecessor(entry):
             self._lost(follow, "a sender's message before this one is missing")
         span.position = stream_id

@@ -2,7 +2,7 @@
 --
 -- KEYS  1 epoch, 2 hosts document, 3 processes, 4 this process's own key
 -- ARGV  1 process id, 2 what it says of itself, 3 life in s, 4 the epoch it knows
--- Returns {epoch, document if newer than what it knows, else ""}
+-- Returns {epoch, document if newer than what it knows, else "", server time in ms}
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZADD', KEYS[3], string.format('%.0f', now), ARGV[1])
@@ -10,5 +10,6 @@ redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', string.format('%.0f', now - ARGV
 redis.call('EXPIRE', KEYS[3], ARGV[3])
 redis.call('SET', KEYS[4], ARGV[2], 'EX', ARGV[3])
 local epoch = tonumber(redis.call('GET', KEYS[1]) or '0')
-if epoch > tonumber(ARGV[4]) then return {epoch, redis.call('GET', KEYS[2]) or ''} end
-return {epoch, ''}
+local document = ''
+if epoch > tonumber(ARGV[4]) then document = redis.call('GET', KEYS[2]) or '' end
+return {epoch, document, string.format('%.0f', now)}

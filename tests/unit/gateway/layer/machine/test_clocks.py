@@ -33,3 +33,17 @@ def test_clocks_of_servers_that_are_long_gone_are_forgotten() -> None:
     for number in range(4):
         clocks.note("0", Server(str(number), "data"), 50_000, now=10)
     assert clocks.seconds_since("0", 49_000, now=10) == 1
+
+
+def test_an_answer_that_was_long_on_its_way_says_less_than_the_one_before_it() -> None:
+    clocks = Clocks()
+    clocks.note("0", OLD, 50_000, now=10, error_seconds=0.01)
+    clocks.note("0", OLD, 50_100, now=14, error_seconds=4)
+    assert clocks.seconds_since("0", 49_000, now=14) == 5
+
+
+def test_a_clock_that_was_put_back_is_believed() -> None:
+    clocks = Clocks()
+    clocks.note("0", OLD, 50_000, now=10, error_seconds=0.01)
+    clocks.note("0", OLD, 45_000, now=11, error_seconds=0.05)
+    assert clocks.seconds_since("0", 44_000, now=11) == 1

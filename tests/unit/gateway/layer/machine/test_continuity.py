@@ -31,11 +31,20 @@ def test_what_a_link_says(sentence: str) -> None:
     position, before, link, seen, expected = CASES[sentence]
     span = Span("0", since_epoch=3)
     span.position, span.before = position, before
-    assert continuity(span, link, seen=seen) is expected
+    assert continuity(span, b"12-0", link, seen=seen) is expected
 
 
 def test_what_is_no_link_is_refused() -> None:
     span = Span("0", since_epoch=3)
     span.position = b"5-0"
     with pytest.raises(ValueError, match="invalid literal"):
-        continuity(span, b"rubbish", seen=False)
+        continuity(span, b"12-0", b"rubbish", seen=False)
+
+
+def test_only_an_entry_of_the_history_that_both_servers_share_is_a_witness_by_having_been_seen() -> None:
+    span = Span("0", since_epoch=3)
+    span.before = b"5-0"
+    assert continuity(span, b"4-1", b"4-0/3", seen=True) is Continuity.GOES_ON
+    # What was sent again to this server had been seen, and says nothing of what was trimmed in front of it.
+    assert continuity(span, b"8-0", b"7-0/3", seen=True) is Continuity.GAP
+    assert continuity(span, b"8-0", b"0-0/0", seen=True) is Continuity.BEGINS_ANEW

@@ -43,7 +43,7 @@ def test_a_list_is_learned_from_the_control_channel_a_heartbeat_and_a_fence() ->
     document = NEW.to_json().encode()
     for tell in (
         lambda bench: bench.feed(events.Pushed("0", "control", document)),
-        lambda bench: bench.answer("heartbeat", [2, document]),
+        lambda bench: bench.answer("heartbeat", [2, document, b"0"]),
         lambda bench: bench.answer("fence", [2, document, b"word", b"0"]),
     ):
         bench = Bench(OLD)
@@ -108,7 +108,7 @@ def test_a_refused_fence_is_tried_again() -> None:
 def test_a_heartbeat_that_finds_an_older_shard_fences_it() -> None:
     bench = Bench(OLD)
     bench.link_up(epoch=1)
-    bench.answer("heartbeat", [0, b""])
+    bench.answer("heartbeat", [0, b"", b"0"])
     assert bench.call("fence").arguments[0] == 1
 
 
@@ -133,7 +133,7 @@ def test_a_list_none_of_whose_shards_can_be_reached_fences_nobody() -> None:
     bench = Bench(OLD)
     bench.link_up(epoch=1)
     bench.feed(events.Learned(hosts(2, "elsewhere")))
-    bench.answer("heartbeat", [1, b""])
+    bench.answer("heartbeat", [1, b"", b"0"])
     bench.link_down("0")
     bench.feed(events.LinkUp("0", "run"))
     fences = [action for action in bench.of(actions.Call) if action.script == "fence"]

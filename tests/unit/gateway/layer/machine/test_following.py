@@ -153,8 +153,31 @@ def test_who_joined_after_a_message_was_sent_for_the_first_time_does_not_get_it(
     bench.join_live()
     bench.now += 10
     bench.join(channel="a.me!late")
-    bench.push(b"9-0", entry(THEM, 1, age_ms=5000))
+    bench.push(b"10005-0", entry(THEM, 1, age_ms=5000))
     assert [list(one.channels) for one in bench.of(actions.Deliver)] == [["a.me!1"]]
+
+
+def test_who_joined_while_a_message_was_on_its_way_does_not_get_it() -> None:
+    bench = Bench()
+    bench.link_up(server_ms=1_000)
+    bench.join_live(server_ms=1_000)
+    bench.now += 5
+    bench.join(channel="a.me!late")
+    bench.push(b"4000-0", entry(THEM, 1))
+    bench.push(b"6000-0", entry(THEM, 2))
+    assert [sorted(one.channels) for one in bench.of(actions.Deliver)] == [["a.me!1"], ["a.me!1", "a.me!late"]]
+
+
+def test_a_heartbeat_tells_what_a_servers_clock_shows_now() -> None:
+    bench = Bench()
+    bench.link_up(server_ms=1_000)
+    bench.join_live(server_ms=1_000)
+    bench.now += 5
+    # The clock was put back by two seconds.
+    bench.answer("heartbeat", [0, b"", b"4000"])
+    bench.join(channel="a.me!late")
+    bench.push(b"4000-0", entry(THEM, 1))
+    assert [sorted(one.channels) for one in bench.of(actions.Deliver)] == [["a.me!1", "a.me!late"]]
 
 
 def test_a_confirmation_of_an_earlier_subscription_does_not_count_for_a_later_one() -> None:
@@ -248,7 +271,7 @@ def test_an_entry_of_a_newer_epoch_waits_for_the_newer_list() -> None:
     bench.push(b"6-0", entry(THEM, 1, epoch=1))
     assert bench.bodies() == []
     newer = hosts(1, "0").to_json().encode()
-    bench.answer("heartbeat", [1, newer])
+    bench.answer("heartbeat", [1, newer, b"0"])
     bench.answer("fence", [1, newer, b"word", b"0"])
     bench.answer("read", page((b"6-0", entry(THEM, 1, epoch=1))))
     assert bench.bodies() == [b"1"]

@@ -104,7 +104,7 @@ def test_acknowledged_messages_are_forgotten_by_contact_and_not_by_the_clock() -
     bench.link_up(run_id="new")
     assert bench.answer_all_ok() == [1]
     bench.tick(30)
-    bench.answer("heartbeat", [0, b""])
+    bench.answer("heartbeat", [0, b"", b"0"])
     bench.tick()
     bench.link_down()
     bench.link_up(run_id="newest")
@@ -262,3 +262,17 @@ def test_what_was_acknowledged_once_is_not_given_up_for_an_error_of_the_next_ser
     bench.answer("publish", [b"OK", events.Refusal("OOM", "OOM no memory")])
     bench.tick()
     assert sequences(bench.call("publish")) == [1]
+
+
+def test_what_a_shard_acknowledged_that_a_newer_list_brought_in_is_sent_again_to_its_next_server() -> None:
+    one, two = hosts(1, "0"), hosts(2, "1", earlier=(hosts(1, "0"),))
+    bench = Bench(one)
+    bench.link_up("0", epoch=1)
+    bench.feed(events.Learned(two, "a file"))
+    bench.link_up("1", "first", epoch=2)
+    bench.answer("fence", [2, b"", b"word", b"0"], "0")
+    bench.send()
+    assert bench.answer_all_ok() == [1]
+    bench.link_down("1")
+    bench.link_up("1", "second", epoch=2)
+    assert bench.answer_all_ok() == [1]

@@ -183,6 +183,16 @@ def test_an_absence_that_was_longer_than_the_history_is_a_loss_unless_the_stream
         assert lost(bench) == losses
 
 
+def test_entries_that_go_on_from_one_another_say_nothing_of_what_was_before_the_first_of_them() -> None:
+    bench = in_a_room()
+    bench.link_down("0")
+    bench.now += 61
+    bench.link_up("0", "another", epoch=1)
+    bench.feed(events.Subscribed("0", names.group(ROOM)))
+    bench.answer("read", page((b"70-0", entry(9, 1, epoch=1)), (b"71-0", entry(9, 2, epoch=1))))
+    assert lost(bench) == 1
+
+
 def test_a_server_that_lost_its_data_is_a_loss_only_if_senders_no_longer_keep_theirs() -> None:
     for seconds, losses in ((5, 0), (25, 1)):
         bench = in_a_room()
@@ -215,12 +225,12 @@ def test_what_is_too_old_to_be_remembered_is_not_delivered_by_reading_a_stream_f
     bench = Bench(ONE)
     bench.link_up(epoch=1, server_ms=500_000)
     bench.join_live(ROOM, last=b"100-0", server_ms=500_000)
-    bench.push(b"499000-0", entry(THEM, 1, epoch=1), ROOM)
+    bench.push(b"500000-0", entry(THEM, 1, epoch=1), ROOM)
     bench.link_down("0")
     bench.link_up("0", "another", epoch=1, server_ms=500_000)
     bench.feed(events.Subscribed("0", names.group(ROOM)))
     ancient, recent = entry(9, 1, epoch=1, body=b"ancient"), entry(9, 2, epoch=1)
-    rows = page((b"100000-0", ancient), (b"499001-0", recent), server_ms=b"500000")
+    rows = page((b"100000-0", ancient), (b"500001-0", recent), server_ms=b"500000")
     bench.machine.following.follows[names.group(ROOM)].members["a.me!1"] = -1e9
     bench.answer("read", rows)
     assert bench.bodies() == [b"1", b"2"]
