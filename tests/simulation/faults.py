@@ -69,14 +69,15 @@ class Faults:
         self._clock.note("world", "FAULT", name)
         self.kinds[name][1]()
 
-    def _later(self, seconds: float, act: Callable[..., None], *arguments: object) -> None:
+    def later(self, seconds: float, act: Callable[..., None], *arguments: object) -> None:
+        """Do something that belongs to a fault."""
         self.until = max(self.until, self._clock.now + seconds)
         self._clock.after(seconds, act, *arguments)
 
     def _uniform(self, low: float, high: float) -> float:
         return self._random.uniform(low, high)
 
-    def _idle_shard(self) -> Shard | None:
+    def idle_shard(self) -> Shard | None:
         """Choose a shard that nothing else is wrong with, and keep it from others."""
         idle = [one for one in self.world.shards.values() if one.name not in self._busy and not one.deleted]
         in_use = {one.name for each in (self.world.hosts, *self.world.hosts.earlier) for one in each.shards}
@@ -88,7 +89,8 @@ class Faults:
         self._busy.add(chosen.name)
         return chosen
 
-    def _free(self, shard: Shard) -> None:
+    def free(self, shard: Shard) -> None:
+        """Let other faults have a shard."""
         shard.replace()
         self._busy.discard(shard.name)
 
@@ -110,7 +112,7 @@ class Faults:
         count = self._random.randint(1, len(PROCESS_NAMES))
         pairs = self.world.pairs(shard, tuple(self._random.sample(PROCESS_NAMES, count)))
         self._network.separate(pairs)
-        self._later(seconds, self._network.join, pairs)
+        self.later(seconds, self._network.join, pairs)
 
     def partition(self) -> None:
         self._separate(self._uniform(0.3, 8))
@@ -120,18 +122,19 @@ class Faults:
 
     def slow_down(self) -> None:
         before, self._network.slowest = self._network.slowest, 0.3
-        self._later(self._uniform(1, 4), setattr, self._network, "slowest", before)
+        self.later(self._uniform(1, 4), setattr, self._network, "slowest", before)
 
     # Servers
 
-    def _die(self, server: Server) -> None:
+    def die(self, server: Server) -> None:
+        """End a server."""
         server.alive = False
         self._network.kill(server, "the server closed the connection", silently=self._random.random() < 0.3)
 
     def kill_primary(self) -> None:
-        shard = self._idle_shard()
+        shard = self.idle_shard()
         if shard is not None and shard.standby is not None:
-            self._later(self._trouble_before(shard), self._kill, shard)
+            self.later(self._trouble_before(shard), self._kill, shard)
 
     def _trouble_before(self, shard: Shard) -> float:
         """Let some processes miss the last that a server does; return how long it has still to live."""
@@ -140,33 +143,34 @@ class Faults:
         some = tuple(self._random.sample(PROCESS_NAMES, self._random.randint(1, 2)))
         pairs = self.world.pairs(shard.name, some)
         self._network.separate(pairs)
-        self._later(self._uniform(1.0, 3.0), self._network.join, pairs)
+        self.later(self._uniform(1.0, 3.0), self._network.join, pairs)
         return self._uniform(0.2, 1.0)
 
     def _kill(self, shard: Shard) -> None:
         if shard.standby is not None:
-            self._die(shard.primary)
+            self.die(shard.primary)
             # Now and then it takes longer than senders would keep what they sent, if they went by the clock.
-            self._later(self._random.choice((0.05, 0.3, 1.0, 2.0, 7.0)), self._promote, shard)
+            self.later(self._random.choice((0.05, 0.3, 1.0, 2.0, 7.0)), self.promote, shard)
 
-    def _promote(self, shard: Shard) -> None:
+    def promote(self, shard: Shard) -> None:
+        """Fail over to the standby, whatever it lacks."""
         old = shard.promote()
         shard.tell_lost(old)
-        self._later(self._uniform(0.5, 2), self._free, shard)
+        self.later(self._uniform(0.5, 2), self.free, shard)
 
     def promote_stale(self) -> None:
-        shard = self._idle_shard()
+        shard = self.idle_shard()
         if shard is not None:
             shard.frozen_at = self._clock.now
-            self._later(self._uniform(0.0, 1.2) + self._trouble_before(shard), self._die_and_promote, shard)
+            self.later(self._uniform(0.0, 1.2) + self._trouble_before(shard), self._die_and_promote, shard)
 
     def _die_and_promote(self, shard: Shard) -> None:
-        self._die(shard.primary)
-        self._later(self._uniform(0.3, 1.0), self._promote, shard)
+        self.die(shard.primary)
+        self.later(self._uniform(0.3, 1.0), self.promote, shard)
 
     def isolate(self) -> None:
         """Leave some processes with an old primary that does not know that it is old."""
-        shard = self._idle_shard()
+        shard = self.idle_shard()
         if shard is None or shard.standby is None:
             return
         left = frozenset(self._random.sample(PROCESS_NAMES, self._random.randint(1, len(PROCESS_NAMES))))
@@ -176,12 +180,15 @@ class Faults:
         # Who reaches both is led to either.
         away += [(name, old.name) for name in others if self._random.random() < 0.6]
         self._network.separate(away)
-        self._later(self._uniform(0.3, 1.5), self._promote_beside, shard, left, away)
+        self.later(self._uniform(0.3, 1.5), self.promote_beside, shard, left, away)
 
-    def _promote_beside(self, shard: Shard, left: frozenset[str], away: list[tuple[str, str]]) -> None:
+    def promote_beside(
+        self, shard: Shard, left: frozenset[str], away: list[tuple[str, str]], seconds: float = 0.0
+    ) -> None:
+        """Promote the standby while the primary goes on, with some processes left to it; heal it after a while."""
         old = shard.promote()
         shard.isolated, shard.left_with_isolated = old, left
-        self._later(self._uniform(0.3, 3.0), self._end_isolation, shard, away)
+        self.later(seconds or self._uniform(0.3, 3.0), self._end_isolation, shard, away)
 
     def _end_isolation(self, shard: Shard, away: list[tuple[str, str]]) -> None:
         old = shard.isolated
@@ -194,111 +201,114 @@ class Faults:
         shard.demote(old)
         self._network.kill(old, "killed by CLIENT KILL")
         if then_free:
-            self._later(0.5, self._free, shard)
+            self.later(0.5, self.free, shard)
 
     def demote_by_hand(self) -> None:
         """Fail over as someone does who types REPLICAOF: clients stay where they are, with what is a replica now."""
-        shard = self._idle_shard()
+        shard = self.idle_shard()
         if shard is not None and shard.standby is not None:
             old = shard.promote()
             shard.demote(old)
             shard.primary.forward_to = old
-            self._later(6.0, self._free, shard)
+            self.later(6.0, self.free, shard)
 
     def forth_and_back(self) -> None:
         """Fail over twice, so that the first server is the primary again, while some processes see nothing of it."""
-        shard = self._idle_shard()
+        shard = self.idle_shard()
         if shard is None or shard.standby is None:
             return
         first, second = self._random.sample(PROCESS_NAMES, 2)
         pairs = self.world.pairs(shard.name, (first, second))
         self._network.separate(self.world.pairs(shard.name, (first,)))
-        self._later(self._uniform(0.1, 0.6), self._go_forth, shard, pairs)
+        self.later(self._uniform(0.1, 0.6), self._go_forth, shard, pairs)
 
     def _go_forth(self, shard: Shard, pairs: list[tuple[str, str]]) -> None:
         self._network.separate(pairs)
         self._demote(shard, shard.promote(), then_free=False)
-        self._later(self._uniform(0.2, 1.0), self._go_back, shard, pairs)
+        self.later(self._uniform(0.2, 1.0), self._go_back, shard, pairs)
 
     def _go_back(self, shard: Shard, pairs: list[tuple[str, str]]) -> None:
         self._demote(shard, shard.promote(lossless=True))
-        self._later(self._uniform(0.0, 0.5), self._network.join, pairs)
+        self.later(self._uniform(0.0, 0.5), self._network.join, pairs)
 
     def switch_over(self) -> None:
-        shard = self._idle_shard()
+        shard = self.idle_shard()
         if shard is not None and shard.standby is not None:
             self._demote(shard, shard.promote(lossless=True))
 
     def restart(self) -> None:
-        shard = self._idle_shard()
+        shard = self.idle_shard()
         if shard is not None:
-            self._later(self._trouble_before(shard), self._die_and_restart, shard)
+            self.later(self._trouble_before(shard), self._die_and_restart, shard)
 
     def _die_and_restart(self, shard: Shard) -> None:
         keep = self._clock.now - self._random.choice((0.0, self._uniform(0, 1)))
-        self._die(shard.primary)
-        self._later(self._uniform(0.1, 1.5), self._restart, shard, keep)
+        self.die(shard.primary)
+        self.later(self._uniform(0.1, 1.5), self._restart, shard, keep)
 
     def restart_empty(self) -> None:
-        shard = self._idle_shard()
+        shard = self.idle_shard()
         if shard is not None:
-            self._die(shard.primary)
-            self._later(self._uniform(0.1, 1.5), self._restart, shard, None)
+            self.die(shard.primary)
+            self.later(self._uniform(0.1, 1.5), self._restart, shard, None)
 
     def _restart(self, shard: Shard, keep: float | None) -> None:
         old = shard.restart(keep)
         shard.tell_lost(old)
         shard.primary.loading = self._random.random() < 0.5
-        self._later(self._uniform(0.1, 1), setattr, shard.primary, "loading", False)
-        self._later(1, self._free, shard)
+        self.later(self._uniform(0.1, 1), setattr, shard.primary, "loading", False)
+        self.later(1, self.free, shard)
 
     def hang(self) -> None:
-        shard = self._idle_shard()
+        shard = self.idle_shard()
         if shard is not None:
             self._network.freeze(shard.primary)
-            self._later(self._uniform(0.3, 7), self._wake, shard, shard.primary)
+            self.later(self._uniform(0.3, 7), self._wake, shard, shard.primary)
 
     def _wake(self, shard: Shard, server: Server) -> None:
         server.go_on()
-        self._free(shard)
+        self.free(shard)
 
     def hang_and_replace(self) -> None:
         """Let a primary hang until it has been replaced, and go on as if nothing had been."""
-        shard = self._idle_shard()
+        shard = self.idle_shard()
         if shard is not None and shard.standby is not None:
             self._network.freeze(shard.primary)
-            self._later(self._uniform(0.5, 2.0), self._replace_hanging, shard)
+            self.later(self._uniform(0.5, 2.0), self._replace_hanging, shard)
 
     def _replace_hanging(self, shard: Shard) -> None:
         old = shard.promote()
-        self._later(self._uniform(0.3, 5.0), self._wake_demoted, shard, old)
+        self.later(self._uniform(0.3, 5.0), self._wake_demoted, shard, old)
 
     def _wake_demoted(self, shard: Shard, old: Server) -> None:
         old.go_on()
-        self._later(self._uniform(0.01, 0.5), self._demote, shard, old)
+        self.later(self._uniform(0.01, 0.5), self._demote, shard, old)
 
     def refuse_writes(self) -> None:
-        shard = self._idle_shard()
+        shard = self.idle_shard()
         if shard is not None:
             shard.primary.refusal = b"OOM command not allowed when used memory > 'maxmemory'."
-            self._later(self._uniform(0.3, 2.5), self._accept_writes, shard, shard.primary)
+            self.later(self._uniform(0.3, 2.5), self._accept_writes, shard, shard.primary)
 
     def _accept_writes(self, shard: Shard, server: Server) -> None:
         server.refusal = b""
-        self._free(shard)
+        self.free(shard)
 
     def lose_pushes(self) -> None:
         shard = self._random.choice(list(self.world.shards.values()))
         shard.loses_pushes = True
-        self._later(self._uniform(0.3, 2), setattr, shard, "loses_pushes", False)
+        self.later(self._uniform(0.3, 2), setattr, shard, "loses_pushes", False)
 
     # Processes and lists
 
     def crash_process(self) -> None:
         if self.world.processes:
-            name = self._random.choice(list(self.world.processes))
-            self.world.crash_process(name)
-            self._later(self._uniform(0.1, 3), self._start_again, name)
+            self.crash(self._random.choice(list(self.world.processes)))
+
+    def crash(self, name: str) -> None:
+        """End a process without a word, and start it again."""
+        self.world.crash_process(name)
+        self.later(self._uniform(0.1, 3), self._start_again, name)
 
     def _start_again(self, name: str) -> None:
         if name not in self.world.processes:
@@ -306,4 +316,4 @@ class Faults:
 
     def roll_twice(self) -> None:
         self._operator.change()
-        self._later(self._uniform(0.0, 1.5), self._operator.change)
+        self.later(self._uniform(0.0, 1.5), self._operator.change)

@@ -137,6 +137,7 @@ class _Check:
         }
         if waiting:
             self.counts["runs with something left in a queue"] += 1
+        away = any(self.counts[f"fault: {name}"] for name in ("long partition", "long absence"))
         in_vain = {int(parse(raw).body) for raw in self.world.network.taken_in_vain.values()}
         for message in self.record.messages:
             if message.acknowledged_at is None or not message.destination.startswith("q:"):
@@ -146,6 +147,8 @@ class _Check:
                 continue
             if message.number in in_vain:
                 self.counts["lost between a queue and a worker whose connection broke"] += 1
+            elif away:
+                self.counts["may have expired in a queue that nobody could reach"] += 1
             elif not self._died_with_its_shard(message):
                 yield f"message {message.number} to {message.destination} was acknowledged and never taken"
 

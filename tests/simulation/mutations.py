@@ -185,24 +185,22 @@ class Mutation:
 
 _ROLLS = ("roll", "overlapping rolls")
 MUTATIONS: dict[str, Mutation] = {
-    "no equality of epochs": Mutation(no_equality_of_epochs, _ROLLS),
+    "no equality of epochs": Mutation(no_equality_of_epochs, ("late writer dies",)),
     "nothing sent again after a failover": Mutation(
         nothing_sent_again_after_a_failover, ("old primary isolated", "stale replica promoted")
     ),
-    "nothing sent again on a move": Mutation(
-        nothing_sent_again_on_a_move, (*_ROLLS, "stale replica promoted", "primary killed", "partition")
-    ),
+    "nothing sent again on a move": Mutation(nothing_sent_again_on_a_move, ("loss on an owner that loses its groups",)),
     "reading only after the position": Mutation(
         reading_only_after_the_position, ("old primary isolated", "stale replica promoted", "primary killed")
     ),
-    "reading the next owner first": Mutation(reading_the_next_owner_first, (*_ROLLS, "partition")),
+    "reading the next owner first": Mutation(reading_the_next_owner_first, ("unread when it moves",)),
     "no watermarks": Mutation(no_watermarks, ("connections cut", "old primary isolated"), ("twice", "after")),
     "watermarks dropped at leave": Mutation(
         watermarks_dropped_at_leave, ("old primary isolated", "primary killed", "restart with data"), ("twice",)
     ),
-    "forgetting by the clock": Mutation(forgetting_by_the_clock, ("primary killed",)),
-    "connections on two servers": Mutation(connections_on_two_servers, ("old primary isolated",)),
-    "no loss report": Mutation(no_loss_report, ("long partition", "empty restart")),
+    "forgetting by the clock": Mutation(forgetting_by_the_clock, ("long outage with a loss",)),
+    "connections on two servers": Mutation(connections_on_two_servers, ("a link between two primaries",)),
+    "no loss report": Mutation(no_loss_report, ("long absence",)),
     "no look at a push's predecessor": Mutation(no_look_at_a_push_s_predecessor, ("pushes lost",)),
     "no ages": Mutation(no_ages, ("old primary isolated", "restart with data"), ("which joined at",)),
     "identity by run id alone": Mutation(identity_by_run_id_alone, ("failover forth and back",)),

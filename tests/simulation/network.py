@@ -196,7 +196,7 @@ class Link:
         on_lost: Callable[[str], None],
     ) -> None:
         self._network = network
-        self._process = process
+        self.process = process
         self._on_message = on_message
         self._on_subscribed = on_subscribed
         self._on_lost = on_lost
@@ -228,16 +228,16 @@ class Link:
     def _connect(self, shard: Shard, on_failed: Callable[[str], None]) -> Wire | None:
         if self.closed:
             return None
-        server = shard.server_for(self._process)
+        server = shard.server_for(self.process)
         reason, after = "", 0.0
-        if not self._network.reaches(self._process, server) or server.frozen:
+        if not self._network.reaches(self.process, server) or server.frozen:
             reason, after = "no connection in time", _CONNECT_SECONDS
         elif shard.deleted or not server.alive:
             reason = "connection refused"
         elif server.loading:
             reason = "LOADING"
         else:
-            return Wire(self._network, self._process, server, self._broken)
+            return Wire(self._network, self.process, server, self._broken)
         self._network.clock.after(after, self._fail, reason, on_failed)
         return None
 
@@ -249,7 +249,7 @@ class Link:
             self._fail("its two connections led to two servers", on_failed)
         elif server.replica or other.replica:
             self._fail("READONLY the server is a replica", on_failed)
-        elif not (server.alive and other.alive and self._network.reaches(self._process, server)):
+        elif not (server.alive and other.alive and self._network.reaches(self.process, server)):
             self._fail("connection reset", on_failed)
         else:
             self.identity = identity(server)

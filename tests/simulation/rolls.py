@@ -27,15 +27,15 @@ class Operator:
         self.rolled = False
         world.born.append(lambda process: self._latest.pop(process.name, None))
 
-    def roll(self, shard_names: tuple[str, ...]) -> None:
+    def roll(self, shard_names: tuple[str, ...], unheard_by: str = "") -> None:
         """Allot the next epoch to a list of shards: the durable copy first, then all the rest, unless it dies."""
         self.rolled = True
         current = self.world.hosts
         bare = host_list(current.epoch, tuple(one.name for one in current.shards))
         hosts = host_list(current.epoch + 1, shard_names, (bare, *current.earlier))
-        self._publish(hosts)
+        self._publish(hosts, unheard_by)
 
-    def _publish(self, hosts: HostList) -> None:
+    def _publish(self, hosts: HostList, unheard_by: str = "") -> None:
         self.world.hosts = hosts
         self._complete_since = None
         self._clock.note("operator", "ROLL", hosts.epoch, *(one.name for one in hosts.shards))
@@ -48,7 +48,7 @@ class Operator:
             if not dies or random.random() < 0.3:
                 self._clock.after(random.random() * 1.5, self.announce, shard, hosts)
         for name in self.world.processes:
-            if random.random() < 0.6:
+            if name != unheard_by and random.random() < 0.6:
                 self._clock.after(random.uniform(0.1, 4.0), self.world.learn, name, hosts)
             else:
                 self.world.record.counts["processes that learn late"] += 1
@@ -66,7 +66,7 @@ class Operator:
         keys = (_NAMES.epoch, _NAMES.hosts, _NAMES.data_set)
         server.call("fence", keys, (hosts.epoch, hosts.to_json(), "word-operator", topic))
 
-    def change(self) -> None:
+    def change(self, unheard_by: str = "") -> None:
         """Roll to another list, at random: one shard more or less, or back to the one before."""
         now = tuple(one.name for one in self.world.hosts.shards)
         choices = [SHARD_NAMES[: len(now) + 1]] if len(now) < len(SHARD_NAMES) else []
@@ -75,7 +75,7 @@ class Operator:
             choices.append(now[1:])
         if self.world.hosts.earlier:
             choices.append(tuple(one.name for one in self.world.hosts.earlier[0].shards))
-        self.roll(self._random.choice([one for one in choices if one != now]))
+        self.roll(self._random.choice([one for one in choices if one != now]), unheard_by)
 
     def come_back(self) -> None:
         """Start again, and finish what was begun: every shard within reach gets the list."""

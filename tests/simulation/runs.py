@@ -10,6 +10,7 @@ from tests.simulation.faults import LONG_OUTAGE_SECONDS, Faults
 from tests.simulation.invariants import keeps_too_much, violations
 from tests.simulation.mutations import MUTATIONS
 from tests.simulation.rolls import Operator
+from tests.simulation.situations import Situations
 from tests.simulation.workload import Workload
 from tests.simulation.world import LIMITS, PROCESS_NAMES, World
 
@@ -65,6 +66,7 @@ def _play(world: World, setup: Setup) -> list[str]:
     operator = Operator(world)
     workload = Workload(world, random.randint(40, 80))
     faults = Faults(world, operator)
+    faults.kinds |= Situations(world, workload, operator, faults).kinds
     for shard in world.hosts.shards:
         operator.announce(shard.name, world.hosts)
     for name in PROCESS_NAMES:

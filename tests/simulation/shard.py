@@ -18,6 +18,8 @@ _DRIFTS_MS = (0, 0, 0, 0, 20, -20, 250, -250, -1500)
 class Subscriber(Protocol):
     """The far end of a subscription connection."""
 
+    process: str
+
     def push(self, topic: bytes, payload: bytes) -> None:
         """Bring a message on its way."""
         ...
@@ -49,7 +51,8 @@ class Server:
         self.base = DataSet()  # what the replica had when the journal began
         self.subscribers: dict[bytes, dict[Subscriber, None]] = {}
         self.forward_to: Server | None = None  # a demoted server's clients hear what its primary publishes
-        self.drops: Callable[[bytes], bool] = lambda topic: False  # whether a push of a topic is lost
+        # Whether a push of a topic to a process is lost.
+        self.drops: Callable[[bytes, str], bool] = lambda topic, process: False
         self.stuck: list[Callable[[], None]] = []
 
     def time_ms(self) -> int:
@@ -70,7 +73,7 @@ class Server:
         receivers = self.subscribers.get(topic)
         if receivers:
             for one in list(receivers):
-                if not self.drops(topic):
+                if not self.drops(topic, one.process):
                     one.push(topic, payload)
         if self.forward_to is not None:
             self._clock.after(0.002, self.forward_to.publish, topic, payload)
@@ -122,6 +125,8 @@ class Shard:
         lag_seconds: how far the standby is behind.
         frozen_at: since when the standby has got nothing at all, or None.
         deleted: the shard is no more.
+        undecided: a process that is led to the primary and to the isolated one in turn.
+        deaf: processes that nothing of the control channel reaches.
         loses_control: whether most of what is announced on the control channel gets lost.
         loses_pushes: whether a third of all other pushes gets lost.
         replaced: how often another server has become the primary.
@@ -138,6 +143,9 @@ class Shard:
         self.lag_seconds = lag_seconds
         self.frozen_at: float | None = None
         self.deleted = False
+        self.undecided = ""
+        self._turns = 0
+        self.deaf: frozenset[str] = frozenset()
         self.loses_control = False
         self.loses_pushes = False
         self.primary = self._server()
@@ -156,9 +164,9 @@ class Shard:
         made.drops = self._drops
         return made
 
-    def _drops(self, topic: bytes) -> bool:
+    def _drops(self, topic: bytes, process: str) -> bool:
         if topic.endswith(b":control"):
-            return self.loses_control and self._clock.random.random() < 0.9
+            return process in self.deaf or (self.loses_control and self._clock.random.random() < 0.9)
         return self.loses_pushes and self._clock.random.random() < 0.3
 
     @property
@@ -170,6 +178,9 @@ class Shard:
         """Where a process is led that asks for this shard."""
         if self.isolated is None:
             return self.primary
+        if process == self.undecided:
+            self._turns += 1
+            return self.primary if self._turns % 2 else self.isolated
         if process in self.left_with_isolated or self._clock.random.random() < 0.2:
             return self.isolated
         return self.primary

@@ -10,15 +10,8 @@ from tests.simulation.runs import Setup, run
 SEEDS = range(400)
 
 
-# TODO: their situations are too rare in the worlds as they are.
-RARE = {
-    "no equality of epochs", "nothing sent again on a move", "reading the next owner first", "forgetting by the clock",
-    "connections on two servers", "no loss report",
-}  # fmt: skip
-
-
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("rule", [rule for rule in MUTATIONS if rule not in RARE])
+@pytest.mark.parametrize("rule", MUTATIONS)
 def test_a_protocol_without_one_of_its_rules_is_caught(rule: str) -> None:
     mutation = MUTATIONS[rule]
     setup = Setup(rule, frozenset(mutation.faults))
