@@ -73,6 +73,7 @@ PURE = (
     "realtime_gateway.layer.envelope",
     "realtime_gateway.layer.mailboxes",
     "realtime_gateway.layer.own_messages",
+    "realtime_gateway.fanout.batch",
     "realtime_gateway.server.drain",
     "realtime_gateway.server.connection",
     "realtime_gateway.server.options",

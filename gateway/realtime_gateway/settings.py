@@ -4,6 +4,7 @@
         "AUTH_STACK": "session",
         "ALLOWED_ORIGINS": ["https://chat.example.com"],
         "SKIP_DATABASE_HOP": True,
+        "THREADS": 8,
     }
 
 Every key may be left out. ``AUTH_STACK`` and ``ALLOWED_ORIGINS`` win over the resource that a process belongs to.
@@ -23,6 +24,7 @@ from realtime_gateway.resource.spec import Auth
 from realtime_gateway.resource.support import VALUES_NOT_BUILT
 
 NAME = "REALTIME_GATEWAY"
+MOST_THREADS = 1000
 # The stacks that a resource may name too; a test keeps them equal to ``auth.stack.NAMES``, which stands above this.
 STACK_NAMES = tuple(
     name for name in get_args(get_type_hints(Auth)["stack"]) if name not in VALUES_NOT_BUILT.get("auth.stack", ())
@@ -40,12 +42,15 @@ class GatewaySettings:
             ``OriginValidator`` takes them; None leaves it to the resource, and that to ALLOWED_HOSTS.
         skip_database_hop: apply the patch of ``consumers.database_hop``; on, since it is exact and saves some 60 µs
             of CPU per message.
+        threads: how many threads the synchronous consumers of ``realtime_gateway.consumers`` share, each consumer
+            always in the same one, from 1 to 1000; each may hold a database connection.
     """
 
     auth_stack: str | None = None
     jwt: Mapping[str, Any] | None = None
     allowed_origins: tuple[str, ...] | None = None
     skip_database_hop: bool = True
+    threads: int = 8
 
 
 def gateway_settings() -> GatewaySettings:
@@ -73,6 +78,8 @@ def _checked(key: str, value: Any) -> Any:
     match key:
         case "SKIP_DATABASE_HOP" if isinstance(value, bool):
             return value
+        case "THREADS" if type(value) is int and 1 <= value <= MOST_THREADS:
+            return value
         case "AUTH_STACK" if value is None or (isinstance(value, str) and value in STACK_NAMES):
             return value
         case "JWT" if value is None or isinstance(value, Mapping):
@@ -83,6 +90,7 @@ def _checked(key: str, value: Any) -> Any:
             return tuple(value)
     wanted = {
         "SKIP_DATABASE_HOP": "True or False",
+        "THREADS": f"a number from 1 to {MOST_THREADS}",
         "AUTH_STACK": f"the name of a stack ({', '.join(STACK_NAMES)})",
         "ALLOWED_ORIGINS": "a list of origins",
         "JWT": "a dict",

@@ -16,7 +16,7 @@ from tests.benchmarks.room import Load
 from tests.benchmarks.runs import run_layer, run_room
 from tests.benchmarks.tables import Sample, faults, table
 
-OUTSTANDING = (1, 4)
+OUTSTANDING = (1, 4, 16)
 LAYERS = {"channels_redis core": CORE, "channels_redis pubsub": PUBSUB, "RealtimeGateway": OURS}
 UPSTREAM = ("daphne", "channels", "channels-redis", "redis", "uvicorn", "uvloop")
 

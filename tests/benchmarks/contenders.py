@@ -33,6 +33,7 @@ class Contender:
         app: the first of INSTALLED_APPS.
         layer: the BACKEND.
         command: what is run, without its port.
+        room: the path of the room's WebSocket: which consumer is measured.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Contender:
     layer: str
     command: tuple[str, ...]
     port_option: str = "-p"
+    room: str = "/ws/chat/lobby/"
 
 
 DAPHNE = (sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-v", "0", SITE)
@@ -52,6 +54,7 @@ CONTENDERS = (
     Contender("uvicorn, channels_redis core", "channels", CORE, UVICORN, "--port"),
     Contender("uvicorn, our layer", "channels", OURS, UVICORN, "--port"),
     Contender("RealtimeGateway", "realtime_gateway", OURS, SERVE),
+    Contender("RealtimeGateway, @fanout", "realtime_gateway", OURS, SERVE, room="/ws/fast/lobby/"),
 )
 
 

@@ -36,6 +36,7 @@ class Load:
         outstanding: messages on their way at any moment.
         warm_up: messages before the measurement.
         messages: messages measured.
+        path: of the room's WebSocket.
     """
 
     port: int
@@ -44,6 +45,7 @@ class Load:
     outstanding: int
     warm_up: int
     messages: int
+    path: str = "/ws/chat/lobby/"
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,7 @@ class Member(asyncio.Protocol):
         key = base64.b64encode(os.urandom(16)).decode()
         host = f"127.0.0.1:{self.room.load.port}"
         lines = [
-            "GET /ws/chat/lobby/ HTTP/1.1",
+            f"GET {self.room.load.path} HTTP/1.1",
             f"Host: {host}",
             f"Origin: http://{host}",
             "Upgrade: websocket",

@@ -23,7 +23,7 @@ def run_room(contender: Contender, load: Load, cores: Cores) -> Sample:
     with RedisProcess() as redis, ServerProcess(contender, redis.port, cores) as server:
         assert redis.process is not None
         pin(redis.process.pid, cores.redis)
-        load = replace(load, port=server.port, watched=(server.pid, redis.process.pid))
+        load = replace(load, port=server.port, watched=(server.pid, redis.process.pid), path=contender.room)
         outcome = Outcome(**_program("tests.benchmarks.room", asdict(load), cores.clients))
     deliveries = max(outcome.deliveries, 1)
     return Sample(

@@ -2,10 +2,16 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from channels.generic.websocket import AsyncWebsocketConsumer
 from django.urls import URLPattern, path
 
+from realtime_gateway.consumers import (
+    AsyncJsonWebsocketConsumer,
+    AsyncWebsocketConsumer,
+    JsonWebsocketConsumer,
+    fanout,
+)
 from realtime_gateway.errors import ConfigurationError
 from realtime_gateway.hosts import HostList, owner
 from realtime_gateway.layer import RedisChannelLayer
@@ -15,12 +21,39 @@ from realtime_gateway.security.denial import Application, Receive, Scope, Send
 from realtime_gateway.testing import GatewayLiveServerTestCase
 
 
-class Echo(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has no types
+class Echo(AsyncWebsocketConsumer):
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         await self.send(text_data=text_data, bytes_data=bytes_data)
 
 
-websocket_urlpatterns: list[URLPattern] = [path("ws/echo/", Echo.as_asgi())]
+class Room(AsyncJsonWebsocketConsumer):
+    groups = ["tea"]
+
+    async def receive_json(self, content: Any, **kwargs: Any) -> None:
+        event = {"type": "chat.message", "message": str(content), "sender": self.channel_name}
+        await self.channel_layer.group_send("tea", event)
+        await self.send_json({"sent": True})
+
+    @fanout(exclude="sender")
+    @classmethod
+    def chat_message(cls, event: dict[str, Any]) -> dict[str, str]:
+        return {"message": event["message"]}
+
+    @fanout
+    @classmethod
+    async def room_closes(cls, event: dict[str, Any]) -> str:
+        return "bye"
+
+
+class Visits(JsonWebsocketConsumer):
+    fanout_direct = False
+
+    def connect(self) -> None:
+        self.accept(subprotocol=None)
+        self.send_json({"user": self.scope["user"]})
+
+
+websocket_urlpatterns: list[URLPattern] = [path("ws/echo/", Echo.as_asgi()), path("ws/room/", Room.as_asgi())]
 
 
 def with_tenant(inner: Application) -> Application:

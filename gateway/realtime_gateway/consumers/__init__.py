@@ -1,4 +1,22 @@
-"""What runs the user's consumers: today, the one patch that makes Channels' own dispatch cheaper.
+"""What runs the user's consumers: Channels' WebSocket consumers with ``@fanout``, and what makes dispatch cheaper.
 
-Imports Django, Channels, ``security`` and what lies below; knows no server, layer or auth.
+    from realtime_gateway.consumers import AsyncJsonWebsocketConsumer, fanout
+
+Imports Django, Channels, ``fanout``, ``security`` and what lies below; knows no server, layer or auth.
 """
+
+from realtime_gateway.consumers.websocket import (
+    AsyncJsonWebsocketConsumer,
+    AsyncWebsocketConsumer,
+    JsonWebsocketConsumer,
+    WebsocketConsumer,
+)
+from realtime_gateway.fanout.handlers import fanout
+
+__all__ = [
+    "AsyncJsonWebsocketConsumer",
+    "AsyncWebsocketConsumer",
+    "JsonWebsocketConsumer",
+    "WebsocketConsumer",
+    "fanout",
+]

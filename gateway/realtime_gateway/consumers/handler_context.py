@@ -37,7 +37,7 @@ async def await_many_dispatch(consumer_callables: Sequence[Receive], dispatch: D
     """Do what ``channels.utils.await_many_dispatch`` does, with each message in its own context."""
 
     def dispatch_in_context(message: dict[str, Any]) -> Awaitable[None]:
-        if type(message) is spans.TracedMessage:
+        if isinstance(message, spans.TracedMessage):
             return _traced(dispatch, message)
         return dispatch(message)
 

@@ -24,6 +24,7 @@ from realtime_gateway.layer.binding import Binding
 from realtime_gateway.layer.driver import Driver
 from realtime_gateway.layer.flushing import flush
 from realtime_gateway.layer.machine.actions import Settle, Verdict
+from realtime_gateway.layer.offer import FanOut
 from realtime_gateway.layer.options import describe
 from realtime_gateway.layer.process_state import ProcessState
 from realtime_gateway.layer.refusals import readable, remedy_for
@@ -52,6 +53,8 @@ class RedisChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # channels has
         self.channel_capacity = self.options.capacities()
         self.group_expiry = self.options.group_expiry
         self.prefix = self.options.prefix
+        # The types of what the layer itself sends to every channel of the process; None where it sends nothing.
+        self.on_disconnect, self.on_reconnect = self.options.on_disconnect, self.options.on_reconnect
         self.hosts = choose_hosts(self.options, environment)
         # Nothing that lives on a loop refers to the layer, so that one which is dropped (Django makes new ones when
         # CHANNEL_LAYERS changes in a test) ends its connections.
@@ -119,6 +122,10 @@ class RedisChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # channels has
         """Drop a channel of this process for good: its messages, and its memberships."""
         self.require_valid_channel_name(channel)
         await self._binding.run(lambda driver: requests.forget(driver, channel))
+
+    def attach(self, deliver: FanOut) -> None:
+        """Offer every message to ``deliver``, on the loop that has the I/O, before it goes into mailboxes."""
+        self._binding.state.fan_out = deliver
 
     # Groups
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from contextvars import Context
 from typing import Any
 
@@ -19,6 +19,7 @@ from realtime_gateway.layer import drops
 from realtime_gateway.layer.envelope import Kind
 from realtime_gateway.layer.machine import events
 from realtime_gateway.layer.machine.actions import Deliver
+from realtime_gateway.layer.offer import Offer
 from realtime_gateway.layer.process_state import ProcessState
 from realtime_gateway.layer.undelivered import Delivery
 from realtime_gateway.telemetry import recorder, spans
@@ -97,7 +98,15 @@ class Deliveries:
                 delivery.span, delivery.body = span, span.carried_by(body)
         return delivery
 
-    def _put(self, delivery: Delivery, channels: Iterable[str]) -> None:
+    def _put(self, delivery: Delivery, channels: Collection[str]) -> None:
+        fan_out = self._state.fan_out
+        if fan_out is not None:
+            others = fan_out(Offer(delivery, self._put_into_mailboxes, self._ended, self._state), channels)
+            delivery.taken += len(channels) - len(others)
+            channels = others
+        self._put_into_mailboxes(delivery, channels)
+
+    def _put_into_mailboxes(self, delivery: Delivery, channels: Collection[str]) -> None:
         state, now = self._state, self._loop.time()
         get, full_channels = state.mailboxes.get, state.full_channels
         body, expires_at = delivery.body, delivery.expires_at
@@ -115,7 +124,7 @@ class Deliveries:
 
     def _ended(self, delivery: Delivery) -> None:
         if delivery.span is not None:
-            delivery.span.ended(delivery.put, delivery.refused)
+            delivery.span.ended(delivery.put + delivery.taken, delivery.refused)
         if delivery.put:
             recorder.layer_delivered.add(delivery.put, delivery.kind)
         if delivery.refused:

@@ -20,6 +20,7 @@ from realtime_gateway.layer.machine import events
 from realtime_gateway.layer.machine.limits import Identity, Limits
 from realtime_gateway.layer.machine.process import ProcessMachine
 from realtime_gateway.layer.mailboxes import Body, Mailbox, Mailboxes
+from realtime_gateway.layer.offer import FanOut
 from realtime_gateway.layer.options import LayerOptions, label
 from realtime_gateway.layer.own_messages import OwnMessages
 from realtime_gateway.layer.serializers import Serializer
@@ -95,6 +96,7 @@ class ProcessState:
         self.undelivered = Undelivered()
         self.full_channels: set[str] = set()
         self.full_logged_at = -1e9
+        self.fan_out: FanOut | None = None
         self._tickets = 0
         self.own = OwnMessages(self._seen)
         self._flushes: deque[str] = deque(maxlen=100)

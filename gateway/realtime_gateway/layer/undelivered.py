@@ -19,9 +19,10 @@ class Delivery:
         span: the span of the delivery, or None when nobody follows it.
         put: in how many mailboxes it is.
         refused: how many were full.
+        taken: how many the fan-out has taken upon itself.
     """
 
-    __slots__ = ("_rest", "body", "destination", "expires_at", "kind", "members", "put", "refused", "span")
+    __slots__ = ("_rest", "body", "destination", "expires_at", "kind", "members", "put", "refused", "span", "taken")
 
     def __init__(self, destination: str, kind: str, body: Body, expires_at: float, members: int) -> None:
         self.destination = destination
@@ -32,6 +33,7 @@ class Delivery:
         self.span: Any = None
         self.put = 0
         self.refused = 0
+        self.taken = 0
         self._rest: Iterator[str] = iter(())
 
     def wait(self, channels: Collection[str]) -> None:

@@ -31,6 +31,7 @@ from realtime_gateway.server.connection import (
 from realtime_gateway.server.frames import BINARY, TEXT, encode_frame
 from realtime_gateway.server.inbox import Inbox
 from realtime_gateway.server.lean_protocol import LeanWebSocket
+from realtime_gateway.server.outbox import SCOPE_KEY, Outbox
 from realtime_gateway.telemetry import recorder, spans
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ class GatewayWebSocket(LeanWebSocket):
             "client": facts.client,
             "server": facts.server,
             "subprotocols": list(upgrade.subprotocols),
-            "extensions": {"websocket.http.response": {}},
+            "extensions": {"websocket.http.response": {}, SCOPE_KEY: Outbox(self)},
             **self.server.scope_state(),
         }
 

@@ -12,13 +12,20 @@ from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
 from django.urls import re_path  # noqa: E402
 
-from tests.benchmarks.tutorial.consumers import ChatConsumer  # noqa: E402
+from tests.benchmarks.tutorial.consumers import ChatConsumer, FastChatConsumer  # noqa: E402
 
 application = ProtocolTypeRouter(
     {
         "http": pages,
         "websocket": AllowedHostsOriginValidator(
-            AuthMiddlewareStack(URLRouter([re_path(r"^ws/chat/(?P<room>\w+)/$", ChatConsumer.as_asgi())]))
+            AuthMiddlewareStack(
+                URLRouter(
+                    [
+                        re_path(r"^ws/chat/(?P<room>\w+)/$", ChatConsumer.as_asgi()),
+                        re_path(r"^ws/fast/(?P<room>\w+)/$", FastChatConsumer.as_asgi()),
+                    ]
+                )
+            )
         ),
     }
 )

@@ -50,14 +50,18 @@ async def check_rooms(visitor: Visitor) -> None:
     async with (
         visitor.websocket("/ws/chat/tea/") as one,
         visitor.websocket("/ws/chat/tea/") as two,
-        visitor.websocket("/ws/chat/coffee/") as stranger,
+        visitor.websocket("/ws/fast/tea/") as fast,
+        visitor.websocket("/ws/fast/coffee/") as stranger,
     ):
         for number in range(5):
             await one.send(json.dumps({"message": f"hello {number} ☕"}))
-        for client in (one, two):
+        for client in (one, two, fast):
             assert [(await heard(client))["message"] for _ in range(5)] == [f"hello {number} ☕" for number in range(5)]
         await stranger.send(json.dumps({"message": "mine only"}))
         assert await heard(stranger) == {"message": "mine only"}
+        await fast.send(json.dumps({"message": "from the fast lane"}))
+        for client in (one, two, fast):
+            assert await heard(client) == {"message": "from the fast lane"}
 
 
 async def check_bad_input(visitor: Visitor) -> None:

@@ -77,3 +77,13 @@ async def test_the_scheme_of_a_websocket_is_wss(applications, certificate: Path)
     ):
         async with connect(f"wss://127.0.0.1:{port}/scope", ssl=trust) as websocket:
             assert '"scheme": "wss"' in await websocket.recv()
+
+
+async def test_a_fan_out_never_writes_past_the_encryption(applications, certificate: Path):
+    port = free_port()
+    endpoint = f"ssl:{port}:privateKey={certificate}/tls.key:certKey={certificate}/tls.crt:interface=127.0.0.1"
+    trust = ssl.create_default_context(cafile=str(certificate / "tls.crt"))
+    with ServeProcess("outboxes:application", directory=applications, environment=WARNINGS, listen=("-e", endpoint)):
+        async with connect(f"wss://127.0.0.1:{port}/", ssl=trust) as websocket:
+            await websocket.send('["write", "say"]')
+            assert await websocket.recv() == "[false, false]"

@@ -71,7 +71,7 @@ async def test_the_scope_is_complete(server: ServeProcess):
         "client": ["127.0.0.1", client_port],
         "server": ["127.0.0.1", server.port],
         "subprotocols": ["v2", "v1"],
-        "extensions": {"websocket.http.response": {}},
+        "extensions": {"websocket.http.response": {}, "realtime_gateway.outbox": "Outbox"},
     }
 
 

@@ -17,9 +17,9 @@ def test_without_the_dict_the_defaults_stand() -> None:
 
 
 def test_every_key_is_read() -> None:
-    given = {"AUTH_STACK": "none", "ALLOWED_ORIGINS": ["https://a.example"], "SKIP_DATABASE_HOP": False}
+    given = {"AUTH_STACK": "none", "ALLOWED_ORIGINS": ["https://a.example"], "SKIP_DATABASE_HOP": False, "THREADS": 2}
     with override_settings(REALTIME_GATEWAY=given):
-        assert gateway_settings() == GatewaySettings("none", None, ("https://a.example",), False)
+        assert gateway_settings() == GatewaySettings("none", None, ("https://a.example",), False, 2)
 
 
 def test_the_stacks_that_may_be_named_are_those_that_are_there() -> None:
@@ -32,6 +32,8 @@ WRONG: dict[str, tuple[Any, str]] = {
     "a stranger is answered with all keys": ({"XYZ": 1}, "AUTH_STACK, JWT, ALLOWED_ORIGINS, SKIP_DATABASE_HOP"),
     "one origin is not a list": ({"ALLOWED_ORIGINS": "https://a.example"}, "a list of origins"),
     "a number is not a switch": ({"SKIP_DATABASE_HOP": 1}, "True or False"),
+    "no thread is none": ({"THREADS": 0}, "a number from 1 to 1000"),
+    "a switch is no number": ({"THREADS": True}, "a number from 1 to 1000"),
     "a stack has a name": ({"AUTH_STACK": 5}, "the name of a stack"),
     "a stack that is not there is none": ({"AUTH_STACK": "magic"}, r"REALTIME_GATEWAY\['AUTH_STACK'\].*session, jwt"),
     "rules of tokens are a dict, and are not printed": ({"JWT": "the secret"}, "must be a dict, not something else"),

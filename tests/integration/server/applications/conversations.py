@@ -42,10 +42,14 @@ async def websocket_echo(scope, receive, send, query):
     say("disconnect", message["code"], message["reason"])
 
 
+def in_json(value):
+    return value.decode("latin1") if isinstance(value, bytes) else type(value).__name__
+
+
 async def websocket_scope(scope, receive, send, query):
     await accept(receive, send)
     shown = {key: value for key, value in scope.items() if key != "app"}
-    await send({"type": "websocket.send", "text": json.dumps(shown, default=lambda value: value.decode("latin1"))})
+    await send({"type": "websocket.send", "text": json.dumps(shown, default=in_json)})
     await until_disconnect(receive)
 
 

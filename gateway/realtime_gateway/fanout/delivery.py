@@ -1,0 +1,282 @@
+"""Between the layer's messages and the sockets of their members: rendered once, joined per turn, written in one call.
+
+    layer ── offer ──▶ FanOut.deliver ──rendered──▶ batch of the group ──end of the turn──▶ socket of whoever is free
+                          │    │                                          └───────────────▶ mailboxes of the others
+                          │    └─ has to be waited for ─▶ held, and so are later messages of the group ─▶ batch
+                          └─ no fan-out member ─▶ left to the layer
+
+A member is free when no handler of its consumer runs, its mailbox is empty, and its outbox takes the frames. Order per
+member is that of the mailboxes: whatever comes for a member on another way first flushes the batch that it is in. The
+one exception is a group whose handler has to be waited for; other groups and channels go on meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Collection
+from contextvars import Context
+from weakref import WeakKeyDictionary
+
+from realtime_gateway.fanout.batch import Batch, Entry, Joined, Kind, Member, Offer, Outbox
+from realtime_gateway.fanout.consumer_class import ConsumerClass
+from realtime_gateway.fanout.handlers import FanOutHandler
+from realtime_gateway.fanout.rendering import Event, Outcome, RenderedBody
+from realtime_gateway.telemetry import recorder, spans
+
+logger = logging.getLogger("realtime_gateway.fanout")
+
+Deliver = Callable[[Offer, Collection[str]], Collection[str]]
+
+# What a turn has for a group is written when it is so much, without waiting for the turn's end: it is the most that a
+# client that has stopped reading leaves in our memory, on top of one message.
+BATCH_BYTES = 64 * 1024
+# Messages of one group that wait for a slow handler; as many as a mailbox holds by default.
+HELD_MESSAGES = 100
+
+
+class Message:
+    """One offer, looked at: which class renders it how."""
+
+    __slots__ = ("events", "handlers", "members", "offer", "ordinary")
+
+    def __init__(self, offer: Offer, members: list[Member], classes: dict[type, ConsumerClass]) -> None:
+        self.offer = offer
+        self.members = members
+        self.events: dict[type, Event] = {}
+        self.handlers: dict[type, FanOutHandler] = {}
+        self.ordinary = False
+        for consumer in {member.kind.consumer for member in members}:
+            event = self.events[consumer] = offer.body.decode()
+            handler = classes[consumer].handler_of(event)
+            if handler is None:
+                self.ordinary = True
+            else:
+                self.handlers[consumer] = handler
+
+    @property
+    def traced(self) -> bool:
+        """Whether the trace of this message is recorded."""
+        return any(isinstance(event, spans.TracedMessage) for event in self.events.values())
+
+
+class FanOut:
+    """The fan-out members of one channel layer in this process; what the layer calls is ``deliver``."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._classes: dict[type, ConsumerClass] = {}
+        self._kinds: dict[tuple[type, object], Kind] = {}
+        self._members: dict[str, Member] = {}
+        self._batches: dict[str, Batch] = {}
+        self._turn_open = False
+        self._held: dict[str, deque[Message]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # Members
+
+    def add(self, channel: str, consumer: ConsumerClass, outbox: Outbox | None) -> Member:
+        """Make a consumer that runs on the current loop a member; ``remove`` ends it."""
+        loop = asyncio.get_running_loop()
+        if not self._members:
+            self._start_on(loop)
+        key = (consumer.consumer, None if outbox is None else outbox.encoding)
+        kind = self._kinds.setdefault(key, Kind(*key))
+        self._classes[consumer.consumer] = consumer
+        member = Member(channel, kind, outbox)
+        if loop is self._loop:  # whoever is on another has everything through its mailbox, unrendered
+            self._members[channel] = member
+        return member
+
+    def remove(self, member: Member) -> None:
+        """The consumer is over."""
+        self._members.pop(member.channel, None)
+
+    def _start_on(self, loop: asyncio.AbstractEventLoop) -> None:
+        if loop is not self._loop:
+            self._loop = loop
+            self._batches.clear()
+            self._held.clear()
+            self._turn_open = False
+
+    # Messages
+
+    def deliver(self, offer: Offer, channels: Collection[str]) -> Collection[str]:
+        """Take a message for those channels that are members; return the others, for the layer to deliver itself."""
+        known = self._members
+        if not known or self._loop is not asyncio.get_running_loop():
+            return channels
+        members = [known[channel] for channel in channels if channel in known]
+        if not members:
+            return channels
+        if offer.group is None:
+            self._settle(members)
+            return channels
+        others = [] if len(members) == len(channels) else [channel for channel in channels if channel not in known]
+        if not self._take(offer, members):
+            return channels
+        return others
+
+    def _take(self, offer: Offer, members: list[Member]) -> bool:
+        group = offer.group or ""
+        held = self._held.get(group)
+        if held is not None and len(held) >= HELD_MESSAGES:
+            offer.refused(len(members))
+            return True
+        try:
+            message = Message(offer, members, self._classes)
+        except Exception:
+            # Whoever receives it says what is wrong with it. What went before has to be before it.
+            self._settle(members)
+            return False
+        if held is not None:
+            held.append(message)
+        elif self._is_slow(message):
+            self._hold(group, message)
+        else:
+            self._join(group, message, self._render(message))
+        return True
+
+    def _is_slow(self, message: Message) -> bool:
+        classes = self._classes
+        return any(classes[consumer].is_slow(handler) for consumer, handler in message.handlers.items())
+
+    def _render(self, message: Message) -> dict[type, Outcome]:
+        return {
+            consumer: self._classes[consumer].render(handler, message.events[consumer])
+            for consumer, handler in message.handlers.items()
+        }
+
+    def _join(self, group: str, message: Message, outcomes: dict[type, Outcome]) -> None:
+        members, entry = message.members, Entry(message.offer, outcomes)
+        if message.ordinary:
+            ordinary = [member for member in members if member.kind.consumer not in outcomes]
+            self._settle(ordinary)
+            message.offer.put([member.channel for member in ordinary], message.offer.body)
+            members = [member for member in members if member.kind.consumer in outcomes]
+        if message.traced:  # through the mailboxes, where the trace shows each member's own way
+            self._settle(members)
+            self._put(entry, members)
+        elif members:
+            batch = self._batch_of(group, members)
+            batch.add(entry)
+            if batch.size_bytes >= BATCH_BYTES:
+                self._flush(batch)
+
+    def _batch_of(self, group: str, members: list[Member]) -> Batch:
+        batch = self._batches.get(group)
+        if batch is not None and batch.members == members:
+            return batch
+        self._settle(members)
+        if batch is not None:
+            self._flush(batch)
+        batch = self._batches[group] = Batch(group, members)
+        for member in members:
+            member.batch = batch
+        if not self._turn_open:
+            self._turn_open = True
+            asyncio.get_running_loop().call_soon(self._end_turn, context=Context())
+        return batch
+
+    # Writing
+
+    def _settle(self, members: list[Member]) -> None:
+        """Flush what is pending for any of these members: something else comes for them."""
+        for member in members:
+            if member.batch is not None:
+                self._flush(member.batch)
+
+    def _end_turn(self) -> None:
+        self._turn_open = False
+        for batch in list(self._batches.values()):
+            self._flush(batch)
+
+    def _flush(self, batch: Batch) -> None:
+        if self._batches.get(batch.group) is not batch:
+            return
+        del self._batches[batch.group]
+        for member in batch.members:
+            member.batch = None
+        busy = self._write(batch)
+        direct = len(batch.members) - len(busy)
+        for entry in batch.entries:
+            if direct:
+                entry.offer.delivered(direct)
+                recorder.fan_out_members.add(direct, "direct")
+            if busy:
+                self._put(entry, busy)
+
+    def _write(self, batch: Batch) -> list[Member]:
+        """Write to the sockets of those who are free; return the others."""
+        has_mail = batch.entries[-1].offer.has_mail
+        made: dict[Kind, Joined] = {}
+        busy: list[Member] = []
+        sent = 0
+        for member in batch.members:
+            outbox = member.outbox
+            if outbox is None or member.unhandled or has_mail(member.channel):
+                busy.append(member)
+                continue
+            joined = made.get(member.kind)
+            if joined is None:
+                joined = made[member.kind] = batch.joined(member.kind, outbox)
+            if joined.excluded and member.channel in joined.excluded:
+                joined = batch.joined_for(member, outbox)
+            if joined.messages and not outbox.write(joined.frames):
+                busy.append(member)
+            else:
+                sent += joined.messages
+        recorder.messages_sent.add(sent)
+        return busy
+
+    def _put(self, entry: Entry, members: list[Member]) -> None:
+        outcomes = entry.outcomes
+        channels = [
+            member.channel
+            for member in members
+            if (outcome := outcomes[member.kind.consumer]).content is not None and outcome.excluded != member.channel
+        ]
+        if channels:
+            recorder.fan_out_members.add(len(channels), "mailbox")
+            entry.offer.put(channels, RenderedBody(entry.offer.body, outcomes))
+
+    # Handlers that have to be waited for
+
+    def _hold(self, group: str, message: Message) -> None:
+        self._held[group] = deque([message])
+        task = asyncio.get_running_loop().create_task(self._work_through(group), context=Context())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _work_through(self, group: str) -> None:
+        """Render what is held of a group, one message after the other, until nothing is left."""
+        held = self._held[group]
+        try:
+            while held:
+                message = held[0]
+                outcomes = {
+                    consumer: await self._classes[consumer].render_slowly(handler, message.events[consumer])
+                    for consumer, handler in message.handlers.items()
+                }
+                held.popleft()
+                message.members = [one for one in message.members if self._members.get(one.channel) is one]
+                self._join(group, message, outcomes)
+        finally:
+            if self._held.get(group) is held:
+                del self._held[group]
+
+
+_FAN_OUTS: WeakKeyDictionary[object, FanOut] = WeakKeyDictionary()
+
+
+def fan_out_of(layer: object) -> FanOut | None:
+    """Return the fan-out of a channel layer, attached to it; None where the layer does not offer that."""
+    attach: Callable[[Deliver], None] | None = getattr(layer, "attach", None)
+    if attach is None:
+        return None
+    fan_out = _FAN_OUTS.get(layer)
+    if fan_out is None:
+        fan_out = _FAN_OUTS[layer] = FanOut()
+    attach(fan_out.deliver)  # each time, since a forked process's layer begins anew
+    return fan_out

@@ -1,0 +1,62 @@
+"""A message as the fan-out gets it, before any mailbox does: what ``RedisChannelLayer.attach`` calls with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING
+
+from realtime_gateway.layer.mailboxes import Body
+from realtime_gateway.layer.undelivered import Delivery
+from realtime_gateway.telemetry import recorder
+
+if TYPE_CHECKING:
+    from realtime_gateway.layer.process_state import ProcessState
+
+
+class Offer:
+    """One message for some local channels.
+
+    Attributes:
+        body: the message; each call of its ``decode`` returns a dict that nobody else has.
+        group: names its group in this process; None for a message to a single channel.
+    """
+
+    __slots__ = ("_delivery", "_ended", "_put", "_state", "body", "group")
+
+    def __init__(
+        self,
+        delivery: Delivery,
+        put: Callable[[Delivery, Collection[str]], None],
+        ended: Callable[[Delivery], None],
+        state: ProcessState,
+    ) -> None:
+        self.body = delivery.body
+        self.group = delivery.destination if delivery.kind == "group" else None
+        self._delivery = delivery
+        self._put = put
+        self._ended = ended
+        self._state = state
+
+    def has_mail(self, channel: str) -> bool:
+        """Whether anything waits in a channel's mailbox."""
+        box = self._state.mailboxes.get(channel)
+        return box is not None and len(box) > 0
+
+    def put(self, channels: Collection[str], body: Body) -> None:
+        """Put a message into mailboxes, now or later; it is counted as any other."""
+        offered = self._delivery
+        delivery = Delivery(offered.destination, offered.kind, body, offered.expires_at, len(channels))
+        self._put(delivery, channels)
+        self._ended(delivery)
+
+    def delivered(self, members: int) -> None:
+        """Count those who have got it without their mailboxes."""
+        recorder.layer_delivered.add(members, self._delivery.kind)
+
+    def refused(self, members: int) -> None:
+        """Count those who do not get it, because too much waits already."""
+        recorder.layer_dropped.add(members, "capacity")
+
+
+# Takes a message for those of the channels that it can serve, and returns the others.
+FanOut = Callable[[Offer, Collection[str]], Collection[str]]
