@@ -15,6 +15,7 @@ from tests.benchmarks.layer_alone import LayerLoad
 from tests.benchmarks.room import Load
 from tests.benchmarks.runs import run_layer, run_room
 from tests.benchmarks.tables import Sample, faults, table
+from tests.benchmarks.targets import Targets, print_targets
 
 OUTSTANDING = (1, 4, 16)
 LAYERS = {"channels_redis core": CORE, "channels_redis pubsub": PUBSUB, "RealtimeGateway": OURS}
@@ -28,6 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _options(argv)
     cores = choose()
     print(_machine(cores))
+    if options.only in "targets":
+        print_targets(Targets(cores, options.runs, options.scale), partial(print, flush=True))
     wrong: list[str] = []
     for title, runs in _loads(options, cores):
         wanted = {name: run for name, run in runs.items() if options.only in name}
@@ -69,7 +72,10 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=3, help="fresh runs of each contender (default: 3)")
     parser.add_argument("--clients", type=int, default=200, help="members of the room (default: 200)")
     parser.add_argument("--messages", type=int, default=150, help="messages measured in a run (default: 150)")
-    parser.add_argument("--only", default="", help="only contenders whose name contains this")
+    parser.add_argument("--only", default="", help="only contenders whose name contains this, or only targets")
+    parser.add_argument(
+        "--scale", type=float, default=1.0, help="part of the work for the layer's targets (default: 1)"
+    )
     return parser.parse_args(argv)
 
 

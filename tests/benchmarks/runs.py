@@ -53,17 +53,24 @@ def run_layer(load: LayerLoad, cores: Cores) -> Sample:
     )
 
 
+def run_figure(figure: str, backend: str, cores: Cores, **arguments: Any) -> dict[str, float]:
+    """Measure one of tests/benchmarks/layer_figures.py against a server of its own."""
+    with RedisProcess() as redis:
+        assert redis.process is not None
+        pin(redis.process.pid, cores.redis)
+        wanted = {"figure": figure, "backend": backend, "port": redis.port, **arguments}
+        return _program("tests.benchmarks.layer_figures", wanted, cores.server)
+
+
 def _program(module: str, argument: object, core: int | None) -> dict[str, Any]:
     """Run a module as a program on one core and read the JSON object that it prints."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", module, json.dumps(argument)], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
-    pin(process.pid, core)
-    try:
-        output, _ = process.communicate(timeout=LONGEST_SECONDS)
-    finally:
-        process.kill()
-        process.wait()
+    command = [sys.executable, "-m", module, json.dumps(argument)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        pin(process.pid, core)
+        try:
+            output, _ = process.communicate(timeout=LONGEST_SECONDS)
+        finally:
+            process.kill()
     if process.returncode:
         raise RuntimeError(f"{module} ended with exit code {process.returncode}")
     result: dict[str, Any] = json.loads(output)

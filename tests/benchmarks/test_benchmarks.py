@@ -3,8 +3,10 @@
 import pytest
 
 from tests.benchmarks.__main__ import main
+from tests.benchmarks.cores import Cores
 from tests.benchmarks.room import Load, Room
 from tests.benchmarks.tables import Sample, faults, table
+from tests.benchmarks.targets import Targets
 
 
 def sample(cpu: float, lost: int = 0, twice: int = 0) -> Sample:
@@ -45,3 +47,13 @@ def test_a_message_is_complete_when_every_client_has_it(room):
 def test_a_small_run_delivers_everything_once(name, capsys):
     assert main(["--runs", "1", "--clients", "10", "--messages", "5", "--only", name]) == 0
     assert f"\n{name} " in capsys.readouterr().out
+
+
+@pytest.mark.timeout(300)
+def test_targets_of_the_layer_are_measured_beside_what_is_asked():
+    targets = Targets(Cores(None, None, None), runs=1, scale=0.02)
+    found = {target.what: target for measure in (targets.moved, targets.group, targets.burst) for target in measure()}
+    assert len(found) == 4
+    assert found["keys that move from 2 shards to 3"].measured.startswith("33.")
+    [burst] = [target for what, target in found.items() if what.startswith("1,000 messages")]
+    assert burst.measured.startswith("0 dropped")

@@ -39,7 +39,8 @@ class Binding:
     def driver_here(self) -> Driver | None:
         """The driver, if the loop that calls has the I/O now."""
         driver = self._driver
-        if driver is not None and driver.loop is asyncio.get_running_loop() and driver.alive:
+        # A loop that calls runs, and so is not closed.
+        if driver is not None and driver.loop is asyncio.get_running_loop() and not driver.stopped:
             return driver
         return None
 

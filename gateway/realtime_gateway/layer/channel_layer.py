@@ -200,6 +200,9 @@ class RedisChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # channels has
     async def _publish(self, request: Request, kind: str, name: str, body: bytes) -> Settle:
         span = spans.publish(kind, name, len(body))
         if span is None:
+            driver = self._binding.driver_here()
+            if driver is not None:
+                return await request(driver, b"", name, body)
             return await self._binding.run(lambda driver: request(driver, b"", name, body))
         with span:
             settled = await self._binding.run(lambda driver: request(driver, span.trace, name, body))

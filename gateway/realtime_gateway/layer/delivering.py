@@ -28,8 +28,9 @@ log = logging.getLogger("realtime_gateway.layer")
 
 _KINDS = {Kind.GROUP: "group", Kind.CHANNEL: "channel"}
 _FULL_LOGGED_EVERY_SECONDS = 10.0
-# Members served in one turn: enough to cost nothing beside their handlers, which take some 20 ms for so many.
-_SLICE_MEMBERS = 500
+# Members served in one turn: enough to cost nothing beside their handlers, and so few that the sender's own answer,
+# which is read between two slices, is not kept waiting for a millisecond.
+_SLICE_MEMBERS = 128
 # Above so many members that wait, no more is read from Redis before they are served.
 _WAITING_MEMBERS = 100_000
 

@@ -40,7 +40,7 @@ class Driver:
         self._machine = state.machine
         self._tickets: dict[int, asyncio.Future[actions.Settle] | Callable[[actions.Settle], None]] = {}
         self._turn_open = False
-        self._stopped = False
+        self.stopped = False
         self._topics: dict[str, dict[bytes, str]] = {}
         self._refusals: dict[str, tuple[float, str]] = {}  # shard → when it last answered with an error, and which
         self._tick_task: asyncio.Task[None] | None = None
@@ -69,7 +69,7 @@ class Driver:
     @property
     def alive(self) -> bool:
         """Whether its loop still runs it."""
-        return not self._stopped and not self.loop.is_closed() and self.loop.is_running()
+        return not self.stopped and not self.loop.is_closed() and self.loop.is_running()
 
     def start(self) -> None:
         """Open links and let time pass."""
@@ -80,7 +80,7 @@ class Driver:
 
     async def stop(self) -> None:
         """Cut every link; what is in flight stays in the machine as unacknowledged."""
-        self._stopped = True
+        self.stopped = True
         if self._tick_task is not None:
             self._tick_task.cancel()
             await asyncio.gather(self._tick_task, return_exceptions=True)
@@ -109,7 +109,7 @@ class Driver:
         The descriptors are pointed elsewhere rather than closed: whatever still holds the numbers, such as a transport
         that is collected later, then closes nothing that belongs to somebody else.
         """
-        self._stopped = True
+        self.stopped = True
         nowhere = os.open(os.devnull, os.O_RDWR)
         try:
             for number in self.links.file_numbers():
@@ -133,7 +133,7 @@ class Driver:
         def close() -> None:
             loop.__dict__.pop("close", None)
             for driver in list(drivers):
-                if not driver._stopped and not loop.is_running() and not loop.is_closed():
+                if not driver.stopped and not loop.is_running() and not loop.is_closed():
                     loop.run_until_complete(driver.stop())
             original()
 
@@ -172,7 +172,7 @@ class Driver:
 
     def _end_turn(self) -> None:
         self._turn_open = False
-        if not self._stopped:
+        if not self.stopped:
             self.submit(events.TurnEnded())
 
     async def _tick(self) -> None:

@@ -62,16 +62,17 @@ class Mailbox:
         self.capacity = capacity
         self.last_receive_at = now
         self.busy = False
-        self._items: deque[tuple[float, Body]] = deque()
-        self._waiters: deque[Waiter] = deque()
+        # A deque takes 760 bytes from the first, and most mailboxes are empty at any moment.
+        self._items: deque[tuple[float, Body]] | None = None
+        self._waiters: list[Waiter] = []
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self._items) if self._items else 0
 
     @property
     def full(self) -> bool:
         """Whether the next message would be refused."""
-        return len(self._items) >= self.capacity
+        return len(self) >= self.capacity
 
     @property
     def readers(self) -> int:
@@ -80,31 +81,37 @@ class Mailbox:
 
     def put(self, body: Body, expires_at: float) -> bool:
         """Add the newest message and wake one receiver; False when the mailbox is full."""
-        if len(self._items) >= self.capacity:
-            return False
-        self._items.append((expires_at, body))
-        self._wake_one()
-        return True
+        return self._put(body, expires_at, self.capacity)
 
     def put_notice(self, body: Body, expires_at: float) -> bool:
         """Add what the layer itself has to say, for which a full mailbox has a little room of its own."""
-        if len(self._items) >= self.capacity + _NOTICES:
+        return self._put(body, expires_at, self.capacity + _NOTICES)
+
+    def _put(self, body: Body, expires_at: float, capacity: int) -> bool:
+        items: deque[tuple[float, Body]] = self._items or deque()
+        if len(items) >= capacity:
             return False
-        self._items.append((expires_at, body))
-        self._wake_one()
+        items.append((expires_at, body))
+        self._items = items
+        if self._waiters:
+            self._wake_one()
         return True
 
     def take(self, now: float) -> Body | None:
         """Take the oldest message out; None when there is none. Messages past their expiry are left to ``expire``."""
         self.last_receive_at = now
-        self.busy = bool(self._items)
-        return self._items.popleft()[1] if self.busy else None
+        items = self._items
+        if not items:
+            self.busy, self._items = False, None
+            return None
+        self.busy = True
+        return items.popleft()[1]
 
     def expire(self, now: float) -> int:
         """Drop messages that are past their expiry from the old end; return how many."""
-        count = 0
-        while self._items and self._items[0][0] <= now:
-            self._items.popleft()
+        items, count = self._items, 0
+        while items and items[0][0] <= now:
+            items.popleft()
             count += 1
         return count
 
@@ -124,17 +131,16 @@ class Mailbox:
 
     def clear(self) -> None:
         """Forget all messages; receivers go on waiting."""
-        self._items.clear()
+        self._items = None
 
     def drain(self) -> list[Body]:
         """Take all messages out, oldest first."""
-        bodies = [body for _, body in self._items]
-        self._items.clear()
-        return bodies
+        items, self._items = self._items, None
+        return [body for _, body in items or ()]
 
     def _wake_one(self) -> None:
         while self._waiters:
-            waiter = self._waiters.popleft()
+            waiter = self._waiters.pop(0)
             if not waiter.done():
                 waiter.set_result(None)
                 return

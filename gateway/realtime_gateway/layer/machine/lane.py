@@ -12,6 +12,7 @@ from realtime_gateway.layer.machine.follow import Server
 _BATCH_MESSAGES = 256
 _BATCH_BYTES = 1024 * 1024
 _DIRECT = "-"
+_ADDRESSES = 20_000
 
 
 class Item:
@@ -19,7 +20,7 @@ class Item:
 
     __slots__ = (
         "acknowledged_at", "attempted", "body", "capacity", "channel", "deadline", "destination", "first_at", "kind",
-        "parent", "previous", "sequence", "source", "ticket", "trace", "unconfirmed_since", "unfinished",
+        "parent", "previous", "sequence", "size", "source", "ticket", "trace", "unconfirmed_since", "unfinished",
     )  # fmt: skip
 
     def __init__(self, event: Publish, sequence: int, now: float, deadline: float) -> None:
@@ -30,6 +31,7 @@ class Item:
         self.trace = event.trace
         self.body = event.body
         self.capacity = event.capacity
+        self.size = len(event.body) + len(event.trace) + 200  # bytes, about
         self.sequence = sequence
         self.previous = -1  # set when it is packed for the first time
         self.first_at = now
@@ -42,11 +44,6 @@ class Item:
         self.source = _DIRECT
         self.parent: Item | None = None
         self.unfinished = 0
-
-    @property
-    def size(self) -> int:
-        """Bytes, about."""
-        return len(self.body) + len(self.trace) + 200
 
     @property
     def abandoned(self) -> bool:
@@ -67,8 +64,8 @@ class Lane:
     """What goes to one shard."""
 
     __slots__ = (
-        "at_risk", "contact_at", "epoch", "in_flight", "queue", "queue_bytes", "retained", "retained_bytes",
-        "retry_at", "server", "shard", "trouble", "up",
+        "addresses", "at_risk", "contact_at", "epoch", "in_flight", "queue", "queue_bytes", "retained",
+        "retained_bytes", "retry_at", "server", "shard", "trouble", "up",
     )  # fmt: skip
 
     def __init__(self, shard: str, server: Server | None = None) -> None:
@@ -83,9 +80,17 @@ class Lane:
         self.retained_bytes = 0
         # Destinations of messages that were let go by the bound before they were certain, and when they were stored.
         self.at_risk: dict[str, float] = {}
+        self.addresses: dict[str, tuple[str, str, str]] = {}  # destination → keys and pub/sub channel
         self.contact_at = -1e9
         self.retry_at = 0.0
         self.trouble = ""  # why it is out of reach
+
+    def remember(self, destination: str, address: tuple[str, str, str]) -> tuple[str, str, str]:
+        """Keep the address of a destination that many messages go to, within a bound; return it."""
+        if len(self.addresses) >= _ADDRESSES:
+            self.addresses.clear()
+        self.addresses[destination] = address
+        return address
 
     def enqueue(self, item: Item) -> None:
         """Add the newest."""

@@ -152,6 +152,7 @@ class Publishing:
         for name, lane in self.lanes.items():
             lane.epoch = None  # until its link is offered under the new epoch
             lane.up = name in self._links
+            lane.addresses.clear()
         by_lane: dict[str, list[Item]] = {}
         for lane in before.values():
             for item in self._take_all(lane, old, now):
@@ -227,10 +228,11 @@ class Publishing:
         keys, arguments = self._head(lane.epoch)
         in_this_batch: dict[str, int] = {}
         for item in batch:
-            keys.extend(self._keys(item))
+            key, second, topic = lane.addresses.get(item.destination) or self._address(lane, item)
+            keys += (key, second)
             self._chain(item, in_this_batch)
-            arguments.extend((item.destination[0], self._packed(item, lane.epoch, now)))
-            arguments.extend((self._identity.topic(lane.shard, item.destination), item.capacity, item.sequence))
+            packed = self._packed(item, lane.epoch, now)
+            arguments += (item.destination[0], packed, topic, item.capacity, item.sequence)
         lane.in_flight = BatchSent(batch)
         self._emit(Call(lane.shard, "publish", keys, arguments, lane.in_flight))
 
@@ -246,15 +248,17 @@ class Publishing:
         ]
         return [self._names.epoch, self._names.hosts], arguments
 
-    def _keys(self, item: Item) -> tuple[str, str]:
-        key = self._names.key(item.destination)
-        if item.destination[0] == names.GROUP:
-            return key, self._names.members(item.destination)
-        if item.destination[0] == names.QUEUE:
-            return key, self._names.mark(item.destination, self._identity.sender, item.source)
+    def _address(self, lane: Lane, item: Item) -> tuple[str, str, str]:
+        """The keys and the pub/sub channel of a message; those of a group are the same for all that go there."""
+        destination = item.destination
+        key, topic = self._names.key(destination), self._identity.topic(lane.shard, destination)
+        if destination[0] == names.GROUP:
+            return lane.remember(destination, (key, self._names.members(destination), topic))
+        if destination[0] == names.QUEUE:
+            return key, self._names.mark(destination, self._identity.sender, item.source), topic
         # Requests and answers meet no full mailbox, and this process has looked into its own ones itself.
-        foreign = item.kind == Kind.CHANNEL and names.name_of(item.destination) != self._identity.process
-        return key, self._names.full(item.channel if foreign else "")
+        foreign = item.kind == Kind.CHANNEL and names.name_of(destination) != self._identity.process
+        return key, self._names.full(item.channel if foreign else ""), topic
 
     def _chain(self, item: Item, in_this_batch: dict[str, int]) -> None:
         destination = item.destination
