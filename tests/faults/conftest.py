@@ -18,7 +18,7 @@ LONGEST_ERROR_SECONDS = 12.0
 
 def rounds(short: int) -> int:
     """How often a trouble comes: FAULT_ROUNDS, else ``short``."""
-    return int(os.environ.get("FAULT_ROUNDS", short))
+    return int(os.environ.get("FAULT_ROUNDS") or short)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from tests.faults.sentinel_shards import PATIENT, SentinelShards
 
 # The old primary believes in itself until a Sentinel tells it otherwise, which takes four of its 2 s periods. Processes
 # leave it before, since Sentinels tell them as well.
-RECOVERS_WITHIN_SECONDS = 30
+RECOVERS_WITHIN_SECONDS = 60
 
 
 @pytest.mark.timeout(600)

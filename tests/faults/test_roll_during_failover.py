@@ -15,7 +15,7 @@ from tests.faults.sentinel_shards import PATIENT, SentinelShards
 from tests.support.conditions import wait_until
 from tests.support.redis_process import RedisProcess
 
-RECOVERS_WITHIN_SECONDS = 30
+RECOVERS_WITHIN_SECONDS = 60
 
 
 @pytest.mark.timeout(600)

@@ -11,7 +11,7 @@ from tests.faults.crew import Crew
 from tests.faults.groups import groups_on_each
 from tests.faults.sentinel_shards import PATIENT, SentinelShards
 
-RECOVERS_WITHIN_SECONDS = 30
+RECOVERS_WITHIN_SECONDS = 60
 
 
 @pytest.mark.timeout(300)

@@ -13,7 +13,7 @@ from tests.faults.roller import Roller
 from tests.support.conditions import wait_until
 from tests.support.redis_process import RedisProcess
 
-FOLLOWED_WITHIN_SECONDS = 20
+FOLLOWED_WITHIN_SECONDS = 60
 
 
 @pytest.mark.timeout(600)
