@@ -13,6 +13,8 @@ from tests.cluster.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("operator")
 
+REDIS_PODS = "app.kubernetes.io/component=redis"
+
 
 def claims(namespace: Namespace) -> list[str]:
     return [claim["metadata"]["name"] for claim in namespace.get("persistentvolumeclaims")]
@@ -47,11 +49,11 @@ async def test_data_on_volumes_outlives_all_pods_at_once_and_goes_with_the_resou
     in_redis(gateway, "EVAL", script, "2", "kept", "as well")
 
     before = {pod["metadata"]["uid"] for pod in redis_pods(namespace)}
-    namespace.kubectl("delete", "pods", "-l", "app.kubernetes.io/component=redis", "--wait=false")
+    namespace.kubectl("delete", "pods", "-l", REDIS_PODS, "--wait=false")
     wait_until(
         lambda: len(redis_pods(namespace)) == 3 and not before & {uid(pod) for pod in redis_pods(namespace)}, 120
     )
-    namespace.wait_for_rollout("statefulset/chat-redis-0", 120)
+    namespace.kubectl("wait", "--for=condition=Ready", "pods", "-l", REDIS_PODS, "--timeout=120s")
     gateway.wait_until_ready(180)
     namespace.wait_for_rollout("deployment/chat", 120)  # its pods are not ready while no shard answers
     assert in_redis(gateway, "MGET", "kept", "as well").split() == ["yes", "yes"]
@@ -71,7 +73,7 @@ async def test_data_on_volumes_outlives_all_pods_at_once_and_goes_with_the_resou
 
 
 def redis_pods(namespace: Namespace) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = namespace.get("pods", "-l", "app.kubernetes.io/component=redis")
+    found: list[dict[str, Any]] = namespace.get("pods", "-l", REDIS_PODS)
     return found
 
 
