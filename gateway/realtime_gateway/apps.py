@@ -13,12 +13,15 @@ class RealtimeGatewayConfig(AppConfig):
     def ready(self) -> None:
         """Register the system checks, and make Channels' dispatch cheaper unless the settings say otherwise.
 
-        Where the project has set a tracer provider, our spans go there.
+        Where the project has set a tracer provider, our spans go there. Changes of users, sessions, tokens and
+        permissions end the WebSockets that they concern.
         """
         from realtime_gateway import checks, tracing
+        from realtime_gateway.auth import triggers
         from realtime_gateway.consumers import database_hop
 
         for check, tag in checks.CHECKS.items():
             django_checks.register(check, tag)
         database_hop.apply_as_set()
         tracing.follow_project()
+        triggers.connect()

@@ -13,7 +13,7 @@ Every key may be left out. ``AUTH_STACK`` and ``ALLOWED_ORIGINS`` win over the r
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, get_args, get_type_hints
 
@@ -44,6 +44,8 @@ class GatewaySettings:
             of CPU per message.
         threads: how many threads the synchronous consumers of ``realtime_gateway.consumers`` share, each consumer
             always in the same one, from 1 to 1000; each may hold a database connection.
+        revalidation_period_seconds: between two looks at whether connected users may still be; 0 is never; None leaves
+            it to the resource.
     """
 
     auth_stack: str | None = None
@@ -51,6 +53,7 @@ class GatewaySettings:
     allowed_origins: tuple[str, ...] | None = None
     skip_database_hop: bool = True
     threads: int = 8
+    revalidation_period_seconds: float | None = None
 
 
 def gateway_settings() -> GatewaySettings:
@@ -74,26 +77,35 @@ def _advice(key: str, known: list[str]) -> str:
     return f"Did you mean {near[0]!r}?" if near else f"It may have {', '.join(known)}."
 
 
+def _is_list_of_text(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
+
+
+# Key → what it must be, in words and as a test; None is allowed where the default is None.
+WANTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "SKIP_DATABASE_HOP": ("True or False", lambda value: isinstance(value, bool)),
+    "THREADS": (
+        f"a number from 1 to {MOST_THREADS}",
+        lambda value: type(value) is int and 1 <= value <= MOST_THREADS,
+    ),
+    "AUTH_STACK": (
+        f"the name of a stack ({', '.join(STACK_NAMES)})",
+        lambda value: isinstance(value, str) and value in STACK_NAMES,
+    ),
+    "ALLOWED_ORIGINS": ("a list of origins", _is_list_of_text),
+    "JWT": ("a dict", lambda value: isinstance(value, Mapping)),
+    "REVALIDATION_PERIOD_SECONDS": (
+        "a number of seconds",
+        lambda value: type(value) in (int, float) and value >= 0,
+    ),
+}
+
+
 def _checked(key: str, value: Any) -> Any:
-    match key:
-        case "SKIP_DATABASE_HOP" if isinstance(value, bool):
-            return value
-        case "THREADS" if type(value) is int and 1 <= value <= MOST_THREADS:
-            return value
-        case "AUTH_STACK" if value is None or (isinstance(value, str) and value in STACK_NAMES):
-            return value
-        case "JWT" if value is None or isinstance(value, Mapping):
-            return value
-        case "ALLOWED_ORIGINS" if value is None:
-            return value
-        case "ALLOWED_ORIGINS" if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
-            return tuple(value)
-    wanted = {
-        "SKIP_DATABASE_HOP": "True or False",
-        "THREADS": f"a number from 1 to {MOST_THREADS}",
-        "AUTH_STACK": f"the name of a stack ({', '.join(STACK_NAMES)})",
-        "ALLOWED_ORIGINS": "a list of origins",
-        "JWT": "a dict",
-    }
-    shown = "something else" if key == "JWT" else repr(value)  # it may hold a secret
-    raise ImproperlyConfigured(f"{NAME}[{key!r}] must be {wanted[key]}, not {shown}.")
+    wanted, is_right = WANTED[key]
+    if value is None and getattr(GatewaySettings, key.lower()) is None:
+        return None
+    if not is_right(value):
+        shown = "something else" if key == "JWT" else repr(value)  # it may hold a secret
+        raise ImproperlyConfigured(f"{NAME}[{key!r}] must be {wanted}, not {shown}.")
+    return tuple(value) if isinstance(value, list) else value

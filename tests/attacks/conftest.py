@@ -20,8 +20,7 @@ from tests.support.serve_process import ServeProcess
 SHOP = Path(__file__).with_name("shop")
 ORIGIN = "http://shop.test"
 PREPARE = """
-import json, django
-django.setup()
+import json
 from django.core.management import call_command
 call_command("migrate", verbosity=0)
 from django.contrib.auth.models import User
@@ -48,10 +47,11 @@ class Shop:
     users: dict[str, dict[str, str]]
     diary: Path
     environment: dict[str, str]
+    errands: Errands
 
     def python(self, code: str) -> str:
         """Run code as a process of the site, beside the server."""
-        return run_python(code, self.environment)
+        return self.errands.run(code)
 
     def knock(self, path: str, *, origin: str | None = ORIGIN, **options: Any) -> connect:
         """Open a WebSocket."""
@@ -78,17 +78,35 @@ async def greeting(socket: ClientConnection) -> dict[str, Any]:
     return said
 
 
-def run_python(code: str, environment: dict[str, str]) -> str:
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code],
-        cwd=SHOP,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+class Errands:
+    """A process beside the server that runs code of the site."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "errands.py"],
+            cwd=SHOP,
+            env={**os.environ, **environment},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, code: str) -> str:
+        """Run code, and return what it prints."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(code) + "\n")
+        self._process.stdin.flush()
+        printed, error = json.loads(self._process.stdout.readline())
+        assert not error, error
+        return str(printed)
+
+    def __enter__(self) -> Errands:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._process.communicate()
+        assert self._process.returncode == 0
 
 
 def open_shop(directory: Path, **more: str) -> Iterator[Shop]:
@@ -102,10 +120,19 @@ def open_shop(directory: Path, **more: str) -> Iterator[Shop]:
         "PYTHONWARNINGS": "default",  # knox warns by itself
         **more,
     }
-    users = json.loads(run_python(PREPARE, environment))
-    server = ServeProcess("asgi:application", "--access-log", "-", directory=SHOP, environment=environment)
-    with server:
-        yield Shop(server, users, diary, environment)
+    with Errands(environment) as errands:
+        users = json.loads(errands.run(PREPARE))
+        server = ServeProcess(
+            "asgi:application",
+            "--access-log",
+            "-",
+            "--websocket_connect_timeout",
+            "30",
+            directory=SHOP,
+            environment=environment,
+        )
+        with server:
+            yield Shop(server, users, diary, environment, errands)
 
 
 @pytest.fixture(scope="module")

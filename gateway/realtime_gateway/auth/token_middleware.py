@@ -13,7 +13,11 @@ from django.core.exceptions import PermissionDenied
 
 from realtime_gateway.auth.identity import Identity, Rejected, digest
 from realtime_gateway.auth.token_sources import FirstMessage, Header, Subprotocol, Token, TokenSource, find_token
+from realtime_gateway.auth.watch import run_watched
 from realtime_gateway.security.denial import Application, Message, Reason, Receive, Scope, Send, deny, note_denial
+
+# When authentication began, in the scope on its way through here.
+BEGAN = "realtime_gateway.began_at"
 
 
 class TokenMiddleware(BaseMiddleware):  # type: ignore[misc]  # Channels is untyped
@@ -65,7 +69,7 @@ class TokenMiddleware(BaseMiddleware):  # type: ignore[misc]  # Channels is unty
         except Rejected as rejected:
             await deny(scope, receive, send, rejected.reason, rejected.message)
             return
-        scope = dict(scope)
+        scope = {**scope, BEGAN: asyncio.get_running_loop().time()}
         waits = next((source for source in self.sources if isinstance(source, FirstMessage)), None)
         if token is None and waits is not None and scope["type"] == "websocket":
             await self._after_first_message(waits, scope, receive, send)
@@ -109,7 +113,8 @@ class TokenMiddleware(BaseMiddleware):  # type: ignore[misc]  # Channels is unty
         return found
 
     async def _hand_on(self, identity: Identity, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.inner({**scope, "user": identity.user, "auth": identity}, receive, send)
+        scope = {**scope, "user": identity.user}
+        await run_watched(self.inner, identity, (scope, receive, send), scope.pop(BEGAN))
 
     async def _after_first_message(self, waits: FirstMessage, scope: Scope, receive: Receive, send: Send) -> None:
         connect = await receive()

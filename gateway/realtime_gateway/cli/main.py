@@ -17,6 +17,7 @@ COMMANDS = {
     "serve": "run an ASGI application on the gateway's server",
     "up": "run a RealtimeGateway resource as local processes",
     "hosts": "show, compare or change the list of Redis shards",
+    "revoke": "close every WebSocket of a user, on all pods",
     "status": "show a RealtimeGateway on a Kubernetes cluster as a tree",
 }
 

@@ -18,7 +18,6 @@ NOT_BUILT = frozenset(
         "security.trustedProxies",
         "security.rateLimits",
         "auth.jwt.secretRef",
-        "auth.revalidationPeriodSeconds",
         "redis.managed.tls",
         "redis.external.hosts.passwordSecretRef",
         "channelLayer.encryptionKeysSecretRef",

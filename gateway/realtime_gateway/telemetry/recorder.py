@@ -86,3 +86,6 @@ layer_reconnects = counter("layer_reconnects", "Connections to shards that had t
 layer_epoch = gauge("layer_epoch", "Epoch of the host list in use.")
 database_hops = counter("database_hops", "Dispatches that went to a thread to look after its database connections.")
 denials = counter("denials", "WebSocket handshakes that security or auth refused, by why.", "reason")
+revocations = counter(
+    "revocations", "WebSockets closed because their user may no longer be connected, by why.", "reason"
+)

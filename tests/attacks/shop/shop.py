@@ -4,7 +4,8 @@ import asyncio
 import os
 from pathlib import Path
 
-from channels.generic.websocket import AsyncJsonWebsocketConsumer
+from asgiref.sync import async_to_sync
+from channels.generic.websocket import AsyncJsonWebsocketConsumer, AsyncWebsocketConsumer, WebsocketConsumer
 from django.contrib.auth import login, logout
 from django.contrib.auth.models import User
 from django.http import HttpResponse
@@ -13,6 +14,9 @@ from django.views.decorators.csrf import csrf_exempt
 
 from realtime_gateway.auth.drf_token import DRFAuthTokenMiddleware
 from realtime_gateway.auth.jwt import JwtMiddleware
+from realtime_gateway.auth.login import get_user
+from realtime_gateway.auth.login import login as login_on
+from realtime_gateway.auth.login import logout as logout_on
 from realtime_gateway.auth.session import session_stack
 from realtime_gateway.auth.simple_jwt import QueryStringSimpleJWTAuthTokenMiddleware, SimpleJWTAuthTokenMiddleware
 from realtime_gateway.auth.token_middleware import TokenMiddleware
@@ -55,9 +59,33 @@ class KnoxMiddleware(TokenMiddleware):
         return user
 
 
+class Desk(AsyncWebsocketConsumer):
+    """Logs in who says "in"."""
+
+    async def receive(self, text_data=None, bytes_data=None):
+        if text_data == "in":
+            await login_on(self.scope, await User.objects.aget(username="ann"))
+        elif text_data == "out":
+            await logout_on(self.scope)
+        await self.send((await get_user(self.scope)).get_username() or "nobody")
+
+
+class SlowDesk(WebsocketConsumer):
+    """The same, synchronous."""
+
+    def receive(self, text_data=None, bytes_data=None):
+        if text_data == "in":
+            async_to_sync(login_on)(self.scope, User.objects.get(username="ann"))
+        elif text_data == "out":
+            async_to_sync(logout_on)(self.scope)
+        self.send(async_to_sync(get_user)(self.scope).get_username() or "nobody")
+
+
 knock = Knock.as_asgi()
 STACKS = {
     "session": session_stack(knock),
+    "desk": session_stack(Desk.as_asgi()),
+    "slow-desk": session_stack(SlowDesk.as_asgi()),
     "jwt": JwtMiddleware(knock),
     "required": JwtMiddleware(knock, required=True),
     "drf": DRFAuthTokenMiddleware(knock),

@@ -40,5 +40,6 @@ else:
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 REALTIME_GATEWAY = {
     "JWT": {"KEY": os.environ.get("SHOP_JWT_KEY", "j" * 32), "ISSUER": "shop", "AUDIENCE": "chat", "LEEWAY_SECONDS": 0},
+    "REVALIDATION_PERIOD_SECONDS": float(os.environ.get("SHOP_REVALIDATION_SECONDS", "300")),
 }
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -29,7 +29,10 @@ def test_the_stacks_that_may_be_named_are_those_that_are_there() -> None:
 WRONG: dict[str, tuple[Any, str]] = {
     "a typo is answered with the nearest key": ({"AUTH_STAK": "session"}, "Did you mean 'AUTH_STACK'"),
     "a key of another case too": ({"auth_stack": "session"}, "Did you mean 'AUTH_STACK'"),
-    "a stranger is answered with all keys": ({"XYZ": 1}, "AUTH_STACK, JWT, ALLOWED_ORIGINS, SKIP_DATABASE_HOP"),
+    "a stranger is answered with all keys": (
+        {"XYZ": 1},
+        "AUTH_STACK, JWT, ALLOWED_ORIGINS, SKIP_DATABASE_HOP, THREADS, REVALIDATION",
+    ),
     "one origin is not a list": ({"ALLOWED_ORIGINS": "https://a.example"}, "a list of origins"),
     "a number is not a switch": ({"SKIP_DATABASE_HOP": 1}, "True or False"),
     "no thread is none": ({"THREADS": 0}, "a number from 1 to 1000"),

@@ -1,0 +1,188 @@
+"""The open WebSockets of this process by user and by credential, and the wrapper that can end each of them.
+
+The end goes through the application's own ``send`` as a ``websocket.close``, so that on any ASGI server the client gets
+the code, the application a ``websocket.disconnect``, and a consumer its ``disconnect()``. What a client still says
+after that does not reach the consumer, and what the consumer still says does not reach the client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from realtime_gateway.auth.identity import Identity
+from realtime_gateway.auth.notices import Action, Notice
+from realtime_gateway.endings import UNAUTHENTICATED, Ending
+from realtime_gateway.security.denial import Message, Receive, Send
+from realtime_gateway.telemetry import recorder
+
+logger = logging.getLogger("realtime_gateway.security")
+
+KEY = "realtime_gateway.connection"
+# A notice may come between the query for a user and the entry of the connection; none takes longer than that.
+REMEMBERED_SECONDS = 60.0
+REMEMBERED_NOTICES = 10_000
+
+
+class Connection:
+    """One WebSocket, between server and application."""
+
+    def __init__(self, identity: Identity, receive: Receive, send: Send) -> None:
+        self.identity = identity
+        self.ended = False
+        self._receive = receive
+        self._send = send
+        self._closing: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def user_key(self) -> str:
+        """The user's primary key as text; "" for nobody, and for users that are no rows."""
+        key = getattr(self.identity.user, "pk", None)
+        return "" if key is None else str(key)
+
+    async def receive(self) -> Message:
+        """Return the next message for the application."""
+        while True:
+            message = await self._receive()
+            if not self.ended or message["type"] != "websocket.receive":
+                return message
+
+    async def send(self, message: Message) -> None:
+        """Pass a message of the application on."""
+        if not self.ended:
+            await self._send(message)
+
+    def end(self, ending: Ending, reason: str, label: str) -> None:
+        """Close it; ``label`` is what ``realtime_gateway_revocations`` counts."""
+        if self.ended:
+            return
+        self.ended = True
+        recorder.revocations.add(1, label)
+        self._closing = asyncio.create_task(self._close(ending.code, reason), name="realtime_gateway.revoke")
+
+    async def _close(self, code: int, reason: str) -> None:
+        try:
+            await self._send({"type": "websocket.close", "code": code, "reason": reason})
+        except Exception as error:  # servers raise various errors for a socket that is closed already
+            logger.debug("A revoked WebSocket was closed already: %r", error)
+
+    def end_when_expired(self) -> None:
+        """Set the timer of an identity that has an end."""
+        self.forget_expiry()
+        if self.identity.expires_at is not None:
+            left = max(0.0, self.identity.expires_at - time.time())
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(left, self.end, UNAUTHENTICATED, "token expired", "expired")
+
+    def forget_expiry(self) -> None:
+        """Stop the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+class Registry:
+    """The connections of one event loop."""
+
+    def __init__(self) -> None:
+        self.connections: set[Connection] = set()
+        self._by_key: dict[str, set[Connection]] = {}
+        self._recent: deque[tuple[float, Notice]] = deque(maxlen=REMEMBERED_NOTICES)
+        self._to_check: set[Connection] = set()
+        self.checks = asyncio.Event()
+
+    def add(self, connection: Connection, began_at: float) -> None:
+        """Enter a connection whose authentication began at a time of the loop; what was said since holds for it."""
+        if not _keys(connection):
+            return  # nobody, who cannot be revoked
+        self.connections.add(connection)
+        for key in _keys(connection):
+            self._by_key.setdefault(key, set()).add(connection)
+        connection.end_when_expired()
+        for at, notice in list(self._recent):
+            if at >= began_at and connection in self._meant(notice):
+                self._perform(notice, (connection,))
+
+    def remove(self, connection: Connection) -> None:
+        """Forget a connection."""
+        self.connections.discard(connection)
+        self._to_check.discard(connection)
+        connection.forget_expiry()
+        for key in _keys(connection):
+            left = self._by_key.get(key, set())
+            left.discard(connection)
+            if not left:
+                self._by_key.pop(key, None)
+
+    def apply(self, notice: Notice) -> None:
+        """Do what a notice says."""
+        now = asyncio.get_running_loop().time()
+        self._recent.append((now, notice))
+        while self._recent[0][0] < now - REMEMBERED_SECONDS:
+            self._recent.popleft()
+        self._perform(notice, self._meant(notice))
+
+    def check(self, connections: Iterable[Connection]) -> None:
+        """Have connections looked at soon."""
+        self._to_check.update(connections)
+        if self._to_check:
+            self.checks.set()
+
+    def take_checks(self) -> list[Connection]:
+        """Return what is to be looked at, once."""
+        taken, self._to_check = list(self._to_check), set()
+        self.checks.clear()
+        return taken
+
+    def _meant(self, notice: Notice) -> set[Connection]:
+        keys = [f"user {user}" for user in notice.users]
+        if notice.credential:
+            keys.append(f"credential {notice.credential}")
+        return {connection for key in keys for connection in self._by_key.get(key, ())}
+
+    def _perform(self, notice: Notice, connections: Iterable[Connection]) -> None:
+        match notice.action:
+            case Action.END:
+                for connection in list(connections):
+                    connection.end(notice.ending, notice.reason, "revoked")
+            case Action.CHECK:
+                self.check(connections)
+            case Action.REFRESH:
+                for connection in connections:
+                    forget_permissions(connection.identity.user)
+
+
+_REGISTRIES: WeakKeyDictionary[asyncio.AbstractEventLoop, Registry] = WeakKeyDictionary()
+
+
+def registry() -> Registry:
+    """Return the registry of the running loop."""
+    loop = asyncio.get_running_loop()
+    if loop not in _REGISTRIES:
+        _REGISTRIES[loop] = Registry()
+    return _REGISTRIES[loop]
+
+
+def tell_here(notice: Notice) -> None:
+    """Apply a notice to every registry of this process, from any thread."""
+    for loop, found in list(_REGISTRIES.items()):
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(found.apply, notice)
+
+
+def forget_permissions(user: Any) -> None:
+    """Drop what ModelBackend keeps on a user."""
+    for name in ("_perm_cache", "_user_perm_cache", "_group_perm_cache"):
+        vars(user).pop(name, None)
+
+
+def _keys(connection: Connection) -> list[str]:
+    keys = [f"user {connection.user_key}"] if connection.user_key else []
+    if connection.identity.credential:
+        keys.append(f"credential {connection.identity.credential}")
+    return keys

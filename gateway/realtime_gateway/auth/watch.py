@@ -1,0 +1,170 @@
+"""Watching over the connections of a process: hears revocations, and looks again from time to time.
+
+One task of an event loop does both, from its first connection of a user to its last. It hears through the channel
+layer; while that is out of reach connections stay, and when it is back all of them are looked at once, since something
+may have been missed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from channels.db import database_sync_to_async
+from channels.layers import get_channel_layer
+
+from realtime_gateway.auth.connections import KEY, Connection, Registry, registry
+from realtime_gateway.auth.identity import Identity
+from realtime_gateway.auth.notices import GROUP, read_notice
+from realtime_gateway.auth.revalidation import refusals
+from realtime_gateway.endings import UNAUTHENTICATED
+from realtime_gateway.environment import read_environment
+from realtime_gateway.resource import load_resource
+from realtime_gateway.resource.spec import Auth
+from realtime_gateway.security.denial import Application, Receive, Scope, Send
+from realtime_gateway.settings import gateway_settings
+
+logger = logging.getLogger("realtime_gateway.security")
+
+AT_ONCE = 500  # SQLite takes 999 parameters, and a thread should not be held for long
+# Several changes of one user in a row, such as a rotation of tokens, are looked at once.
+SETTLE_SECONDS = 0.5
+LAYER_BACK_SECONDS = 2.0
+LEAVE_SECONDS = 2.0
+
+_TASKS: dict[Registry, asyncio.Task[None]] = {}
+
+
+async def run_watched(
+    inner: Application, identity: Identity, asgi: tuple[Scope, Receive, Send], began_at: float
+) -> None:
+    """Run an application with its identity in the scope; a WebSocket's can be revoked.
+
+    Args:
+        inner: the application.
+        identity: who was found.
+        asgi: scope, receive, send.
+        began_at: when authentication began, by the loop's clock.
+    """
+    scope, receive, send = asgi
+    scope = {**scope, "auth": identity}
+    if scope["type"] != "websocket":
+        await inner(scope, receive, send)
+        return
+    connection = Connection(identity, receive, send)
+    with _watched(connection, began_at):
+        await inner({**scope, KEY: connection}, connection.receive, connection.send)
+
+
+def change_identity(connection: Connection, identity: Identity) -> None:
+    """Enter a connection under another user, who has just logged in or out on it."""
+    found = registry()
+    found.remove(connection)
+    connection.identity = identity
+    found.add(connection, asyncio.get_running_loop().time())
+    _begin_or_end(found)
+
+
+@contextmanager
+def _watched(connection: Connection, began_at: float) -> Iterator[None]:
+    found = registry()
+    found.add(connection, began_at)
+    _begin_or_end(found)
+    try:
+        yield
+    finally:
+        found.remove(connection)
+        _begin_or_end(found)
+
+
+def _begin_or_end(found: Registry) -> None:
+    if found.connections and found not in _TASKS:
+        # In a context of its own: whoever connects first must not have its traces go on in here for ever.
+        context = contextvars.Context()
+        _TASKS[found] = asyncio.get_running_loop().create_task(
+            _watch(found), name="realtime_gateway.watch", context=context
+        )
+    elif not found.connections and found in _TASKS:
+        _TASKS.pop(found).cancel()
+
+
+async def _watch(found: Registry) -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_hear(found))
+        group.create_task(_check_when_asked(found))
+        group.create_task(_check_from_time_to_time(found))
+
+
+async def _hear(found: Registry) -> None:
+    while (layer := get_channel_layer()) is not None:
+        try:
+            await _hear_until_it_fails(found, layer)
+        except Exception as error:
+            logger.warning("Revocations cannot be heard: %s", error)
+        await asyncio.sleep(LAYER_BACK_SECONDS)
+
+
+async def _hear_until_it_fails(found: Registry, layer: Any) -> None:
+    channel = await layer.new_channel("revocations")
+    try:
+        await layer.group_add(GROUP, channel)
+        found.check(found.connections)  # what was said before this
+        while True:
+            notice = read_notice(await layer.receive(channel))
+            if notice is not None:
+                found.apply(notice)
+    finally:
+        with suppress(Exception):
+            async with asyncio.timeout(LEAVE_SECONDS):
+                await _leave(layer, channel)
+
+
+async def _leave(layer: Any, channel: str) -> None:
+    forget = getattr(layer, "forget", None)
+    if forget is not None:
+        await forget(channel)
+    else:
+        await layer.group_discard(GROUP, channel)
+
+
+async def _check_when_asked(found: Registry) -> None:
+    while True:
+        await found.checks.wait()
+        await asyncio.sleep(SETTLE_SECONDS)
+        taken = found.take_checks()
+        for start in range(0, len(taken), AT_ONCE):
+            await _check(found, taken[start : start + AT_ONCE])
+
+
+async def _check_from_time_to_time(found: Registry) -> None:
+    period_seconds = _period_seconds()
+    while period_seconds:
+        connections = list(found.connections)
+        parts = [connections[start : start + AT_ONCE] for start in range(0, len(connections), AT_ONCE)] or [[]]
+        for part in parts:  # spread over the period
+            await asyncio.sleep(period_seconds / len(parts))
+            await _check(found, part)
+
+
+async def _check(found: Registry, connections: Sequence[Connection]) -> None:
+    """Look at connections, and close those that may no longer be there; where the database is away, all stay."""
+    try:
+        answers = await database_sync_to_async(refusals)([connection.identity for connection in connections])
+    except Exception as error:
+        logger.warning("%d connected users could not be looked at: %s", len(connections), error)
+        return
+    for connection, reason in zip(connections, answers, strict=True):
+        if reason and connection in found.connections:
+            connection.end(UNAUTHENTICATED, reason, "revalidated")
+
+
+def _period_seconds() -> float:
+    given = gateway_settings().revalidation_period_seconds
+    if given is not None:
+        return given
+    file = read_environment().resource_file
+    return (load_resource(file).spec.auth if file else Auth()).revalidation_period_seconds
