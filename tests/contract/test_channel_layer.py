@@ -158,6 +158,18 @@ async def test_a_full_channel_raises_channel_full_and_takes_more_once_read(serve
             assert (await soon(layer, channel))["type"] == "again", backend
 
 
+@pytest.mark.parametrize("name", ["a", "9", "_", "-.-", "UPPER.lower-1_2", "x" * 99, "m.g", "group", "epoch"])
+async def test_a_name_may_have_every_legal_character_and_length(ours: Deployment, name: str) -> None:
+    here, there = ours.process(), ours.process()
+    member, direct = await here.new_channel(), await there.new_channel(name[:40])
+    for channel in (member, name, direct):
+        await there.group_add(name, channel)
+    await here.group_send(name, {"type": "to all"})
+    assert [await soon(*one) for one in ((here, member), (here, name), (there, direct))] == [{"type": "to all"}] * 3
+    await here.send(direct, {"type": "direct"})
+    assert await soon(there, direct) == {"type": "direct"}
+
+
 @pytest.mark.parametrize("name", ["has space", "slash/ed", "", "x" * 100, "naïve", None, 5, b"bytes"])
 async def test_a_bad_channel_name_is_a_type_error(anywhere: Deployment, name: Any) -> None:
     layer = anywhere.process()
@@ -298,6 +310,37 @@ async def test_a_normal_channel_can_be_a_member(ours: Deployment) -> None:
     await sender.group_send("room", {"type": "second"})
     assert await soon(worker, "work-2") == {"type": "second"}
     assert await nothing(worker, "work")
+
+
+async def test_several_senders_and_workers_share_several_queues_and_each_message_is_taken_once(
+    ours: Deployment,
+) -> None:
+    queues, per_sender = [f"work-{number}" for number in range(6)], 20
+    senders = [ours.process(capacity=1000) for _ in range(3)]
+    workers = [ours.process(capacity=1000) for _ in range(3)]
+    got: list[tuple[str, int, int]] = []
+
+    async def send(index: int) -> None:
+        for number in range(per_sender):
+            for queue in queues:
+                await senders[index].send(queue, {"type": "job", "sender": index, "n": number})
+
+    async def work(worker: Any, queue: str) -> None:
+        while True:
+            job = await worker.receive(queue)
+            got.append((queue, job["sender"], job["n"]))
+
+    working = [asyncio.create_task(work(worker, queue)) for worker in workers for queue in queues]
+    await asyncio.gather(*(send(index) for index in range(len(senders))))
+    expected = sorted(itertools.product(queues, range(len(senders)), range(per_sender)))
+    async with asyncio.timeout(30):
+        while len(got) < len(expected):
+            await asyncio.sleep(0.01)
+    for task in working:
+        task.cancel()
+    await asyncio.gather(*working, return_exceptions=True)
+    assert sorted(got) == expected
+    assert await nothing(workers[0], queues[0])
 
 
 async def test_two_workers_share_a_queue_and_lose_nothing(ours: Deployment) -> None:

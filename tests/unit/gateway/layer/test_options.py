@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +10,7 @@ import pytest
 from realtime_gateway.environment import read_environment
 from realtime_gateway.errors import ConfigurationError, HostListInvalid
 from realtime_gateway.hosts import Shard
-from realtime_gateway.layer.options import describe, label, plain_hosts, read_options
+from realtime_gateway.layer.options import LayerOptions, describe, label, plain_hosts, read_options
 from realtime_gateway.resource.spec import ChannelLayer
 
 NOTHING = read_environment({})
@@ -154,3 +156,15 @@ def test_the_database_is_part_of_a_shards_label(connection: dict[str, Any], expe
 )
 def test_a_shard_is_described_without_its_password(connection: dict[str, Any], expected: str) -> None:
     assert describe(Shard("s", 1, connection)) == expected
+
+
+def test_the_document_names_every_option_with_its_default() -> None:
+    text = (Path(__file__).parents[4] / "docs/channel-layer.md").read_text()
+    table = dict(
+        re.findall(r"^\| `(\w+)` \| ([^|]+) \|", text.partition("## Options")[2].partition("\n## ")[0], re.MULTILINE)
+    )
+    shown = {name: value.removesuffix(" s").strip("`") for name, value in table.items()}
+    for one in fields(LayerOptions):
+        default = getattr(LayerOptions(), one.name)
+        mebibytes = f"{default // 2**20} MiB" if one.name.endswith("bytes") else None
+        assert shown[one.name] in (str(default), mebibytes), one.name
