@@ -10,13 +10,12 @@ from realtime_gateway.fanout.rendering import Body, Outcome, Outcomes
 
 
 class Outbox(Protocol):
-    """The way to one socket, which the server puts into a WebSocket's scope as ``realtime_gateway.outbox``.
+    """The way to one socket, which the server puts into a WebSocket's scope as ``realtime_gateway.outbox``."""
 
-    Attributes:
-        encoding: outboxes with equal encodings take the same bytes.
-    """
-
-    encoding: Hashable
+    @property
+    def encoding(self) -> Hashable:
+        """Outboxes with equal encodings take the same bytes; it is settled when the socket is open."""
+        ...
 
     def encode(self, payload: bytes, is_binary: bool) -> bytes:
         """Return a message as whole frames, for every outbox of the same encoding."""
@@ -36,7 +35,7 @@ class Kind:
 
     __slots__ = ("consumer", "encoding")
 
-    def __init__(self, consumer: type, encoding: Hashable) -> None:
+    def __init__(self, consumer: type, encoding: Hashable = None) -> None:
         self.consumer = consumer
         self.encoding = encoding
 
@@ -46,7 +45,7 @@ class Member:
 
     Attributes:
         channel: its name.
-        kind: shared by all members that take the same bytes.
+        kind: shared by all members that take the same bytes; without an encoding before the first of them.
         outbox: the way to its socket; None where everything goes through its mailbox.
         unhandled: messages that it has taken, from its client or from its mailbox, and not handled to the end.
         batch: what the present turn has for it.

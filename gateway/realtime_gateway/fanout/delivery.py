@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Hashable
 from contextvars import Context
 from weakref import WeakKeyDictionary
 
@@ -81,10 +81,8 @@ class FanOut:
         loop = asyncio.get_running_loop()
         if not self._members:
             self._start_on(loop)
-        key = (consumer.consumer, None if outbox is None else outbox.encoding)
-        kind = self._kinds.setdefault(key, Kind(*key))
         self._classes[consumer.consumer] = consumer
-        member = Member(channel, kind, outbox)
+        member = Member(channel, self._kind(consumer.consumer, None), outbox)
         if loop is self._loop:  # whoever is on another has everything through its mailbox, unrendered
             self._members[channel] = member
         return member
@@ -92,6 +90,13 @@ class FanOut:
     def remove(self, member: Member) -> None:
         """The consumer is over."""
         self._members.pop(member.channel, None)
+
+    def _kind(self, consumer: type, encoding: Hashable) -> Kind:
+        key = (consumer, encoding)
+        kind = self._kinds.get(key)
+        if kind is None:
+            kind = self._kinds[key] = Kind(consumer, encoding)
+        return kind
 
     def _start_on(self, loop: asyncio.AbstractEventLoop) -> None:
         if loop is not self._loop:
@@ -218,9 +223,12 @@ class FanOut:
             if outbox is None or member.unhandled or has_mail(member.channel):
                 busy.append(member)
                 continue
-            joined = made.get(member.kind)
+            kind, encoding = member.kind, outbox.encoding
+            if kind.encoding != encoding:  # it was agreed on when the socket opened
+                kind = member.kind = self._kind(kind.consumer, encoding)
+            joined = made.get(kind)
             if joined is None:
-                joined = made[member.kind] = batch.joined(member.kind, outbox)
+                joined = made[kind] = batch.joined(kind, outbox)
             if joined.excluded and member.channel in joined.excluded:
                 joined = batch.joined_for(member, outbox)
             if joined.messages and not outbox.write(joined.frames):
