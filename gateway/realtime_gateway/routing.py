@@ -12,6 +12,7 @@ from django.core.asgi import get_asgi_application
 from django.urls import URLPattern, re_path
 from django.utils.module_loading import import_string
 
+from realtime_gateway.auth.csrf import CsrfValidation
 from realtime_gateway.auth.stack import Middleware, stack_named
 from realtime_gateway.environment import read_environment
 from realtime_gateway.resource import load_resource
@@ -62,7 +63,8 @@ def gateway_application(
     stack = name if callable(name) else stack_named(name, auth_wanted.jwt)
     # Django's stubs take views only; Channels' URLRouter takes ASGI applications.
     otherwise = re_path("", cast(Any, _no_route))
-    websocket = stack(URLRouter([*websocket_urlpatterns, otherwise]))
+    router = cast(Application, URLRouter([*websocket_urlpatterns, otherwise]))
+    websocket = stack(CsrfValidation(router) if gateway_settings().csrf_check else router)
     routes = {"http": django_application, "websocket": _validated(websocket, origins, security)}
     if channels is not None:
         routes["channel"] = ChannelNameRouter(dict(channels))
@@ -82,10 +84,11 @@ async def _no_route(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def _validated(application: Application, origins: Sequence[str] | None, security: Security) -> OriginValidation:
+    report_only = gateway_settings().report_origins_only
     for allowed in (origins, gateway_settings().allowed_origins, security.allowed_origins or None):
         if allowed is not None:
-            return OriginValidation(application, list(allowed))
-    return allowed_hosts_origin_validation(application)
+            return OriginValidation(application, list(allowed), report_only=report_only)
+    return allowed_hosts_origin_validation(application, report_only=report_only)
 
 
 def _from_resource() -> tuple[Auth, Security]:

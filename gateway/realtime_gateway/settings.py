@@ -46,6 +46,8 @@ class GatewaySettings:
             always in the same one, from 1 to 1000; each may hold a database connection.
         revalidation_period_seconds: between two looks at whether connected users may still be; 0 is never; None leaves
             it to the resource.
+        report_origins_only: let every origin pass ``gateway_application``, and log and count those to be refused.
+        csrf_check: want Django's CSRF token in each handshake through ``gateway_application``.
     """
 
     auth_stack: str | None = None
@@ -54,6 +56,8 @@ class GatewaySettings:
     skip_database_hop: bool = True
     threads: int = 8
     revalidation_period_seconds: float | None = None
+    report_origins_only: bool = False
+    csrf_check: bool = False
 
 
 def gateway_settings() -> GatewaySettings:
@@ -93,6 +97,8 @@ WANTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
         lambda value: isinstance(value, str) and value in STACK_NAMES,
     ),
     "ALLOWED_ORIGINS": ("a list of origins", _is_list_of_text),
+    "REPORT_ORIGINS_ONLY": ("True or False", lambda value: isinstance(value, bool)),
+    "CSRF_CHECK": ("True or False", lambda value: isinstance(value, bool)),
     "JWT": ("a dict", lambda value: isinstance(value, Mapping)),
     "REVALIDATION_PERIOD_SECONDS": (
         "a number of seconds",

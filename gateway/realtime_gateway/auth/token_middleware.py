@@ -80,7 +80,7 @@ class TokenMiddleware(BaseMiddleware):  # type: ignore[misc]  # Channels is unty
             await deny(scope, receive, send, rejected.reason, rejected.message)
             return
         if token is not None and token.chosen_subprotocol is not None:
-            send = _choosing(token, send)
+            send = choosing(token, send)
         await self._hand_on(identity, scope, receive, send)
 
     async def _identify(self, token: Token | None, scope: Scope) -> Identity:
@@ -144,15 +144,15 @@ def _nobody() -> Any:
     return AnonymousUser()
 
 
-def _choosing(token: Token, send: Send) -> Send:
+def choosing(token: Token, send: Send) -> Send:
     """Answer with the marker where the consumer chooses nothing: a browser that offers subprotocols wants one back."""
 
-    async def choosing(message: Message) -> None:
+    async def sending(message: Message) -> None:
         if message["type"] == "websocket.accept" and message.get("subprotocol") in (None, token.value):
             message = {**message, "subprotocol": token.chosen_subprotocol}
         await send(message)
 
-    return choosing
+    return sending
 
 
 def _giving_first(first: Message, receive: Receive) -> Receive:

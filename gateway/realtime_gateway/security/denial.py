@@ -30,6 +30,7 @@ class Reason(Enum):
     told: str
 
     ORIGIN = "origin", 403, "origin not allowed"
+    ORIGIN_REPORTED = "origin_reported", 403, "origin not allowed"
     CSRF = "csrf", 403, "CSRF check failed"
     TOKEN_MISSING = "token_missing", 401, "a token is needed"
     TOKEN_MALFORMED = "token_malformed", 401, "invalid token"
@@ -74,8 +75,10 @@ async def deny(scope: Scope, receive: Receive, send: Send, reason: Reason, detai
 
 
 def note_denial(scope: Scope, reason: Reason, detail: str) -> None:
-    """Count and log a refusal without answering it."""
+    """Count a refusal without answering it, and log it unless there is nothing to say."""
     recorder.denials.add(1, reason.value)
+    if not detail:
+        return
     logger.warning("Refused a %s to %r from %s: %s", _kind(scope), scope.get("path"), _client(scope), detail)
 
 

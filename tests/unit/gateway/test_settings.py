@@ -40,6 +40,7 @@ WRONG: dict[str, tuple[Any, str]] = {
     "a stack has a name": ({"AUTH_STACK": 5}, "the name of a stack"),
     "a stack that is not there is none": ({"AUTH_STACK": "magic"}, r"REALTIME_GATEWAY\['AUTH_STACK'\].*session, jwt"),
     "rules of tokens are a dict, and are not printed": ({"JWT": "the secret"}, "must be a dict, not something else"),
+    "a period is a number": ({"REVALIDATION_PERIOD_SECONDS": "5m"}, "a number of seconds"),
     "a list is no dict": (["AUTH_STACK"], "must be a dict, not list"),
 }
 
