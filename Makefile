@@ -8,7 +8,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help up test test-cluster test-cluster-core lint format generate bench simulate clean
+.PHONY: help up test test-cluster test-cluster-core lint format generate fuzz bench simulate clean
 
 help: ## list these words
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ format: .venv/installed-dev ## let ruff format and fix what it can
 
 generate: .venv/installed-dev ## write the files that are generated from code
 	$(BIN)/python -m realtime_gateway.resource --write manifests/crd.yaml charts/realtime-gateway/files/crd.yaml docs/resource.md
+
+fuzz: .venv/installed-dev ## hostile bytes at the frame path for some ten minutes; make test does it for seconds
+	$(BIN)/python -m tests.fuzz.frame_path 20000
 
 bench: .venv/installed-dev ## compare with stock Daphne and channels_redis in one run; prints ratios
 	$(BIN)/python -m tests.benchmarks

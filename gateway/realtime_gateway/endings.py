@@ -48,6 +48,11 @@ FORBIDDEN = Ending(4403, 403, "not allowed", False, "forbidden")
 # Endings that share a code with another and differ in what happened.
 PING_TIMEOUT = Ending(1006, 400, "no answer to a ping", True, "ping_timeout")
 TOO_OLD = Ending(1012, 503, "connection reached its maximum age; reconnect", True, "too_old")
+TOO_MANY_OF_ADDRESS = Ending(
+    1013, 429, "too many connections from this address; try again later", True, "address_limit"
+)
+TOO_MANY_HANDSHAKES = Ending(1013, 503, "too many handshakes; try again later", True, "handshake_rate")
+SLOW_CLIENT = Ending(1013, 503, "the client reads too slowly", True, "slow_client")
 HANDSHAKE_TIMEOUT = Ending(1006, 503, "the application did not answer in time", True, "handshake_timeout")
 
 BY_CODE = {

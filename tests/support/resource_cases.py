@@ -194,7 +194,7 @@ REFUSED: dict[str, Refused] = {
         {"autoscaling": {"maxReplicas": 5}}, "spec.autoscaling: not built yet; leave it out", built=False
     ),
     "a limit that is not built": Refused(
-        {"websocket": {"maxAgeSeconds": 5}}, "spec.websocket.maxAgeSeconds: not built yet; leave it out", built=False
+        {"security": {"rateLimits": {}}}, "spec.security.rateLimits: not built yet; leave it out", built=False
     ),
     "a part of an entry that is not built": Refused(
         {"workers": [{"name": "a", "channels": ["b"], "autoscaling": {"maxReplicas": 5}}]},

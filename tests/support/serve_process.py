@@ -16,6 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import psutil
+
 from tests.support.free_port import free_port
 
 START_SECONDS = 30
@@ -105,6 +107,12 @@ class ServeProcess:
         """Return a sample by name and labels, exactly as the page writes them; 0 when it is not there."""
         found = re.search(rf"^{re.escape(line)} (\S+)$", self.admin("metrics")[1], re.MULTILINE)
         return float(found[1]) if found else 0.0
+
+    def resident_bytes(self) -> int:
+        """Return how much memory the process holds."""
+        assert self.process is not None
+        resident: int = psutil.Process(self.process.pid).memory_info().rss
+        return resident
 
     def loop_is_blocked(self) -> bool:
         """Say whether the event loop leaves the admin port unanswered for a while."""

@@ -16,7 +16,7 @@ import traceback
 from typing import Any
 
 from realtime_gateway.cli.main import exit_code
-from realtime_gateway.cli.serve_options import DEFAULT_HOST, DEFAULT_PORT, LOG_LEVELS, add_arguments
+from realtime_gateway.cli.serve_options import DEFAULT_HOST, DEFAULT_PORT, LIMITS, LOG_LEVELS, add_arguments
 from realtime_gateway.environment import Environment, read_environment
 from realtime_gateway.errors import ConfigurationError, StartError
 from realtime_gateway.resource import GatewaySpec, load_resource
@@ -203,7 +203,7 @@ def server_options(arguments: argparse.Namespace, spec: GatewaySpec | None) -> S
             drain_accept_seconds=spec.drain.accept_seconds,
             drain_period_seconds=spec.drain.period_seconds,
             drain_jitter=spec.drain.jitter,
-            max_connections=spec.websocket.max_connections,
+            **_limits_of(spec),
         )
     return options.with_overrides(
         reuse_port=arguments.reuse_port,
@@ -211,7 +211,32 @@ def server_options(arguments: argparse.Namespace, spec: GatewaySpec | None) -> S
         admin_bind=arguments.admin_bind,
         drain_accept_seconds=arguments.drain_accept_seconds,
         drain_period_seconds=arguments.drain_seconds,
+        compression=arguments.compression,
+        trusted_proxies=tuple(arguments.trusted_proxies) or None,
+        **{name: getattr(arguments, name) for name in LIMITS},
     )
+
+
+def _limits_of(spec: GatewaySpec) -> dict[str, Any]:
+    """Return what a resource says of limits, by the names of ServerOptions."""
+    websocket, http = spec.websocket, spec.http
+    return {
+        "max_connections": websocket.max_connections,
+        "max_connections_per_address": websocket.max_connections_per_ip,
+        "handshakes_per_second": websocket.handshake_rate_per_second,
+        "max_age_seconds": websocket.max_age_seconds,
+        "send_queue_bytes": websocket.send_queue_size_bytes,
+        "send_queue_seconds": websocket.send_queue_seconds,
+        "head_timeout_seconds": http.head_timeout_seconds,
+        "max_head_bytes": http.max_head_size_bytes,
+        "max_body_bytes": http.max_body_size_bytes,
+        "compression": websocket.compression,
+        "compression_window_bits": websocket.compression_window_bits,
+        "compression_context_bytes": websocket.compression_context_size_bytes,
+        "compression_least_bytes": websocket.compression_min_size_bytes,
+        "trusted_proxies": spec.security.trusted_proxies,
+        "blocked_loop_seconds": spec.telemetry.blocked_loop_seconds,
+    }
 
 
 def daphne_arguments(arguments: argparse.Namespace, spec: GatewaySpec | None) -> dict[str, Any]:

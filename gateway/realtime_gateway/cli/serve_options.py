@@ -14,11 +14,30 @@ DEFAULT_PORT = 8000
 LOG_LEVELS = {0: logging.WARNING, 1: logging.INFO, 2: logging.DEBUG, 3: logging.DEBUG}
 
 
+# Our limits, by the names of ServerOptions: the reader of the word, and what the option does.
+LIMITS: dict[str, tuple[str, str]] = {
+    "max_connections": ("whole", "WebSockets of this process; more get 503; 0 has no limit (default)"),
+    "max_connections_per_address": ("whole", "WebSockets of one client address; more get 429; 0 has no limit"),
+    "handshakes_per_second": ("whole", "more get 503; 0 has no limit (default)"),
+    "max_age_seconds": ("seconds", "a WebSocket is closed with 1012 at this age, or a little before; 0 never"),
+    "send_queue_bytes": ("whole", "what may wait for a slow client (default 1 MiB), and"),
+    "send_queue_seconds": ("seconds", "for how long, before it is closed with 1013 (default 10)"),
+    "head_timeout_seconds": ("seconds", "for the head of a request; later is 408; 0 is for ever (default 10)"),
+    "max_head_bytes": ("whole", "of a request's line and headers; more get 431 (default 16 KiB)"),
+    "max_body_bytes": ("whole", "of a request; more get 413; 0 has no limit (default)"),
+    "compression_window_bits": ("whole", "the largest window of either side, 9 to 15 (default 12)"),
+    "compression_context_bytes": ("whole", "for contexts kept between messages; 0 keeps none (default)"),
+    "compression_least_bytes": ("whole", "shorter messages are sent as they are (default 256)"),
+    "blocked_loop_seconds": ("seconds", "for which the event loop may stand still unreported; 0 never (default 1)"),
+}
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command line. An option that is not given is None, so that a resource's value can stand."""
     parser.add_argument("application", help="the ASGI application, as path.to.module:instance.path")
     _add_listening(parser.add_argument_group("where it listens"))
     _add_daphne(parser.add_argument_group("time-outs, limits and headers, as in Daphne"))
+    _add_limits(parser.add_argument_group("limits beside Daphne's"))
     _add_running(parser.add_argument_group("how it runs"))
 
 
@@ -70,8 +89,25 @@ def _add_daphne(group: Any) -> None:
     group.add_argument("--proxy-headers", action="store_true", help="believe X-Forwarded-For, -Port and -Proto")
     group.add_argument("--proxy-headers-host", help="the header to believe instead of X-Forwarded-For")
     group.add_argument("--proxy-headers-port", help="the header to believe instead of X-Forwarded-Port")
+    group.add_argument(
+        "--trusted-proxy",
+        dest="trusted_proxies",
+        action="append",
+        default=[],
+        metavar="NETWORK",
+        help="believe X-Forwarded-For, X-Forwarded-Proto and the PROXY protocol from here only; may repeat",
+    )
     group.add_argument("-s", "--server-name", default="daphne", help="the Server header (default daphne)")
     group.add_argument("--no-server-name", dest="server_name", action="store_const", const="", help="no Server header")
+
+
+def _add_limits(group: Any) -> None:
+    group.add_argument(
+        "--compression", action="store_true", default=None, help="permessage-deflate with clients that offer it"
+    )
+    readers = {"whole": _whole_from_zero, "seconds": _seconds}
+    for name, (reader, help) in LIMITS.items():
+        group.add_argument(f"--{name.replace('_', '-')}", type=readers[reader], help=help)
 
 
 def _add_running(group: Any) -> None:

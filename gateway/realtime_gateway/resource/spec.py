@@ -17,7 +17,7 @@ from realtime_gateway.resource.cluster import (
     SecretKey,
     Service,
 )
-from realtime_gateway.resource.fields import GIB, MIB, Items, Number, Size, section, setting
+from realtime_gateway.resource.fields import GIB, KIB, MIB, Items, Number, Size, section, setting
 from realtime_gateway.resource.forms import (
     APPLICATION,
     CHANNEL,
@@ -47,6 +47,7 @@ __all__ = [
     "ExternalRedis",
     "GatewaySpec",
     "History",
+    "Http",
     "Jwt",
     "ManagedRedis",
     "RateLimit",
@@ -83,13 +84,14 @@ class WebSocket:
         rule=Number(0, 1_000_000),
     )
     max_connections_per_ip: int = setting(
-        "Connections that one process accepts from one client address; 0 means no limit.",
+        "Connections that one process accepts from one client address (one /64 of IPv6); more are refused with 429; "
+        "0 means no limit.",
         default=0,
         rule=Number(0, 1_000_000),
         name="maxConnectionsPerIP",
     )
     handshake_rate_per_second: int = setting(
-        "Handshakes that one process begins per second; 0 means no limit.",
+        "Handshakes that one process begins per second; more are refused with 503; 0 means no limit.",
         default=0,
         rule=Number(0, 100_000),
         name="handshakeRate",
@@ -106,13 +108,58 @@ class WebSocket:
         "Seconds within which a client must answer a ping, or be closed; 0 means it need not.", default=30, rule=SECONDS
     )
     send_queue_size_bytes: int = setting(
-        "Bytes that may wait for a slow client before it is closed with 1013.", default=MIB, rule=Size(1024, GIB)
+        "Bytes that may wait for a slow client; one that does not catch up in sendQueueSeconds is closed with 1013.",
+        default=MIB,
+        rule=Size(1024, GIB),
     )
-    compression: bool = setting("Whether permessage-deflate is offered to clients.", default=False)
+    send_queue_seconds: int = setting(
+        "Seconds for which more than sendQueueSize may wait for a client.", default=10, rule=Number(1, 3_600)
+    )
+    compression: bool = setting(
+        "Whether messages are compressed (permessage-deflate) for clients that offer it.", default=False
+    )
+    compression_window_bits: int = setting(
+        "The largest window of either side, as a power of two; a context takes about 12 times 2 to this many bytes "
+        "while a message is on its way.",
+        default=12,
+        rule=Number(9, 15),
+    )
+    compression_context_size_bytes: int = setting(
+        "Memory of one process for contexts that are kept from message to message; a connection that finds none left "
+        "begins each message anew; 0 keeps none.",
+        default=0,
+        rule=Size(0, 64 * GIB),
+    )
+    compression_min_size_bytes: int = setting(
+        "The shortest message that is compressed.", default=256, rule=Size(0, GIB)
+    )
     max_age_seconds: int = setting(
-        "Seconds after which a connection is closed with 1012, so that load spreads again; 0 means never.",
+        "Seconds after which a connection is closed with 1012, so that load spreads again, each up to a quarter "
+        "earlier; 0 means never.",
         default=0,
         rule=LONG_SECONDS,
+    )
+
+
+@dataclass(frozen=True)
+class Http:
+    """Limits of HTTP requests, handshakes among them."""
+
+    head_timeout_seconds: int = setting(
+        "Seconds within which a request's head must arrive, counted from the connection; a later one is answered with "
+        "408; 0 means for ever.",
+        default=10,
+        rule=Number(0, 3_600),
+    )
+    max_head_size_bytes: int = setting(
+        "The longest head of a request (its line and headers); a longer one is answered with 431.",
+        default=16 * KIB,
+        rule=Size(KIB, MIB),
+    )
+    max_body_size_bytes: int = setting(
+        "The largest body of a request; a larger one is answered with 413; 0 means no limit.",
+        default=100 * MIB,
+        rule=Size(0, 1024 * GIB),
     )
 
 
@@ -142,7 +189,7 @@ class Security:
         rule=Items(64, each=ORIGIN, unique=True),
     )
     trusted_proxies: tuple[str, ...] = setting(
-        "Networks whose X-Forwarded-For and PROXY protocol are believed.",
+        "Networks whose X-Forwarded-For, X-Forwarded-Proto and PROXY protocol are believed; none listed: nobody's.",
         default=(),
         rule=Items(64, each=NETWORK, unique=True),
     )
@@ -276,6 +323,11 @@ class Telemetry:
     prometheus: Literal["none", "scrape", "serviceMonitor"] = setting(
         "How Prometheus finds the metrics: not, by annotations, or by a ServiceMonitor.", default="scrape"
     )
+    blocked_loop_seconds: float = setting(
+        "Seconds for which a gateway's event loop may stand still before the log says where; 0 means never.",
+        default=1.0,
+        rule=Number(0, 3_600),
+    )
     dashboards: bool = setting("Whether Grafana's dashboards are written as ConfigMaps.", default=False)
 
 
@@ -295,6 +347,7 @@ class GatewaySpec:
     replicas: int = setting("How many gateway processes.", default=3, rule=COUNT)
     autoscaling: Autoscaling | None = setting("The number of gateway processes by connections.", default=None)
     websocket: WebSocket = section("Limits of connections.", WebSocket)
+    http: Http = section("Limits of HTTP requests.", Http)
     security: Security = section("Who may connect from where.", Security)
     auth: Auth = section("Who a client is.", Auth)
     redis: Redis = section("Where messages live; left out, one managed shard.", _redis_by_default)

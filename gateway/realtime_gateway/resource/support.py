@@ -10,12 +10,6 @@ from __future__ import annotations
 NOT_BUILT = frozenset(
     {
         "autoscaling",
-        "websocket.maxConnectionsPerIP",
-        "websocket.handshakeRate",
-        "websocket.sendQueueSize",
-        "websocket.compression",
-        "websocket.maxAgeSeconds",
-        "security.trustedProxies",
         "security.rateLimits",
         "auth.jwt.secretRef",
         "redis.managed.tls",

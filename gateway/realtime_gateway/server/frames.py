@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import struct
 
-TEXT, BINARY = 1, 2
+TEXT, BINARY, PONG = 1, 2, 10
+COMPRESSED = 0x40  # RSV1, beside the opcode (RFC 7692 section 6)
 
 
 def encode_frame(opcode: int, payload: bytes) -> bytes:

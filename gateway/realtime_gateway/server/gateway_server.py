@@ -29,17 +29,26 @@ from twisted.logger import (
 
 from realtime_gateway import endings
 from realtime_gateway.errors import GatewayError, StartError
+from realtime_gateway.server import admission
 from realtime_gateway.server.admin import admin_site
 from realtime_gateway.server.application_run import Application, ApplicationRun, Receive, Send
+from realtime_gateway.server.channel import GatewayHTTPFactory
+from realtime_gateway.server.client_address import TrustedProxies
+from realtime_gateway.server.deflate import Compression, Settings
 from realtime_gateway.server.drain import Pace, Phase, closing_times
-from realtime_gateway.server.http import GatewayHTTPFactory, GatewayRequest
+from realtime_gateway.server.http import GatewayRequest
+from realtime_gateway.server.keepalive import age_seconds
 from realtime_gateway.server.last_resort import LastResort
 from realtime_gateway.server.lean_protocol import lean_factory
 from realtime_gateway.server.lifespan import Lifespan
+from realtime_gateway.server.limit_log import LimitLog
 from realtime_gateway.server.listening import Listeners
+from realtime_gateway.server.loop_watchdog import LoopWatchdog
 from realtime_gateway.server.options import ServerOptions, TcpAddress, parse_address
 from realtime_gateway.server.reactor import installed_loop
+from realtime_gateway.server.request_facts import RequestFacts
 from realtime_gateway.server.websocket import GatewayWebSocket
+from realtime_gateway.server.wheel import Wheel
 
 logger = logging.getLogger("realtime_gateway.server")
 
@@ -84,20 +93,39 @@ class GatewayServer(daphne_server.Server):
         self.phase = Phase.STARTING
         self.accepting = False
         self.loop = installed_loop()
-        self.http_factory = GatewayHTTPFactory(self)
+        self.wheel = Wheel(self.loop.time, self.loop.call_at, self.loop.call_soon)
+        self.limit_log = LimitLog(self.wheel.call_later)
+        self._admission = admission.Admission(
+            admission.Limits(
+                self.options.max_connections,
+                self.options.max_connections_per_address,
+                self.options.handshakes_per_second,
+            )
+        )
+        self.trusted_proxies = TrustedProxies(self.options.trusted_proxies)
+        self.compression = Compression(
+            Settings(
+                self.options.compression,
+                self.options.compression_window_bits,
+                self.options.compression_context_bytes,
+                self.options.compression_least_bytes,
+            )
+        )
+        self.http_factory = GatewayHTTPFactory(self, GatewayRequest)
         self.ws_factory = lean_factory(self, GatewayWebSocket)
         self._lifespan = Lifespan(application)
         backlog, share = self.options.listen_backlog, self.options.reuse_port
         self._listeners = Listeners(reactor, self.loop, self.http_factory, backlog, reuse_port=share)
         self._admin = Listeners(reactor, self.loop, admin_site(process_name, lambda: self.phase), ADMIN_BACKLOG)
         self._requests: set[GatewayRequest] = set()
-        self._websockets: dict[GatewayWebSocket, float] = {}  # in order of arrival: value is the loop's time then
+        self._websockets: dict[GatewayWebSocket, None] = {}  # in order of arrival
         self._runs: set[ApplicationRun] = set()
         self._start: asyncio.Task[None] | None = None
         self._end: asyncio.Task[None] | None = None
         self._hurry = asyncio.Event()
         self._failure: BaseException | None = None
         self._last_resort: LastResort | None = None
+        self._watchdog: LoopWatchdog | None = None
 
     # The way from start to end.
 
@@ -154,8 +182,8 @@ class GatewayServer(daphne_server.Server):
             return
         self.phase = Phase.SERVING
         self.accepting = True
-        if self.websocket_timeout >= 0:
-            self.loop.call_later(1, self._end_old_websockets)
+        if self.options.blocked_loop_seconds:
+            self._watchdog = LoopWatchdog(self.loop, self.options.blocked_loop_seconds)
         if self.ready_callable:
             self.ready_callable()
 
@@ -197,6 +225,8 @@ class GatewayServer(daphne_server.Server):
             logger.exception("The drain failed; stopping at once")
         finally:
             self.phase = Phase.STOPPED
+            if self._watchdog is not None:
+                self._watchdog.dismiss()
             await self._cancel_stray_tasks()
             reactor.stop()
 
@@ -267,21 +297,30 @@ class GatewayServer(daphne_server.Server):
         """Return the scope's ``state``, when the application's lifespan has made one."""
         return {} if self._lifespan.state is None else {"state": dict(self._lifespan.state)}
 
-    def no_room(self) -> endings.Ending | None:
+    def no_room(self, facts: RequestFacts) -> admission.Refused | None:
         """Say why no further WebSocket may come in now, or None."""
         if self.phase.draining and not self.accepting:
-            return endings.RESTARTING
-        if 0 < self.options.max_connections <= len(self._websockets):
-            return endings.OVERLOADED
-        return None
+            return admission.DRAINING
+        address = facts.client[0] if facts.client else None
+        refused = self._admission.ask(address, self.loop.time())
+        if refused is not None:
+            self.limit_log.met(refused.limit, address or "a client", f"answered with {refused.ending.status}")
+        return refused
 
     def websocket_arrived(self, websocket: GatewayWebSocket) -> None:
         """A handshake has begun."""
-        self._websockets[websocket] = self.loop.time()
+        self._websockets[websocket] = None
+        self._admission.arrived(websocket.client_addr[0] if websocket.client_addr else None)
+
+    def age_seconds(self) -> float | None:
+        """Return how long a WebSocket that opens now may live."""
+        return age_seconds(self.options.max_age_seconds, self.websocket_timeout, random)
 
     def websocket_gone(self, websocket: GatewayWebSocket) -> None:
         """A WebSocket's transport is lost."""
-        self._websockets.pop(websocket, None)
+        if websocket in self._websockets:
+            del self._websockets[websocket]
+            self._admission.gone(websocket.client_addr[0] if websocket.client_addr else None)
 
     def protocol_connected(self, protocol: GatewayRequest) -> None:
         """A request has begun; Daphne's request class calls this."""
@@ -292,16 +331,6 @@ class GatewayServer(daphne_server.Server):
         if protocol in self._requests:
             self._requests.discard(protocol)
             protocol.gone()
-
-    def _end_old_websockets(self) -> None:
-        """End WebSockets that have reached ``websocket_timeout``; the oldest are first, so this looks at few."""
-        limit = self.loop.time() - self.websocket_timeout
-        for websocket, since in list(self._websockets.items()):
-            if since > limit:
-                break
-            websocket.end(endings.TOO_OLD)
-        if not self.phase.draining:
-            self.loop.call_later(1, self._end_old_websockets)
 
 
 def _quieten_twisted(verbosity: int) -> None:

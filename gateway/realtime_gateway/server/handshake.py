@@ -26,11 +26,13 @@ class Upgrade:
         key: Sec-WebSocket-Key as sent.
         version: one of VERSIONS.
         subprotocols: offered by the client, in its order.
+        extensions: the values of its Sec-WebSocket-Extensions headers.
     """
 
     key: str
     version: int
     subprotocols: tuple[str, ...]
+    extensions: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,8 @@ def _with_offers(key: bytes, headers: Headers) -> Upgrade | Refusal:
     if len(set(subprotocols)) != len(subprotocols):
         return Refusal(400, "A subprotocol is offered twice.")
     version = int(values(headers, b"sec-websocket-version")[0])
-    return Upgrade(key.decode("ascii"), version, tuple(subprotocols))
+    extensions = tuple(values(headers, b"sec-websocket-extensions"))
+    return Upgrade(key.decode("ascii"), version, tuple(subprotocols), extensions)
 
 
 def wants_websocket(upgrade_values: Iterable[bytes] | None) -> bool:

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
-from weakref import WeakSet
 
 from realtime_gateway.server import installed_reactor  # noqa: F401  (before daphne: it decides the reactor)
 
 # isort: split
-from daphne.http_protocol import HTTPFactory, WebRequest
+from daphne.http_protocol import WebRequest
 from daphne.utils import HEADER_NAME_RE, INVALID_HEADER_VALUE_BYTES, parse_x_forwarded_for
 from twisted.protocols.policies import ProtocolWrapper
-from twisted.web import http
 
 from realtime_gateway.server import handshake
 from realtime_gateway.server.application_run import ApplicationRun
+from realtime_gateway.server.channel import GatewayChannel
+from realtime_gateway.server.client_address import Client
+from realtime_gateway.server.request_body import Body, SpooledBody, StreamedBody
+from realtime_gateway.server.request_facts import RequestFacts, host_and_port, http_scope
 from realtime_gateway.telemetry import recorder
 
 if TYPE_CHECKING:
@@ -26,59 +27,6 @@ if TYPE_CHECKING:
 
 
 logger = logging.getLogger("realtime_gateway.server")
-
-
-@dataclass(frozen=True)
-class RequestFacts:
-    """What a request says, in ASGI's forms; shared by both kinds of scope.
-
-    Attributes:
-        raw_path: ASCII, as sent, without the query.
-        headers: names in lower case, without those that hold an underscore (CVE-2015-0219).
-        client: [host, port], or None on a Unix socket.
-        scheme: http or https, as the client sees it.
-    """
-
-    raw_path: bytes
-    query_string: bytes
-    headers: list[tuple[bytes, bytes]]
-    root_path: str
-    scheme: str
-    client: list[Any] | None
-    server: list[Any] | None
-
-
-class BodyQueue:
-    """What ``receive`` reads for a request: its body in pieces as they are asked for, then the client's leaving."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, content: Any, piece_bytes: int) -> None:
-        self._loop = loop
-        self._content = content
-        self._piece_bytes = piece_bytes
-        self._body_done = False
-        self._left = False
-        self._waiters: list[asyncio.Future[None]] = []
-
-    def put_nowait(self, message: dict[str, Any]) -> None:
-        """The client has left, or has its whole response; Daphne's request calls this with ``http.disconnect``."""
-        self._left = True
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-        self._waiters.clear()
-
-    async def get(self) -> dict[str, Any]:
-        """Return the next piece of the body, or wait until the client leaves."""
-        if not self._body_done and not self._content.closed:
-            piece = self._content.read(self._piece_bytes)
-            self._body_done = len(piece) < self._piece_bytes
-            return {"type": "http.request", "body": piece, "more_body": not self._body_done}
-        if not self._left:
-            # Several readers, and cancelled ones, are fine: each waits for a future of its own.
-            waiter: asyncio.Future[None] = self._loop.create_future()
-            self._waiters.append(waiter)
-            await waiter
-        return {"type": "http.disconnect"}
 
 
 class GatewayRequest(WebRequest):
@@ -89,8 +37,93 @@ class GatewayRequest(WebRequest):
     path: bytes
     transport: Any
     _counted = False
-    _timer: asyncio.TimerHandle | None = None
+    _timer: Any = None
     _drained: asyncio.Future[None] | None = None
+    _body: StreamedBody | None = None  # while it may still arrive
+    _body_bytes = 0
+    _refused = False
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._parsePOSTFormSubmission = False  # Twisted would read the whole body of a form into memory
+        if isinstance(self.channel, GatewayChannel):
+            self.channel.await_head()
+
+    # Its body.
+
+    @property
+    def body_is_whole(self) -> bool:
+        """Whether the client has sent all of it."""
+        return self._body is None or self._body.whole
+
+    def gotLength(self, length: int | None) -> None:
+        """The head is whole; begin at once, so that the application takes the body as it comes.
+
+        Args:
+            length: of the body, in bytes; None where it comes in chunks.
+        """
+        if not isinstance(self.channel, GatewayChannel):  # HTTP/2
+            super().gotLength(length)
+            return
+        limit = self.server.options.max_body_bytes
+        if limit and length is not None and length > limit:
+            self._refuse_body(limit)
+        elif length != 0 and handshake.wants_websocket(self.requestHeaders.getRawHeaders(b"upgrade")):
+            self._refused = True
+            self.channel.refuse(400, "A WebSocket handshake has no body.", "websocket handshake")
+        else:
+            high_bytes = self.server.options.inbox_high_bytes
+            self._body = StreamedBody(self.server.loop, high_bytes, self.channel.pause_body, self.channel.resume_body)
+            if length == 0:
+                self._body.end()
+            else:
+                self._begin(self.channel._command, self.channel._path, self.channel._version)
+
+    def _refuse_body(self, limit: int) -> None:
+        self._refused = True
+        if self.run is None:
+            self.server.protocol_disconnected(self)
+        if self._response_started:
+            self.channel.met("http.maxBodySize", "cut")
+            self.cut()
+        else:
+            self.channel.requests.remove(self)
+            self.channel.refuse(413, f"The body of a request may have {limit} bytes.", "http.maxBodySize")
+            if self.run is not None:
+                self.connectionLost(None)
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """Take a piece of the body."""
+        if self._body is None:
+            super().handleContentChunk(data)
+            return
+        if self._refused or self.finished:
+            return
+        self._body_bytes += len(data)
+        limit = self.server.options.max_body_bytes
+        if 0 < limit < self._body_bytes:
+            self._refuse_body(limit)
+        else:
+            self._body.feed(data)
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        """The request is whole."""
+        if self._refused:
+            return
+        if self._body is None:
+            super().requestReceived(command, path, version)
+        elif self._body.whole:
+            self._begin(command, path, version)
+        else:
+            self.channel._savedTimeOut = self.channel.timeOut
+            self._body.end()
+
+    def _begin(self, command: bytes, path: bytes, version: bytes) -> None:
+        self.method, self.uri, self.clientproto = command, path, version
+        self.path = path.partition(b"?")[0]
+        self.process()
+
+    # From the request to its application.
 
     def process(self) -> None:
         """Hand a whole request to the application, or to a WebSocket."""
@@ -140,18 +173,34 @@ class GatewayRequest(WebRequest):
                 root_path = unquote(values[-1].decode("ascii", "replace"))
             else:
                 headers += [(name.lower(), value) for value in values]
-        client, here = _address(self.client), _address(self.host)
-        scheme = "https" if self.isSecure() else "http"
-        if server.proxy_forwarded_address_header:
-            client, scheme = parse_x_forwarded_for(
-                self.requestHeaders,
-                server.proxy_forwarded_address_header,
-                server.proxy_forwarded_port_header,
-                server.proxy_forwarded_proto_header,
-                client,
-                scheme,
-            )
+        client, scheme = self._client()
+        here = host_and_port(self.host)
         return RequestFacts(self.path, self.query_string, headers, root_path, scheme, client, here)
+
+    def _client(self) -> tuple[list[Any] | None, str]:
+        """Return who the client is and what it speaks, through the proxies that are trusted."""
+        server, headers = self.server, self.requestHeaders
+        scheme = "https" if self.isSecure() else "http"
+        host, port = host_and_port(self.client) or (None, 0)
+        peer = getattr(self.channel, "client", None) or Client(host, port, scheme)  # HTTP/2 has channels of its own
+        if server.trusted_proxies:
+            forwarded_for, forwarded_proto = (
+                [value.decode("latin1") for value in headers.getRawHeaders(name, ())]
+                for name in (b"x-forwarded-for", b"x-forwarded-proto")
+            )
+            peer = server.trusted_proxies.client(peer, forwarded_for, forwarded_proto)
+        client = None if peer.host is None else [peer.host, peer.port]
+        if not server.proxy_forwarded_address_header or server.trusted_proxies:
+            return client, peer.scheme
+        believed: tuple[list[Any] | None, str] = parse_x_forwarded_for(
+            headers,
+            server.proxy_forwarded_address_header,
+            server.proxy_forwarded_port_header,
+            server.proxy_forwarded_proto_header,
+            client,
+            peer.scheme,
+        )
+        return believed
 
     # A WebSocket.
 
@@ -160,9 +209,10 @@ class GatewayRequest(WebRequest):
         if isinstance(verdict, handshake.Refusal):
             recorder.handshakes.add(1, "malformed")
             self._answer(verdict.status, verdict.reason, list(verdict.headers))
-        elif ending := self.server.no_room():
-            recorder.handshakes.add(1, ending.label)
-            self._answer(ending.status, ending.reason, [(b"retry-after", b"1")])
+        elif refused := self.server.no_room(self.facts):
+            recorder.handshakes.add(1, refused.ending.label)
+            retry_after = (b"retry-after", b"%d" % refused.retry_after_seconds)
+            self._answer(refused.ending.status, refused.ending.reason, [retry_after])
         else:
             self._become_websocket(verdict)
 
@@ -204,24 +254,10 @@ class GatewayRequest(WebRequest):
         facts, server = self.facts, self.server
         self._counted = True
         recorder.connections.add(1, "http")
-        self.content.seek(0, 0)
         self.registerProducer(self, True)
-        self.application_queue = BodyQueue(server.loop, self.content, server.request_buffer_size)
-        scope = {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.3"},
-            "http_version": self._http_version(),
-            "method": self.method.decode("ascii"),
-            "scheme": facts.scheme,
-            "path": unquote(facts.raw_path.decode("ascii")),
-            "raw_path": facts.raw_path,
-            "root_path": facts.root_path,
-            "query_string": facts.query_string,
-            "headers": facts.headers,
-            "client": facts.client,
-            "server": facts.server,
-            **server.scope_state(),
-        }
+        body: Body = self._body or SpooledBody(server.loop, self.content, server.request_buffer_size)
+        self.application_queue = body
+        scope = http_scope(facts, self.method.decode("ascii"), self._http_version(), server.scope_state())
         self.run = server.start_application(self, scope, self.application_queue.get, self.application_sent)
         if server.http_timeout:
             # Upstream's check asks for more than the timeout; the loop's clock is exact to a millisecond only.
@@ -303,41 +339,3 @@ class GatewayRequest(WebRequest):
             recorder.connections.add(-1, "http")
         if self.run is not None:
             self.run.left()
-
-
-def _address(address: Any) -> list[Any] | None:
-    if hasattr(address, "host") and hasattr(address, "port"):
-        return [str(address.host), address.port]
-    return None
-
-
-class GatewayHTTPFactory(HTTPFactory):
-    """Makes the channels, and knows those that live, so that a drain can end the idle ones."""
-
-    def __init__(self, server: GatewayServer) -> None:
-        super().__init__(server)
-        self._channels: WeakSet[Any] = WeakSet()
-
-    def buildProtocol(self, addr: Any) -> Any:
-        """Make a channel for a new connection."""
-        wrapper = http.HTTPFactory.buildProtocol(self, addr)
-        wrapper.requestFactory = GatewayRequest
-        self._channels.add(wrapper._channel)
-        return wrapper
-
-    def forget(self, channel: Any) -> None:
-        """Leave a channel alone that has become a WebSocket."""
-        self._channels.discard(channel)
-
-    def has_fresh_channels(self) -> bool:
-        """Say whether a connection is open on which no request has been made yet."""
-        return any(
-            channel.transport is not None and not channel.requests and not getattr(channel, "has_served", False)
-            for channel in self._channels
-        )
-
-    def end_idle_channels(self) -> None:
-        """Close kept-alive connections that have no request; those that have one close after it."""
-        for channel in list(self._channels):
-            if channel.transport is not None and not channel.requests:
-                channel.loseConnection()

@@ -20,6 +20,8 @@ from autobahn.websocket.protocol import TrafficStats
 from autobahn.websocket.utf8validator import Utf8Validator
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 
+from realtime_gateway.server.whole_frames import whole_message
+
 
 class _NobodyWaits:
     """Stands where autobahn keeps a Deferred per connection that nothing here waits for."""
@@ -52,12 +54,16 @@ class LeanWebSocket(WebSocketProtocol):
     wasServingFlashSocketPolicyFile = False
     localCloseCode: int | None = None
     localCloseReason: bytes | None = None
-    remoteCloseCode = remoteCloseReason = None
+    remoteCloseCode: int | None = None
+    remoteCloseReason: str | None = None
     openHandshakeTimeoutCall: Any = None
     closeHandshakeTimeoutCall: Any = None
     message_data: Any = None
-    autoPingTimeoutCall = autoPingPending = autoPingPendingCall = autoPingPendingSent = None
+    autoPingTimeoutCall: Any = None
+    autoPingPending = autoPingPendingCall = autoPingPendingSent = None
     autoPingPendingSeq = 0
+    reading_paused = False
+    _whole_message_limit_bytes = 0  # the lower one of upstream's two; set once for all connections
 
     def __init__(self) -> None:
         """Replace upstream's, which makes two Deferreds and a table of listeners per connection."""
@@ -72,8 +78,77 @@ class LeanWebSocket(WebSocketProtocol):
         self.factory.countConnections += 1
 
     def dataReceived(self, data: bytes) -> None:
-        """Parse what the client sent."""
-        self._dataReceived(data)
+        """Parse what the client sent; after a mistake of the client nothing more (RFC 6455 section 7.1.7)."""
+        if not self.failedByMe:
+            self.data = self.data + data if self.data else data
+            self.consumeData()
+
+    def consumeData(self) -> None:
+        """Parse what is there, up to where reading is paused: what one read holds may be thousands of messages."""
+        if self.state == self.STATE_CONNECTING:
+            self.processHandshake()
+            return
+        going = True
+        while going and not self.reading_paused and not self.failedByMe and self.state != self.STATE_CLOSED:
+            if self.state == self.STATE_OPEN and self.current_frame is None and not self.inside_message:
+                self._take_whole_messages()
+                going = not self.reading_paused and not self.failedByMe and bool(self.data)
+            going = going and self.processData()
+        if self.failedByMe or self.state == self.STATE_CLOSED:
+            self.data = b""
+
+    def _take_whole_messages(self) -> None:
+        data, start = self.data, 0
+        limit_bytes = self._whole_message_limit_bytes
+        try:
+            while not self.reading_paused and self.state == self.STATE_OPEN:
+                found = whole_message(data, start, limit_bytes)
+                if found is None:
+                    break
+                is_binary, payload, start = found
+                if self.autoPingTimeoutCall is not None:  # the client lives
+                    self._cancelAutoPingTimeoutCall()
+                self.onMessage(payload, is_binary)
+        except UnicodeDecodeError:
+            self._invalid_payload("a text message is no UTF-8")
+        finally:
+            self.data = data[start:] if start else data
+
+    def _protocol_violation(self, reason: str) -> bool:
+        """The client has broken the protocol: read no further, whatever upstream would make of the rest."""
+        super()._protocol_violation(reason)
+        return True
+
+    def _invalid_payload(self, reason: str) -> bool:
+        """The client has sent what is no text: read no further."""
+        super()._invalid_payload(reason)
+        return True
+
+    def _fail_connection(self, code: int, reason: str) -> None:
+        """Say why, say no more, and drop what comes until the client has closed or its time is over."""
+        super()._fail_connection(code, reason)
+        if self.state == self.STATE_CLOSING:
+            if hasattr(self.transport, "loseWriteConnection"):
+                self.transport.loseWriteConnection()
+            else:
+                self.transport.loseConnection()
+
+    # The pieces of a fragmented message in one buffer: in a list each would cost more than it holds, and empty ones,
+    # which no limit counts, would cost memory without end.
+
+    def onMessageBegin(self, isBinary: bool) -> None:
+        """Begin a message."""
+        self.message_is_binary = isBinary
+        self.message_data = bytearray()
+        self.message_data_total_length = 0
+
+    def onMessageFrameData(self, payload: bytes) -> None:
+        """Take a piece."""
+        if not self.failedByMe:
+            self.message_data += payload
+
+    def onMessageFrameEnd(self) -> None:
+        """Nothing: the piece has been taken."""
 
     def connectionLost(self, reason: Any = None) -> None:
         """The transport is gone; upstream only adds debug lines here."""
@@ -85,7 +160,7 @@ class LeanWebSocket(WebSocketProtocol):
     def onMessageEnd(self) -> None:
         """Hand a whole message on; upstream also fires an event, with two Deferreds per message."""
         if not self.failedByMe:
-            self.onMessage(b"".join(self.message_data), self.message_is_binary)
+            self.onMessage(bytes(self.message_data), self.message_is_binary)
         self.message_data = None
 
     def check_timeouts(self) -> None:
@@ -104,8 +179,11 @@ def lean_factory(server: Any, protocol: type[LeanWebSocket]) -> WebSocketFactory
         autoPingTimeout=max(server.ping_timeout, 0),
         closeHandshakeTimeout=server.options.close_timeout_seconds,
     )
+    factory._batched_timer = server.wheel
     settings = {name: getattr(factory, name) for name in protocol.CONFIG_ATTRS}
     # A plain function on a class would become a method.
     settings["perMessageCompressionAccept"] = staticmethod(settings["perMessageCompressionAccept"])
+    limits = [limit for limit in (server.websocket_max_message_size, server.websocket_max_frame_size) if limit]
+    settings["_whole_message_limit_bytes"] = min(limits, default=0)
     factory.protocol = type(protocol.__name__, (protocol,), settings)
     return factory

@@ -6,8 +6,14 @@ import re
 from dataclasses import dataclass, replace
 
 from realtime_gateway.errors import ConfigurationError
-from realtime_gateway.resource.spec import Drain
+from realtime_gateway.resource.spec import Drain, Http, Telemetry, WebSocket
 
+_NOT_NEGATIVE = (
+    *("drain_accept_seconds", "drain_period_seconds", "admin_port", "close_timeout_seconds", "max_connections"),
+    *("max_connections_per_address", "handshakes_per_second", "max_age_seconds", "head_timeout_seconds"),
+    *("send_queue_bytes", "send_queue_seconds", "max_head_bytes", "max_body_bytes", "blocked_loop_seconds"),
+    *("compression_context_bytes", "compression_least_bytes"),
+)
 _PLAIN_TCP = re.compile(r"tcp:(?:port=)?(?P<port>\d+)(?::interface=(?P<host>(?:\\:|[^:])*))?$")
 _PLAIN_FD = re.compile(r"fd:fileno=(?P<fd>\d+)$")
 _PLAIN_UNIX = re.compile(r"unix:(?:address=)?(?P<path>[^:=]+)$")
@@ -91,6 +97,20 @@ class ServerOptions:
         inbox_high_bytes: reading from a client stops while this much waits for its consumer, and
         inbox_low_bytes: goes on when the consumer has taken all but this much.
         max_connections: WebSockets in this process; more are refused with 503; 0 has no limit.
+        max_connections_per_address: those of one client address; more are refused with 429; 0 has no limit.
+        handshakes_per_second: more are refused with 503; 0 has no limit.
+        max_age_seconds: a WebSocket is closed with 1012 between three quarters of this age and this age; 0 never.
+        send_queue_bytes: while more than this waits for a client, and
+        send_queue_seconds: it has not caught up for this long, it is closed with 1013.
+        head_timeout_seconds: a request's head must be whole by then, or is answered with 408; 0 waits for ever.
+        max_head_bytes: a request line and its headers; more are answered with 431.
+        max_body_bytes: of a request; more are answered with 413; 0 has no limit.
+        compression: whether permessage-deflate is agreed on with clients that offer it.
+        compression_window_bits: the largest window of either side, 9 to 15.
+        compression_context_bytes: what contexts that are kept between messages may take of this process; 0 keeps none.
+        compression_least_bytes: shorter messages are sent as they are.
+        trusted_proxies: networks whose X-Forwarded-For, X-Forwarded-Proto and PROXY protocol are believed.
+        blocked_loop_seconds: an event loop that stands still for longer is reported with its stack; 0 never.
     """
 
     reuse_port: bool = False
@@ -105,11 +125,29 @@ class ServerOptions:
     inbox_high_bytes: int = 256 * 1024
     inbox_low_bytes: int = 64 * 1024
     max_connections: int = 0
+    max_connections_per_address: int = 0
+    handshakes_per_second: int = 0
+    max_age_seconds: float = 0
+    send_queue_bytes: int = WebSocket().send_queue_size_bytes
+    send_queue_seconds: float = WebSocket().send_queue_seconds
+    head_timeout_seconds: float = Http().head_timeout_seconds
+    max_head_bytes: int = Http().max_head_size_bytes
+    max_body_bytes: int = 0
+    compression: bool = WebSocket().compression
+    compression_window_bits: int = WebSocket().compression_window_bits
+    compression_context_bytes: int = WebSocket().compression_context_size_bytes
+    compression_least_bytes: int = WebSocket().compression_min_size_bytes
+    trusted_proxies: tuple[str, ...] = ()
+    blocked_loop_seconds: float = Telemetry().blocked_loop_seconds
 
     def __post_init__(self) -> None:
-        for name in ("drain_accept_seconds", "drain_period_seconds", "admin_port", "close_timeout_seconds"):
+        for name in _NOT_NEGATIVE:
             if getattr(self, name) < 0:
                 raise ConfigurationError(f"{name} is {getattr(self, name)}.", "It cannot be negative.")
+        if not 9 <= self.compression_window_bits <= 15:
+            raise ConfigurationError(
+                f"compression_window_bits is {self.compression_window_bits}.", "A window has 9 to 15 bits."
+            )
         if not 0 <= self.drain_jitter <= 1:
             raise ConfigurationError(f"drain_jitter is {self.drain_jitter}.", "It is a share, from 0 to 1.")
         if not 0 <= self.inbox_low_bytes < self.inbox_high_bytes:

@@ -7,6 +7,8 @@ way, with its backpressure and its errors, so nothing else changes. TLS never co
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.internet import tcp
 
 
@@ -25,3 +27,10 @@ class PromptTransport(tcp.Server):
             super().write(data)
         elif sent < len(data):
             super().write(data[sent:])
+
+
+def waiting_bytes(transport: Any) -> int:
+    """Return how much has been written to a transport, of any kind, and not been taken by its socket."""
+    plain = getattr(transport, "transport", transport)  # TLS wraps another
+    waiting: int = len(plain.dataBuffer) - plain.offset + plain._tempDataLen
+    return waiting + sum(map(len, getattr(transport, "_appSendBuffer", ())))

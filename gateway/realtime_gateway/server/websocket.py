@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 from autobahn.util import encode_truncate
 
@@ -28,38 +27,34 @@ from realtime_gateway.server.connection import (
     State,
     outgoing,
 )
-from realtime_gateway.server.frames import BINARY, TEXT, encode_frame
+from realtime_gateway.server.frames import BINARY, COMPRESSED, TEXT, encode_frame
 from realtime_gateway.server.inbox import Inbox
-from realtime_gateway.server.lean_protocol import LeanWebSocket
 from realtime_gateway.server.outbox import SCOPE_KEY, Outbox
+from realtime_gateway.server.paced_websocket import PacedWebSocket
+from realtime_gateway.server.request_facts import websocket_scope
+from realtime_gateway.server.wheel import Turn
 from realtime_gateway.telemetry import recorder, spans
 
 if TYPE_CHECKING:
-    from realtime_gateway.server.gateway_server import GatewayServer
-    from realtime_gateway.server.http import RequestFacts
+    from realtime_gateway.server.request_facts import RequestFacts
 
 # Frames that a client sends before it is accepted wait here; more than this and reading stops until then.
 EARLY_DATA_BYTES = 64 * 1024
-# Frames of one turn of the loop are joined up to this size.
-CORK_BYTES = 64 * 1024
 CLOSE_REASON_BYTES = 123  # RFC 6455 section 5.5: a control frame holds 125 bytes, two are the code
 
 
-class GatewayWebSocket(LeanWebSocket):
+class GatewayWebSocket(PacedWebSocket):
     """One WebSocket, from the moment its request is parsed until its transport is lost."""
 
-    server: GatewayServer
     run: ApplicationRun
-    application_queue: InputQueue
     client_addr: list[Any] | None = None
     path = ""
+    _extensions_offered: tuple[bytes, ...] = ()
     _ended_as: endings.Ending | None = None  # when the server has ended it, why
     _disconnect_told = False
-    _drained: asyncio.Future[None] | None = None
-    _corked: list[bytes] | None = None
-    _corked_bytes = 0
     _corked_spans: list[spans.Sending] | None = None
     _spans: spans.ConnectionSpans | None = None
+    _aging: Turn | None = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -80,10 +75,11 @@ class GatewayWebSocket(LeanWebSocket):
         self.websocket_version = upgrade.version
         self.websocket_protocols = upgrade.subprotocols
         self._wskey = upgrade.key
-        self.websocket_extensions = ()  # none is offered back, permessage-deflate neither
+        self.websocket_extensions = ()  # upstream has none to agree on: compression is agreed on here
+        self._extensions_offered = upgrade.extensions
         recorder.connections.add(1, "websocket")
         if server.websocket_connect_timeout >= 0:
-            self.openHandshakeTimeoutCall = self.factory._batched_timer.call_later(
+            self.openHandshakeTimeoutCall = server.wheel.call_later(
                 server.websocket_connect_timeout, self._application_is_late
             )
         inbox = Inbox(server.options.inbox_high_bytes, server.options.inbox_low_bytes)
@@ -93,28 +89,12 @@ class GatewayWebSocket(LeanWebSocket):
         server.websocket_arrived(self)
         self._spans = spans.connection(facts.headers, facts.query_string)
         receive = self.application_queue.get if self._spans is None else self._receive_traced
+        extensions: dict[str, Any] = {"websocket.http.response": {}, SCOPE_KEY: Outbox(self)}
+        scope = websocket_scope(facts, upgrade.subprotocols, extensions, server.scope_state())
         with spans.inside_connection():
-            self.run = server.start_application(self, self._scope(facts, upgrade), receive, self.application_sent)
+            self.run = server.start_application(self, scope, receive, self.application_sent)
         if self._spans is not None and self.run.task is not None:
             self.run.task.add_done_callback(self._spans.application_ended)
-
-    def _scope(self, facts: RequestFacts, upgrade: handshake.Upgrade) -> dict[str, Any]:
-        return {
-            "type": "websocket",
-            "asgi": {"version": "3.0", "spec_version": "2.3"},
-            "http_version": "1.1",
-            "scheme": "wss" if facts.scheme == "https" else "ws",
-            "path": unquote(self.path),
-            "raw_path": facts.raw_path,
-            "root_path": facts.root_path,
-            "query_string": facts.query_string,
-            "headers": facts.headers,
-            "client": facts.client,
-            "server": facts.server,
-            "subprotocols": list(upgrade.subprotocols),
-            "extensions": {"websocket.http.response": {}, SCOPE_KEY: Outbox(self)},
-            **self.server.scope_state(),
-        }
 
     def processHandshake(self) -> None:
         """Keep frames that arrive before the application has answered; autobahn calls this for them."""
@@ -174,8 +154,14 @@ class GatewayWebSocket(LeanWebSocket):
         headers: dict[str, list[str]] = {}
         for name, value in action.headers:
             headers.setdefault(name.decode("latin1"), []).append(value.decode("latin1"))
+        agreed = self.server.compression.answer(self._extensions_offered)
+        if agreed is not None:
+            self._perMessageCompress, headers["Sec-WebSocket-Extensions"] = agreed[0], [agreed[1]]
         recorder.handshakes.add(1, "accepted")
         self.succeedHandshake((action.subprotocol, headers))
+        age = self.server.age_seconds()
+        if age is not None:
+            self._aging = self.server.wheel.call_later(age, self.end, endings.TOO_OLD)
         self._resume_reading()
 
     def _write(self, message: Send) -> None:
@@ -186,29 +172,21 @@ class GatewayWebSocket(LeanWebSocket):
         if span is not None:
             self._corked_spans = self._corked_spans or []
             self._corked_spans.append(span)
-        frame = encode_frame(BINARY if message.is_binary else TEXT, message.payload)
-        # The first frame of a turn of the loop leaves at its end, together with those that follow it by then: an
-        # application that sends several is common, and each send(2) costs more than all the rest of its frame's way.
-        if not self._corked:
-            self._corked = [frame]
-            self._corked_bytes = len(frame)
-            self.server.loop.call_soon(self._uncork)
-        else:
-            self._corked.append(frame)
-            self._corked_bytes += len(frame)
-        if self._corked_bytes > CORK_BYTES:
-            self._uncork()
+        self._put(self._framed(message))
+
+    def _framed(self, message: Send) -> bytes:
+        opcode, payload = BINARY if message.is_binary else TEXT, message.payload
+        if self._perMessageCompress is not None and len(payload) >= self.server.compression.settings.least_bytes:
+            return encode_frame(opcode | COMPRESSED, self._perMessageCompress.compressed(payload))
+        return encode_frame(opcode, payload)
 
     def _uncork(self) -> None:
         """Write the frames that have come together."""
-        if self._corked:
-            frames, self._corked = self._corked, None
-            if self.state == self.STATE_OPEN:
-                self.transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
-            if self._corked_spans:
-                ended, self._corked_spans = self._corked_spans, None
-                for span in ended:
-                    span.end()
+        super()._uncork()
+        if self._corked_spans:
+            ended, self._corked_spans = self._corked_spans, None
+            for span in ended:
+                span.end()
 
     def _deny(self, ending: endings.Ending, retry_after_seconds: int | None = None) -> None:
         if self.state != self.STATE_CONNECTING:
@@ -242,10 +220,14 @@ class GatewayWebSocket(LeanWebSocket):
         if self.state == self.STATE_OPEN:
             self.sendCloseFrame(code=code, reasonUtf8=encode_truncate(reason, CLOSE_REASON_BYTES) if reason else None)
 
-    def sendCloseFrame(self, *arguments: Any, **named: Any) -> None:
-        """Close behind what the application has sent so far; autobahn closes by this too."""
+    def sendCloseFrame(self, code: int | None = None, reasonUtf8: bytes | None = None, isReply: bool = False) -> None:
+        """Close behind what the application has sent so far; autobahn closes by this too, and echoes 1000 for all."""
         self._uncork()
-        super().sendCloseFrame(*arguments, **named)
+        super().sendCloseFrame(self.remoteCloseCode if isReply else code, reasonUtf8, isReply)
+
+    def _max_message_size_exceeded(self, msg_size: int, max_msg_size: int, reason: str) -> None:
+        self.server.limit_log.met("websocket.maxMessageSize", self, "closed with 1009")
+        super()._max_message_size_exceeded(msg_size, max_msg_size, reason)
 
     def end(self, ending: endings.Ending) -> None:
         """Close or refuse this connection because the server wants to."""
@@ -297,15 +279,17 @@ class GatewayWebSocket(LeanWebSocket):
     def onAutoPingTimeout(self) -> None:
         """End a client that does not answer; while we do not read, its answer may be waiting unread."""
         if self.application_queue.paused:
-            self.autoPingTimeoutCall = self.factory._batched_timer.call_later(
-                self.autoPingTimeout, self.onAutoPingTimeout
-            )
+            self.autoPingTimeoutCall = self.server.wheel.call_later(self.autoPingTimeout, self.onAutoPingTimeout)
             return
         self._ended_as = endings.PING_TIMEOUT
         super().onAutoPingTimeout()
 
     def _connectionLost(self, reason: Any) -> None:
         super()._connectionLost(reason)
+        if self._aging is not None:
+            self._aging.cancel()
+        if self._perMessageCompress is not None:
+            self.server.compression.gone(self._perMessageCompress)
         self.stopProducing()
         recorder.connections.add(-1, "websocket")
         self.server.websocket_gone(self)
@@ -341,31 +325,6 @@ class GatewayWebSocket(LeanWebSocket):
             self._disconnect_told = True
             self.application_queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
             self.run.left()
-
-    # Backpressure.
-
-    def _pause_reading(self) -> None:
-        if self.transport is not None:
-            self.transport.pauseProducing()
-
-    def _resume_reading(self) -> None:
-        if self.transport is not None and not self.application_queue.paused and self.state != self.STATE_CLOSED:
-            self.transport.resumeProducing()
-
-    def pauseProducing(self) -> None:
-        """The transport holds more than it wants to: ``send`` waits from now on."""
-        if self._drained is None:
-            self._drained = self.server.loop.create_future()
-
-    def resumeProducing(self) -> None:
-        """The client has taken everything."""
-        drained, self._drained = self._drained, None
-        if drained is not None and not drained.done():
-            drained.set_result(None)
-
-    def stopProducing(self) -> None:
-        """The transport is gone: nobody waits for it."""
-        self.resumeProducing()
 
     # The rest.
 

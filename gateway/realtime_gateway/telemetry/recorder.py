@@ -89,3 +89,5 @@ denials = counter("denials", "WebSocket handshakes that security or auth refused
 revocations = counter(
     "revocations", "WebSockets closed because their user may no longer be connected, by why.", "reason"
 )
+limits_met = counter("limits_met", "Times that a client met a limit of the server, by the limit.", "limit")
+loop_blocked = counter("loop_blocked", "Times that the event loop stood still for longer than it may.")

@@ -58,11 +58,9 @@ def test_a_status_comes_with_its_words(server: ServeProcess, status: int, phrase
     assert (response.status_code, response.reason_phrase) == (status, phrase)
 
 
-@pytest.mark.parametrize(
-    ("size", "pieces"), [(0, [0]), (1, [1]), (8191, [8191]), (8192, [8192, 0]), (20_000, [8192, 8192, 3616])]
-)
-def test_a_body_arrives_in_pieces_as_it_is_asked_for(server: ServeProcess, size: int, pieces: list[int]):
-    assert httpx.post(f"{server.url}/body", content=b"x" * size).json() == pieces
+@pytest.mark.parametrize("size", [0, 1, 8192, 1_000_000])
+def test_a_body_arrives_whole(server: ServeProcess, size: int):
+    assert sum(httpx.post(f"{server.url}/body", content=b"x" * size).json()) == size
 
 
 def test_forwarded_headers_are_believed_only_when_told_to(server: ServeProcess, applications):

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 import pytest
+from tests.support.conditions import until
 from tests.support.serve_process import ServeProcess
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -258,14 +259,14 @@ async def test_a_malformed_handshake_is_refused_with_a_reason(server: ServeProce
 
 
 async def test_idle_clients_are_pinged_and_those_that_do_not_answer_are_dropped(applications):
-    options = ("--ping-interval", "1", "--ping-timeout", "1")
+    options = ("--ping-interval", "1", "--ping-timeout", "3")
     with ServeProcess("conversations:application", *options, directory=applications) as it:
         async with connect(f"{it.websocket_url}/echo", ping_interval=None) as alive:
             with socket.create_connection(("127.0.0.1", it.port), timeout=10) as mute:
                 mute.sendall(handshake_request("/echo"))
                 received = await asyncio.to_thread(read_to_end, mute)
             assert b"\x89\x0c" in received, "no ping"
-            it.wait_for_output("disconnect 1006 no answer to a ping")
+            await until(lambda: "disconnect 1006 no answer to a ping" in it.output)
             await alive.send("still here")
             assert await alive.recv() == "still here"
         assert it.metric('realtime_gateway_connections_closed_total{reason="ping_timeout"}') == 1

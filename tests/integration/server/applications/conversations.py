@@ -211,6 +211,8 @@ async def http_body(scope, receive, send, query):
     pieces = []
     while True:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            return
         pieces.append(len(message["body"]))
         if not message["more_body"]:
             break
@@ -281,3 +283,22 @@ async def http_stream(scope, receive, send, query):
         await send({"type": "http.response.body", "body": b"x" * 65536, "more_body": True})
         say("streamed", number + 1)
     await send({"type": "http.response.body", "body": b""})
+
+
+async def http_gated_body(scope, receive, send, query):
+    """Says that it runs, takes nothing until a file appears, then counts what it gets."""
+    say("body begins")
+    while not os.path.exists(query["until"]):
+        await asyncio.sleep(0.02)
+    size, more = 0, True
+    while more:
+        message = await receive()
+        size, more = size + len(message["body"]), message["more_body"]
+    await reply(send, str(size).encode())
+
+
+async def websocket_large_messages(scope, receive, send, query):
+    await accept(receive, send)
+    for _ in range(3):
+        await send({"type": "websocket.send", "bytes": b"x" * int(query["size"])})
+    await until_disconnect(receive)

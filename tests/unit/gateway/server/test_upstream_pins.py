@@ -28,7 +28,9 @@ DAPHNE_WEBSOCKET = "daphne.ws_protocol:WebSocketProtocol"
 ADAPTER = "autobahn.twisted.websocket:WebSocketAdapterProtocol"
 AUTOBAHN = "autobahn.websocket.protocol:WebSocketProtocol"
 AUTOBAHN_SERVER = "autobahn.websocket.protocol:WebSocketServerProtocol"
+REQUEST = "twisted.web.http:Request"
 CHANNEL = "twisted.web.http:HTTPChannel"
+DEFLATE = "autobahn.websocket.compress_deflate:PerMessageDeflate"
 DESCRIPTOR = "twisted.internet.abstract:FileDescriptor"
 TCP_CONNECTION = "twisted.internet.tcp:Connection"
 UNIX_PORT = "twisted.internet.unix:Port"
@@ -36,9 +38,12 @@ UNIX_PORT = "twisted.internet.unix:Port"
 # Our class → the upstream classes whose methods it may replace.
 REPLACES = {
     "gateway_server:GatewayServer": [DAPHNE_SERVER],
-    "http:GatewayRequest": [DAPHNE_REQUEST],
-    "http:GatewayHTTPFactory": [DAPHNE_FACTORY],
+    "channel:GatewayChannel": [CHANNEL],
+    "channel:GatewayHTTPFactory": [DAPHNE_FACTORY],
+    "http:GatewayRequest": [DAPHNE_REQUEST, REQUEST],
     "lean_protocol:LeanWebSocket": [DAPHNE_WEBSOCKET, ADAPTER, AUTOBAHN, AUTOBAHN_SERVER],
+    "paced_websocket:PacedWebSocket": [DAPHNE_WEBSOCKET, ADAPTER, AUTOBAHN, AUTOBAHN_SERVER],
+    "deflate:Deflate": [DEFLATE],
     "websocket:GatewayWebSocket": [DAPHNE_WEBSOCKET, ADAPTER, AUTOBAHN, AUTOBAHN_SERVER],
 }
 # Methods that stay upstream's and that ours rely on, or that ours no longer call.
@@ -58,8 +63,10 @@ LEANS_ON = {
         "_dataReceived",
         "consumeData",
         "processData",
-        "onMessageBegin",
-        "onMessageFrameEnd",
+        "onMessageFrameBegin",
+        "onFrameBegin",
+        "onFrameData",
+        "onFrameEnd",
         "onCloseFrame",
         "onCloseHandshakeTimeout",
         "sendCloseFrame",
@@ -67,11 +74,25 @@ LEANS_ON = {
         "_fail_connection",
         "_sendAutoPing",
     ],
+    DEFLATE: [
+        "start_compress_message",
+        "compress_message_data",
+        "end_compress_message",
+        "start_decompress_message",
+        "decompress_message_data",
+    ],
     AUTOBAHN_SERVER: ["succeedHandshake", "_connectionMade"],
     DESCRIPTOR: ["write", "doWrite", "loseConnection", "_maybePauseProducer"],
     TCP_CONNECTION: ["writeSomeData"],
     UNIX_PORT: ["_fromListeningDescriptor", "startListening", "connectionLost"],
-    CHANNEL: ["allContentReceived", "rawDataReceived", "requestDone", "loseConnection", "connectionMade"],
+    CHANNEL: [
+        "allContentReceived",
+        "rawDataReceived",
+        "requestDone",
+        "loseConnection",
+        "pauseProducing",
+        "resumeProducing",
+    ],
 }
 DISTRIBUTIONS = {"daphne": "daphne", "autobahn": "autobahn", "twisted": "Twisted"}
 

@@ -1,0 +1,204 @@
+"""One HTTP/1.1 connection: Twisted's channel, with limits that answer, and an end that its client can read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+from realtime_gateway.server import installed_reactor  # noqa: F401  (before daphne: it decides the reactor)
+
+# isort: split
+from daphne.http_protocol import HTTPFactory
+from twisted.internet import interfaces
+from twisted.web import http
+
+from realtime_gateway.server import handshake, proxy_protocol
+from realtime_gateway.server.client_address import Client
+from realtime_gateway.server.request_facts import host_and_port
+from realtime_gateway.server.wheel import Turn
+
+if TYPE_CHECKING:
+    from realtime_gateway.server.gateway_server import GatewayServer
+    from realtime_gateway.server.http import GatewayRequest
+
+# How long a client that is refused may go on sending before it is cut: its answer would be lost with a reset.
+LINGER_SECONDS = 2.0
+
+
+class GatewayChannel(http.HTTPChannel):
+    """One connection, until it ends or becomes a WebSocket."""
+
+    server: GatewayServer
+    has_served = False
+    client: Client
+    _deadline: Turn | None = None
+    _lingering = False
+    _before_proxy_header: bytes | None = None  # what has come of it; None: none may come
+
+    def connectionMade(self) -> None:
+        """Begin to wait for the first request."""
+        self.server = self.factory.server
+        super().connectionMade()
+        host, port = host_and_port(self.transport.getPeer()) or (None, 0)
+        self.client = Client(host, port, "https" if self.isSecure() else "http")
+        if not self.isSecure() and self.server.trusted_proxies.trusts(host):
+            self._before_proxy_header = b""
+        self.await_head()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Take what the client sent, or a trusted load balancer before it (the PROXY protocol)."""
+        if self._before_proxy_header is not None:
+            data = self._without_proxy_header(self._before_proxy_header + data)
+        if data:
+            super().dataReceived(data)
+
+    def _without_proxy_header(self, data: bytes) -> bytes:
+        try:
+            header = proxy_protocol.read(data)
+        except proxy_protocol.Malformed as problem:
+            self._before_proxy_header = None
+            self.refuse(400, f"The PROXY header is malformed: {problem}.", "PROXY protocol")
+            return b""
+        self._before_proxy_header = data if header is None else None
+        if header is None:
+            return b""
+        if header.host is not None:
+            self.client = Client(header.host, header.port, "https" if header.secure else self.client.scheme)
+        return data[header.size_bytes :]
+
+    def await_head(self) -> None:
+        """The head of a request has to be whole by a deadline from now on."""
+        seconds = self.server.options.head_timeout_seconds
+        if seconds and self._deadline is None:
+            self._deadline = self.server.wheel.call_later(seconds, self._head_is_late)
+
+    def setTimeout(self, period: float | None) -> Any:
+        """Keep the deadline no longer than Twisted keeps its own: up to the end of the head, or of the connection."""
+        if period is None:
+            self._forget_deadline()
+        return super().setTimeout(period)
+
+    def allHeadersReceived(self) -> None:
+        """The head is whole."""
+        self._forget_deadline()
+        super().allHeadersReceived()
+
+    def _forget_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _head_is_late(self) -> None:
+        self._deadline = None
+        if interfaces.ISSLTransport.providedBy(self.transport):  # its handshake may not have ended: nothing can be said
+            self.met("http.headTimeoutSeconds", "cut")
+            self.transport.abortConnection()
+        else:
+            self.refuse(408, "The head of a request did not arrive in time.", "http.headTimeoutSeconds")
+
+    def lineReceived(self, line: bytes) -> None:
+        """Count a line of the head; Twisted would answer too many with 400."""
+        if self._receivedHeaderSize + len(line) > self.totalHeadersSize:
+            self._head_is_too_long()
+        else:
+            super().lineReceived(line)
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        """One line alone is longer than a head may be."""
+        self._head_is_too_long()
+
+    def _head_is_too_long(self) -> None:
+        self._forget_deadline()
+        text = f"The head of a request may have {self.totalHeadersSize} bytes."
+        self.refuse(431, text, "http.maxHeadSize")
+
+    def met(self, limit: str, what: str) -> None:
+        """Note that this client met a limit."""
+        self.server.limit_log.met(limit, self.client.host or "a client", what)
+
+    def refuse(self, status: int, text: str, limit: str) -> None:
+        """Answer in place of everybody else, and end the connection."""
+        if not self._lingering:
+            self.met(limit, f"answered with {status}")
+            self.transport.write(handshake.short_response(status, text, self.server.server_name))
+            self.linger()
+
+    def linger(self) -> None:
+        """End the connection when the client has had time to read what was sent; what it still sends is dropped."""
+        self._lingering = True
+        for received in ("dataReceived", "lineReceived", "rawDataReceived"):
+            setattr(self, received, _drop)
+        self.setRawMode()
+        self.setTimeout(None)
+        self._networkProducer.unregisterProducer()
+        if interfaces.ISSLTransport.providedBy(self.transport) or not hasattr(self.transport, "loseWriteConnection"):
+            self.transport.loseConnection()
+            return
+        self.transport.resumeProducing()
+        self.transport.loseWriteConnection()
+        self._deadline = self.server.wheel.call_later(LINGER_SECONDS, self.transport.abortConnection)
+
+    def requestDone(self, request: GatewayRequest) -> None:
+        """A response is complete; what is left of a body that nobody waits for must not be read as a request."""
+        if request.body_is_whole:
+            super().requestDone(request)
+        else:
+            self.requests.remove(request)
+            self.linger()
+
+    # Backpressure towards a client that sends a body.
+
+    def pause_body(self) -> None:
+        """Read no more; the client cannot be blamed for the time that this takes."""
+        super().setTimeout(None)
+        self._networkProducer.pauseProducing()
+
+    def resume_body(self) -> None:
+        """Read on."""
+        if not self._lingering and not self._handlingRequest:
+            super().setTimeout(self.timeOut)
+            if not self._waitingForTransport:
+                self._networkProducer.resumeProducing()
+
+
+def _drop(data: bytes) -> None:
+    pass
+
+
+class GatewayHTTPFactory(HTTPFactory):
+    """Makes the channels, and knows those that live, so that a drain can end the idle ones."""
+
+    def __init__(self, server: GatewayServer, request_class: type[GatewayRequest]) -> None:
+        super().__init__(server)
+        self._request_class = request_class
+        self._channels: WeakSet[Any] = WeakSet()
+
+    def protocol(self) -> Any:
+        """Make what chooses between HTTP/1.1 and HTTP/2, with our channel for the former."""
+        channel = GatewayChannel()
+        channel.totalHeadersSize = channel.MAX_LENGTH = self.server.options.max_head_bytes
+        self._channels.add(channel)
+        return http._GenericHTTPChannelProtocol(channel)
+
+    def buildProtocol(self, addr: Any) -> Any:
+        """Make a channel for a new connection."""
+        wrapper = http.HTTPFactory.buildProtocol(self, addr)
+        wrapper.requestFactory = self._request_class
+        return wrapper
+
+    def forget(self, channel: Any) -> None:
+        """Leave a channel alone that has become a WebSocket."""
+        self._channels.discard(channel)
+
+    def has_fresh_channels(self) -> bool:
+        """Say whether a connection is open on which no request has been made yet."""
+        return any(
+            channel.transport is not None and not channel.requests and not channel.has_served
+            for channel in self._channels
+        )
+
+    def end_idle_channels(self) -> None:
+        """Close kept-alive connections that have no request; those that have one close after it."""
+        for channel in list(self._channels):
+            if channel.transport is not None and not channel.requests:
+                channel.loseConnection()

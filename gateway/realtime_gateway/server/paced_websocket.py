@@ -1,0 +1,119 @@
+"""A WebSocket that goes at the pace of whoever is slower: its client, or the application.
+
+client faster than its consumer   reading stops: TCP slows the client down
+client slower than its consumer   ``await send()`` waits; pongs are left out; after a while, 1013
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from realtime_gateway import endings
+from realtime_gateway.server.application_run import InputQueue
+from realtime_gateway.server.frames import PONG, encode_frame
+from realtime_gateway.server.lean_protocol import LeanWebSocket
+from realtime_gateway.server.prompt_transport import waiting_bytes
+from realtime_gateway.server.wheel import Turn
+
+if TYPE_CHECKING:
+    from realtime_gateway.server.gateway_server import GatewayServer
+
+# Frames of one turn of the loop are joined up to this size.
+CORK_BYTES = 64 * 1024
+
+
+class PacedWebSocket(LeanWebSocket):
+    """Everything about a connection's pace, in both directions."""
+
+    server: GatewayServer
+    application_queue: InputQueue
+    _drained: asyncio.Future[None] | None = None
+    _lagging: Turn | None = None
+    _unanswered_ping: bytes | None = None
+    _corked: list[bytes] | None = None
+    _corked_bytes = 0
+
+    def end(self, ending: endings.Ending) -> None:
+        """Close or refuse this connection because the server wants to; a subclass does it."""
+        raise NotImplementedError
+
+    # From the client.
+
+    def _pause_reading(self) -> None:
+        self.reading_paused = True
+        if self.transport is not None:
+            self.transport.pauseProducing()
+
+    def _resume_reading(self) -> None:
+        if self.transport is None or self.application_queue.paused or self.state == self.STATE_CLOSED:
+            return
+        self.reading_paused = False
+        if self.data and self.state != self.STATE_CONNECTING:
+            self.consumeData()
+        if not self.reading_paused:
+            self.transport.resumeProducing()
+
+    def onPing(self, payload: bytes) -> None:
+        """Answer a ping; while the client takes nothing, the last one is enough (RFC 6455 section 5.5.3)."""
+        if self.state != self.STATE_OPEN:
+            return
+        if self._drained is None:
+            self._put(encode_frame(PONG, payload))
+        else:
+            self._unanswered_ping = payload
+
+    # To the client.
+
+    def _put(self, frame: bytes) -> None:
+        # The first frame of a turn of the loop leaves at its end, together with those that follow it by then: an
+        # application that sends several is common, and each send(2) costs more than all the rest of its frame's way.
+        if not self._corked:
+            self._corked = [frame]
+            self._corked_bytes = len(frame)
+            self.server.loop.call_soon(self._uncork)
+        else:
+            self._corked.append(frame)
+            self._corked_bytes += len(frame)
+        if self._corked_bytes > CORK_BYTES:
+            self._uncork()
+
+    def _uncork(self) -> None:
+        """Write the frames that have come together."""
+        if self._corked:
+            frames, self._corked = self._corked, None
+            if self.state == self.STATE_OPEN:
+                self.transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
+
+    def pauseProducing(self) -> None:
+        """The transport holds more than it wants to: ``send`` waits from now on."""
+        if self._drained is None:
+            self._drained = self.server.loop.create_future()
+            self._lagging = self.server.wheel.call_later(self.server.options.send_queue_seconds, self._still_lagging)
+
+    def _still_lagging(self) -> None:
+        """The client has not caught up for as long as it may."""
+        options = self.server.options
+        if waiting_bytes(self.transport) > options.send_queue_bytes:
+            self._lagging = None
+            self.server.limit_log.met("websocket.sendQueueSize", self, "closed with 1013")
+            self.end(endings.SLOW_CLIENT)
+        else:
+            self._lagging = self.server.wheel.call_later(options.send_queue_seconds, self._still_lagging)
+
+    def resumeProducing(self) -> None:
+        """The client has taken everything."""
+        if self._lagging is not None:
+            self._lagging.cancel()
+            self._lagging = None
+        drained, self._drained = self._drained, None
+        if drained is not None and not drained.done():
+            drained.set_result(None)
+        if self._unanswered_ping is not None:
+            payload, self._unanswered_ping = self._unanswered_ping, None
+            self.onPing(payload)
+
+    def stopProducing(self) -> None:
+        """The transport is gone: nobody waits for it."""
+        self._unanswered_ping = None
+        self.resumeProducing()

@@ -1,0 +1,118 @@
+"""Pure. Every deadline of every connection on one timer: pings, their answers, ages, closing handshakes.
+
+    slots   12.25 ─▶ {turn, turn, …}    12.50 ─▶ {turn}    32.25 ─▶ {…}
+            ▲ the loop has one timer, for this one
+
+A timer of the event loop per connection and purpose would cost a heap entry each, and cancelling it leaves the entry
+there until its time. Here both ends are an operation on a set, and the price is a fire up to a slot too late.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Callable
+from typing import Any, Protocol
+
+SLOT_SECONDS = 0.25
+# A slot that is shared by many must not hold up everybody else's messages.
+AT_ONCE = 256
+
+
+class Timer(Protocol):
+    """What the event loop's ``call_at`` returns."""
+
+    def cancel(self) -> None:
+        """Forget the call."""
+
+
+class Turn:
+    """One call that is to be made later."""
+
+    __slots__ = ("_arguments", "_function", "_slot")
+
+    def __init__(self, slot: set[Turn], function: Callable[..., object], arguments: tuple[Any, ...]) -> None:
+        self._slot = slot
+        self._function = function
+        self._arguments = arguments
+
+    def cancel(self) -> None:
+        """Do not make the call; nothing when it has been made."""
+        self._slot.discard(self)
+
+    def take(self) -> None:
+        """Make the call."""
+        self._function(*self._arguments)
+
+
+class Wheel:
+    """Calls by the time at which they are due; autobahn's protocols use it in place of its own batched timer.
+
+    Args:
+        now: the loop's clock, in seconds.
+        call_at: the loop's own, for the one timer.
+        call_soon: the loop's own, between two parts of a large slot.
+    """
+
+    def __init__(
+        self,
+        now: Callable[[], float],
+        call_at: Callable[[float, Callable[[], object]], Timer],
+        call_soon: Callable[[Callable[[], object]], object],
+    ) -> None:
+        self._now = now
+        self._call_at = call_at
+        self._call_soon = call_soon
+        self._slots: dict[int, set[Turn]] = {}
+        self._order: list[int] = []
+        self._timer: Timer | None = None
+        self._timer_for = 0
+
+    def __len__(self) -> int:
+        return sum(map(len, self._slots.values()))
+
+    def call_later(self, delay_seconds: float, function: Callable[..., object], *arguments: Any) -> Turn:
+        """Call ``function`` after ``delay_seconds``, never earlier, and at most a slot later."""
+        index = math.ceil((self._now() + delay_seconds) / SLOT_SECONDS)
+        slot = self._slots.get(index)
+        if slot is None:
+            slot = self._slots[index] = set()
+            heapq.heappush(self._order, index)
+            self._wind()
+        turn = Turn(slot, function, arguments)
+        slot.add(turn)
+        return turn
+
+    def _wind(self) -> None:
+        if self._timer is not None:
+            if self._timer_for <= self._order[0]:
+                return
+            self._timer.cancel()
+        self._timer_for = self._order[0]
+        self._timer = self._call_at(self._timer_for * SLOT_SECONDS, self._due)
+
+    def _due(self) -> None:
+        self._timer = _NoTimer()  # calls that are added meanwhile are later, and wait for the end of this slot
+        slot = self._slots[self._order[0]]
+        try:
+            for _ in range(min(AT_ONCE, len(slot))):
+                if slot:  # a call may cancel others
+                    slot.pop().take()
+        finally:  # a call that raises is reported by the loop, and the others follow
+            self._after(slot)
+
+    def _after(self, slot: set[Turn]) -> None:
+        if slot:
+            self._call_soon(self._due)
+            return
+        self._timer = None
+        del self._slots[heapq.heappop(self._order)]
+        if self._order:
+            self._wind()
+
+
+class _NoTimer:
+    """Stands for the rest of a slot, which is called soon whatever else is put on the wheel."""
+
+    def cancel(self) -> None:
+        """Nothing to forget: an earlier slot cannot come to be."""

@@ -1,0 +1,63 @@
+"""Pure. The frames that nearly all clients send: whole messages, masked, in one frame (RFC 6455 section 5.2).
+
+autobahn's parser takes some twenty microseconds per frame because it can do everything; what this does not know is left
+to it: fragments, control frames, extensions, mistakes, and what is over a limit.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from autobahn.websocket.xormasker import create_xor_masker
+
+# Up to here one big integer is faster than autobahn's native masker (0.7 µs at 114 bytes, 111 µs at 64 KiB).
+BIG_INTEGER_BYTES = 2048
+MASKED = 0x80
+_WHOLE = (0x81, 0x82)  # the last frame of a message, and its first: text, binary
+
+
+def whole_message(data: bytes, start: int, limit_bytes: int) -> tuple[bool, bytes, int] | None:
+    """Read one whole message at ``start``; None where there is none of the ordinary kind.
+
+    Args:
+        data: what has been received.
+        start: where a frame begins.
+        limit_bytes: a longer payload is left alone; 0 is no limit.
+
+    Returns:
+        Whether it is binary, its payload, and where the next frame begins.
+    """
+    if len(data) - start < 6 or data[start] not in _WHOLE or data[start + 1] < MASKED:
+        return None
+    read = _size(data, start)
+    if read is None:
+        return None
+    size, mask_at = read
+    payload_at = mask_at + 4
+    end = payload_at + size
+    if end > len(data) or 0 < limit_bytes < size:
+        return None
+    return data[start] == _WHOLE[1], unmasked(data[mask_at:payload_at], data[payload_at:end]), end
+
+
+def _size(data: bytes, start: int) -> tuple[int, int] | None:
+    """Return the payload's size and where the mask begins; None: incomplete, or not written as short as it can be."""
+    size = data[start + 1] & 0x7F
+    if size < 126:
+        return size, start + 2
+    form, least = ("!H", 126) if size == 126 else ("!Q", 65536)
+    width = struct.calcsize(form)
+    if len(data) - start < 2 + width:
+        return None
+    (size,) = struct.unpack_from(form, data, start + 2)
+    return (size, start + 2 + width) if size >= least else None
+
+
+def unmasked(mask: bytes, payload: bytes) -> bytes:
+    """Return the payload without its mask (section 5.3)."""
+    size = len(payload)
+    if size > BIG_INTEGER_BYTES:
+        unmasked_payload: bytes = create_xor_masker(mask, size).process(payload)
+        return unmasked_payload
+    key = int.from_bytes((mask * (size // 4 + 1))[:size], "big")
+    return (int.from_bytes(payload, "big") ^ key).to_bytes(size, "big")

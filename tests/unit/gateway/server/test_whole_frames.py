@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.support.frames import client_frame
+
+from realtime_gateway.server.whole_frames import BIG_INTEGER_BYTES, unmasked, whole_message
+
+SIZES = (0, 1, 3, 4, 125, 126, BIG_INTEGER_BYTES, BIG_INTEGER_BYTES + 1, 65_535, 65_536)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("head", "is_binary"), [(0x81, False), (0x82, True)])
+def test_a_whole_message_is_read_and_where_the_next_begins(size: int, head: int, is_binary: bool):
+    payload = bytes(index % 251 for index in range(size))
+    frame = client_frame(head, payload)
+    assert whole_message(b"??" + frame + b"next", 2, 0) == (is_binary, payload, 2 + len(frame))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_part_of_it_is_none(size: int):
+    frame = client_frame(0x82, b"x" * size)
+    for length in {0, 1, 2, 5, 6, 9, 13, len(frame) - 1}:
+        assert whole_message(frame[: min(length, len(frame) - 1)], 0, 0) is None
+
+
+@pytest.mark.parametrize("head", sorted(set(range(256)) - {0x81, 0x82}))
+def test_every_other_kind_of_frame_is_left_alone(head: int):
+    assert whole_message(client_frame(head, b"hello"), 0, 0) is None
+
+
+def test_what_is_wrong_or_too_long_is_left_alone():
+    assert whole_message(client_frame(0x81, b"hello", mask=None) + b"more", 0, 0) is None
+    assert whole_message(client_frame(0x81, b"hello", length=b"\xfe\0\x05"), 0, 0) is None
+    assert whole_message(client_frame(0x81, b"hello", length=b"\xff" + bytes(7) + b"\x05"), 0, 0) is None
+    assert whole_message(client_frame(0x81, b"hello"), 0, 4) is None
+    assert whole_message(client_frame(0x81, b"hello"), 0, 5) is not None
+
+
+@given(mask=st.binary(min_size=4, max_size=4), payload=st.binary(max_size=BIG_INTEGER_BYTES * 2))
+def test_a_mask_is_taken_off_byte_by_byte(mask: bytes, payload: bytes):
+    assert unmasked(mask, payload) == bytes(byte ^ mask[index % 4] for index, byte in enumerate(payload))
