@@ -166,7 +166,7 @@ def hosts_of(up: UpProcess) -> HostList:
 
 @pytest.mark.timeout(300)
 async def test_from_two_shards_to_three_and_back_while_clients_chat(
-    tmp_path: Path, record_property: Callable[[str, object], None]
+    tmp_path: Path, record_testsuite_property: Callable[[str, object], None]
 ) -> None:
     with UpProcess(write(tmp_path, managed(2))) as up:
         await asyncio.to_thread(up.wait_until_ready)
@@ -186,9 +186,9 @@ async def test_from_two_shards_to_three_and_back_while_clients_chat(
         keys = [f"room-{number}" for number in range(20_000)]
         moved = sum(two.owner(key).name != three.owner(key).name for key in keys) / len(keys)
         assert moved <= 0.34
-        record_property("words sent", sum(chat.sent.values()))
-        record_property("words received, by two clients each", chat.received)
-        record_property("share of the keys that moved", moved)
+        record_testsuite_property("words sent", sum(chat.sent.values()))
+        record_testsuite_property("words received, by two clients each", chat.received)
+        record_testsuite_property("share of the keys that moved", moved)
         up.signal(signal.SIGINT)
         assert await asyncio.to_thread(up.wait_for_end) == 0
         assert up.left_behind() == []
