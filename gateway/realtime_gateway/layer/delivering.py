@@ -30,7 +30,7 @@ _KINDS = {Kind.GROUP: "group", Kind.CHANNEL: "channel"}
 _FULL_LOGGED_EVERY_SECONDS = 10.0
 # Members served in one turn: enough to cost nothing beside their handlers, and so few that the sender's own answer,
 # which is read between two slices, is not kept waiting for a millisecond.
-_SLICE_MEMBERS = 128
+_SLICE_MEMBERS = 64
 # Above so many members that wait, no more is read from Redis before they are served.
 _WAITING_MEMBERS = 100_000
 
