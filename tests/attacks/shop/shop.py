@@ -108,5 +108,10 @@ def log_out(request):
     return HttpResponse("bye")
 
 
-urlpatterns = [path("login/<name>/", log_in), path("logout/", log_out)]
+def ready(request):
+    return HttpResponse("ready")
+
+
+urlpatterns = [path("ready/", ready), path("login/<name>/", log_in), path("logout/", log_out)]
+knocking_urlpatterns = [path("knock/", knock)]
 websocket_urlpatterns = [path(f"{name}/", stack) for name, stack in STACKS.items()]
