@@ -73,7 +73,7 @@ class RunsHere:
         member = fan_out.add(self.channel_name, consumer_class, outbox)
         try:
             receivers = [_counted(member, receive), _counted(member, self.channel_receive)]
-            await _until_stopped(receivers, functools.partial(_handle, member, self.dispatch))
+            await _until_stopped(receivers, functools.partial(_handle, fan_out, member, self.dispatch))
         finally:
             fan_out.remove(member)
 
@@ -151,11 +151,15 @@ def _counted(member: Member, receive: Receive) -> Receive:
     return counting
 
 
-async def _handle(member: Member, dispatch: Callable[[Message], Awaitable[None]], message: Message) -> None:
+async def _handle(
+    fan_out: FanOut, member: Member, dispatch: Callable[[Message], Awaitable[None]], message: Message
+) -> None:
     try:
         await dispatch(message)
     finally:
         member.unhandled -= 1
+    if member.waiting and not member.unhandled:
+        fan_out.released(member)
 
 
 async def _forget(layer: Any, channel: str) -> None:

@@ -49,9 +49,10 @@ class Member:
         outbox: the way to its socket; None where everything goes through its mailbox.
         unhandled: messages that it has taken, from its client or from its mailbox, and not handled to the end.
         batch: what the present turn has for it.
+        waiting: what is to be written to its socket when its handlers are done.
     """
 
-    __slots__ = ("batch", "channel", "kind", "outbox", "unhandled")
+    __slots__ = ("batch", "channel", "kind", "outbox", "unhandled", "waiting")
 
     def __init__(self, channel: str, kind: Kind, outbox: Outbox | None) -> None:
         self.channel = channel
@@ -59,6 +60,7 @@ class Member:
         self.outbox = outbox
         self.unhandled = 0
         self.batch: Batch | None = None
+        self.waiting: list[Entry] = []
 
 
 class Offer(Protocol):

@@ -5,7 +5,8 @@
                           │    └─ has to be waited for ─▶ held, and so are later messages of the group ─▶ batch
                           └─ no fan-out member ─▶ left to the layer
 
-A member is free when no handler of its consumer runs, its mailbox is empty, and its outbox takes the frames. Order per
+A member is free when no handler of its consumer runs, its mailbox is empty, and its outbox takes the frames. One whose
+handler runs, as that of every sender does, is written to when it ends, unless something else comes first. Order per
 member is that of the mailboxes: whatever comes for a member on another way first flushes the batch that it is in. The
 one exception is a group whose handler has to be waited for; other groups and channels go on meanwhile.
 """
@@ -34,6 +35,8 @@ Deliver = Callable[[Offer, Collection[str]], Collection[str]]
 BATCH_BYTES = 64 * 1024
 # Messages of one group that wait for a slow handler; as many as a mailbox holds by default.
 HELD_MESSAGES = 100
+# Messages that wait for a member's running handler; what comes after them, and they, go into its mailbox.
+WAITING_MESSAGES = 100
 
 
 class Message:
@@ -90,6 +93,24 @@ class FanOut:
     def remove(self, member: Member) -> None:
         """The consumer is over."""
         self._members.pop(member.channel, None)
+        member.waiting.clear()
+
+    def released(self, member: Member) -> None:
+        """No handler of the consumer runs any more, and it has taken nothing: write what has waited for that."""
+        entries, member.waiting = member.waiting, []
+        batch = Batch("", [member])
+        for entry in entries:
+            batch.add(entry)
+        outbox = member.outbox
+        joined = None if outbox is None else batch.joined_for(member, outbox)
+        if outbox is None or joined is None or (joined.messages and not outbox.write(joined.frames)):
+            for entry in entries:
+                self._put(entry, [member])
+            return
+        recorder.messages_sent.add(joined.messages)
+        for entry in entries:
+            entry.offer.delivered(1)
+        recorder.fan_out_members.add(len(entries), "direct")
 
     def _kind(self, consumer: type, encoding: Hashable) -> Kind:
         key = (consumer, encoding)
@@ -173,7 +194,7 @@ class FanOut:
         batch = self._batches.get(group)
         if batch is not None and batch.members == members:
             return batch
-        self._settle(members)
+        self._flush_batches_of(members)
         if batch is not None:
             self._flush(batch)
         batch = self._batches[group] = Batch(group, members)
@@ -187,10 +208,35 @@ class FanOut:
     # Writing
 
     def _settle(self, members: list[Member]) -> None:
-        """Flush what is pending for any of these members: something else comes for them."""
+        """Bring everything before what comes for these members through their mailboxes now."""
+        self._flush_batches_of(members)
+        for member in members:
+            if member.waiting:
+                self._stop_waiting(member)
+
+    def _flush_batches_of(self, members: list[Member]) -> None:
         for member in members:
             if member.batch is not None:
                 self._flush(member.batch)
+
+    def _stop_waiting(self, member: Member) -> None:
+        entries, member.waiting = member.waiting, []
+        for entry in entries:
+            self._put(entry, [member])
+
+    def _let_wait(self, batch: Batch, busy: list[Member]) -> list[Member]:
+        """Keep the batch for members that only wait for their own handlers; return the others."""
+        has_mail, count = batch.entries[-1].offer.has_mail, len(batch.entries)
+        others = []
+        for member in busy:
+            room = len(member.waiting) + count <= WAITING_MESSAGES
+            if member.outbox is not None and member.unhandled and room and not has_mail(member.channel):
+                member.waiting += batch.entries
+            else:
+                if member.waiting:
+                    self._stop_waiting(member)
+                others.append(member)
+        return others
 
     def _end_turn(self) -> None:
         self._turn_open = False
@@ -205,6 +251,7 @@ class FanOut:
             member.batch = None
         busy = self._write(batch)
         direct = len(batch.members) - len(busy)
+        busy = self._let_wait(batch, busy)
         for entry in batch.entries:
             if direct:
                 entry.offer.delivered(direct)
