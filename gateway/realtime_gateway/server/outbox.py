@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from twisted.internet import unix
 
-from realtime_gateway.server.connection import State
+from realtime_gateway.server.connection import Send, State
 from realtime_gateway.server.frames import BINARY, TEXT, encode_frame
 from realtime_gateway.server.prompt_transport import PromptTransport
 
@@ -20,27 +20,37 @@ if TYPE_CHECKING:
     from realtime_gateway.server.websocket import GatewayWebSocket
 
 SCOPE_KEY = "realtime_gateway.outbox"
+AS_THEY_ARE = "as they are"
 _PLAIN_TRANSPORTS = (PromptTransport, unix.Server)
 _LATER = (errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS, errno.EINTR)
 
 
 class Outbox:
-    """One WebSocket's.
-
-    Attributes:
-        encoding: outboxes with equal encodings take the same bytes.
-    """
+    """One WebSocket's."""
 
     __slots__ = ("_websocket",)
-
-    encoding = "plain"
 
     def __init__(self, websocket: GatewayWebSocket) -> None:
         self._websocket = websocket
 
+    @property
+    def encoding(self) -> str | int:
+        """Outboxes with equal encodings take the same bytes: as they are, or compressed with one size of window.
+
+        A compressor that takes over what it has sent to this client before makes bytes for nobody else, so its clients
+        get what they may get as well (RFC 7692 section 6): messages that are not compressed.
+        """
+        deflate = self._websocket._perMessageCompress
+        if deflate is None or not deflate.server_no_context_takeover:
+            return AS_THEY_ARE
+        bits: int = deflate.server_max_window_bits
+        return bits
+
     def encode(self, payload: bytes, is_binary: bool) -> bytes:
         """Return a message as one whole frame."""
-        return encode_frame(BINARY if is_binary else TEXT, payload)
+        if self.encoding == AS_THEY_ARE:
+            return encode_frame(BINARY if is_binary else TEXT, payload)
+        return self._websocket._framed(Send(payload, is_binary))
 
     def write(self, frames: bytes) -> bool:
         """Write whole frames now; False, and nothing is written, where that would not be in order or not be safe."""

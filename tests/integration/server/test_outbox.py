@@ -11,6 +11,7 @@ import pytest
 from tests.support.serve_process import ServeProcess
 from websockets.asyncio.client import ClientConnection, connect, unix_connect
 from websockets.exceptions import ConnectionClosed
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
 SECONDS = 20
 TEXT = "☕" * 10
@@ -76,3 +77,19 @@ async def test_a_client_that_does_not_read_is_written_to_until_its_socket_is_ful
         assert frames[:-1] == [b"x" * 1024] * count
         await client.send(json.dumps(["write"]))
         assert await heard(client) == TEXT
+
+
+@pytest.mark.parametrize("takeover", [True, False], ids=["with a context", "without"])
+async def test_a_client_that_takes_compressed_messages_reads_what_is_written(takeover: bool) -> None:
+    words = ("--compression", "--compression-context-bytes", "150000", "--compression-least-bytes", "10")
+    directory = Path(__file__).parent / "applications"
+    offer = ClientPerMessageDeflateFactory(server_no_context_takeover=not takeover)
+    with ServeProcess("outboxes:application", *words, directory=directory) as server:
+        async with connect(server.websocket_url, extensions=[offer], compression=None, proxy=None) as client:
+            assert ("server_no_context_takeover" in client.response.headers["Sec-WebSocket-Extensions"]) != takeover
+            await client.send(json.dumps(["write", "say"]))
+            assert [await heard(client) for _ in range(2)] == [TEXT, "[false, true]"]
+            await client.send(json.dumps(["write two", "write", "say"]))
+            assert [await heard(client) for _ in range(4)] == [b"one", "two", TEXT, "[false, true, true, true]"]
+            await client.send(json.dumps(["encoding"]))
+            assert (await heard(client) == "as they are") == takeover

@@ -11,8 +11,7 @@ TEXT = "☕" * 10
 
 
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    if scope["type"] != "websocket":
-        raise NotImplementedError(scope["type"])
+    assert scope["type"] == "websocket"
     outbox = scope["extensions"][SCOPE_KEY]
     await receive()
     said: list[Any] = [outbox.write(outbox.encode(b"too early", False))]
@@ -30,6 +29,8 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
                     await send({"type": "websocket.send", "text": "sent"})
                 case "close":
                     await send({"type": "websocket.close", "code": 4000})
+                case "encoding":
+                    await send({"type": "websocket.send", "text": str(outbox.encoding)})
                 case "say":
                     await send({"type": "websocket.send", "text": json.dumps(said)})
     said.append(outbox.write(outbox.encode(b"too late", False)))
