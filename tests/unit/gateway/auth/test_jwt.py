@@ -111,9 +111,10 @@ REFUSED: dict[str, tuple[str, Reason]] = {
         jwt.encode(claims(), STRANGER, "RS256", headers={"jku": "https://evil.example/", "x5u": "https://evil.example/"}),
         Reason.TOKEN_INVALID,
     ),
-    "its key id is no text": (unsigned(alg="RS256", kid=["a"]), Reason.TOKEN_INVALID),
+    "its key id is no text": (unsigned(alg="RS256", kid=["a"]), Reason.TOKEN_MALFORMED),
     "its key id is a book": (token(headers={"kid": "a" * 5000}), Reason.TOKEN_MALFORMED),
     "it is no token": ("abc", Reason.TOKEN_MALFORMED),
+    "its header is a number": ("NQ.NQ.NQ", Reason.TOKEN_MALFORMED),
     "it names nobody": (token(sub=None), Reason.USER_UNKNOWN),
 }  # fmt: skip
 
