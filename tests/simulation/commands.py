@@ -181,6 +181,10 @@ def _hgetall(data: Keys, arguments: Arguments) -> Any:
     return [one for pair in (data.typed(arguments[0], dict) or {}).items() for one in pair]
 
 
+def _hkeys(data: Keys, arguments: Arguments) -> Any:
+    return list(data.typed(arguments[0], dict) or ())
+
+
 def _hdel(data: Keys, arguments: Arguments) -> Any:
     fields = data.typed(arguments[0], dict) or {}
     count = sum(fields.pop(one, None) is not None for one in arguments[1:])
@@ -337,7 +341,7 @@ def _id(text: bytes, rest: tuple[int, int]) -> tuple[int, int]:
 
 _NAMES = (
     "get mget set mset incr del exists expire pexpire pttl ttl time lpush rpush lpop llen lindex lrange"
-    " hset hget hmget hgetall hdel hlen sadd srem smembers"
+    " hset hget hmget hgetall hkeys hdel hlen sadd srem smembers"
     " zadd zrange zscore zrem zrangebyscore zremrangebyscore zcard xadd xtrim xrange xrevrange xlen"
 )
 COMMANDS: dict[bytes, Callable[[Keys, Arguments], Any]] = {

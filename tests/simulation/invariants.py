@@ -138,7 +138,10 @@ class _Check:
         if waiting:
             self.counts["runs with something left in a queue"] += 1
         away = any(self.counts[f"fault: {name}"] for name in ("long partition", "long absence"))
-        in_vain = {int(parse(raw).body) for raw in self.world.network.taken_in_vain.values()}
+        crashed = {process.name for process in self.world.ended}
+        in_vain = {
+            int(parse(raw).body) for process, raw in self.world.network.taken_in_vain.values() if process in crashed
+        }
         for message in self.record.messages:
             if message.acknowledged_at is None or not message.destination.startswith("q:"):
                 continue
@@ -146,7 +149,7 @@ class _Check:
             if any(number == message.number for _, number, _ in self.record.taken_from[message.destination[2:]]):
                 continue
             if message.number in in_vain:
-                self.counts["lost between a queue and a worker whose connection broke"] += 1
+                self.counts["lost with a worker that crashed"] += 1
             elif away:
                 self.counts["may have expired in a queue that nobody could reach"] += 1
             elif not self._died_with_its_shard(message):

@@ -44,16 +44,16 @@ class Network:
         self.shards = shards
         self.cut: set[tuple[str, str]] = set()
         self.froze_at: list[float] = []
-        self.taken_in_vain: dict[int, bytes] = {}
+        self.taken_in_vain: dict[int, tuple[str, bytes]] = {}
         self._answers = 0
         self.wires: list[Wire] = []
         self.slowest = 0.02
 
-    def note_answer(self, script: str, result: Any) -> int:
+    def note_answer(self, process: str, script: str, result: Any) -> int:
         """Remember what an answer carries, under the number that is returned, for as long as it is on its way."""
         self._answers += 1
-        if script == "pop" and isinstance(result, list) and result:
-            self.taken_in_vain[self._answers] = result[1]
+        if script == "pop" and isinstance(result, list) and len(result) > 1:
+            self.taken_in_vain[self._answers] = (process, result[1])
         return self._answers
 
     def delay(self) -> float:
@@ -266,7 +266,7 @@ class Link:
 
         def there() -> None:
             result = wire.server.call(script, keys, arguments)
-            number = self._network.note_answer(script, result)
+            number = self._network.note_answer(self.process, script, result)
             wire.bring(lambda: here(result, number))
 
         def here(result: Any, number: int) -> None:

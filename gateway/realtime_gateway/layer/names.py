@@ -20,7 +20,7 @@ import hmac
 from dataclasses import dataclass
 
 GROUP, INBOX, QUEUE = "g", "i", "q"
-_FLUSHED = ("g:", "i:", "q:", "group:", "groups", "s:", "full:")
+_FLUSHED = ("g:", "i:", "q:", "t:", "group:", "groups", "s:", "full:")
 CONTROL = "control"
 
 
@@ -141,6 +141,10 @@ class Names:
     def mark(self, destination: str, sender: int, source: str) -> str:
         """The last sequence number that a sender put into a queue, directly or through one group."""
         return f"{self.prefix}:s:{destination[2:]}:{sender:x}:{source}"
+
+    def taken(self, destination: str, process: str) -> str:
+        """What a process has taken from a queue and has not said to have."""
+        return f"{self.prefix}:t:{destination[2:]}:{process}"
 
     def topic(self, label: str, destination: str) -> str:
         """The pub/sub channel of a destination on one shard."""

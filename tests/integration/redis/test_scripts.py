@@ -51,6 +51,12 @@ def publish(client: redis.Redis, *messages: tuple[str, str, str, str, int, int],
     return run(client, "publish", keys, *arguments)
 
 
+def pop(client: redis.Redis, number: int = 1, *arrived: int, waiting_since: int | None = None, take: int = 1) -> Any:
+    """Take from the queue; messages of the calls ``arrived`` have, and those before ``waiting_since`` never will."""
+    lowest = number if waiting_since is None else waiting_since
+    return run(client, "pop", ["queue", "taken"], 60_000, number, lowest, take, *arrived)
+
+
 def group(body: str, stream: str = "stream", members: str = "members") -> tuple[str, str, str, str, int, int]:
     return ("g", stream, members, body, 0, 1)
 
@@ -170,20 +176,32 @@ def test_what_has_expired_takes_no_room_in_a_queue_and_is_not_popped(client: red
     client.rpush("queue", f"{now - 61_000} old", f"{now - 60_500} old too")
     assert publish(client, queued("new", 1, 1)) == [b"OK", 1]
     client.lpush("queue", f"{now - 61_000} old")
-    queued_ms, body, age_ms, expired = run(client, "pop", ["queue"], 60_000)
+    queued_ms, body, age_ms, expired = pop(client)
     assert (body, expired) == (b"new", 1)
     assert int(queued_ms) >= now
     assert int(age_ms) >= 0
     client.rpush("queue", f"{now - 61_000} old", f"{now - 60_500} old too")
-    assert run(client, "pop", ["queue"], 60_000) == [2]
-    assert run(client, "pop", ["queue"], 60_000) == []
+    assert pop(client) == [2]
+    assert pop(client) == []
+
+
+def test_what_was_taken_for_a_call_whose_answer_never_arrived_answers_a_later_one(client: redis.Redis) -> None:
+    publish(client, queued("first", 1), queued("second", 2), queued("third", 3))
+    assert [pop(client, number, waiting_since=1)[1] for number in (1, 2)] == [b"first", b"second"]
+    # The answer to 2 has arrived, that to 1 never will.
+    assert pop(client, 3, 2)[1] == b"first"
+    assert pop(client, 4, waiting_since=4, take=0)[1] == b"first"
+    assert pop(client, 5, 4, take=0) == []
+    assert pop(client, 6, waiting_since=6)[1] == b"third"
+    assert client.hkeys("taken") == [b"6"]
+    assert 0 < client.pttl("taken") <= 60_000
 
 
 def test_what_is_put_back_is_popped_next(client: redis.Redis) -> None:
     publish(client, queued("first", 1), queued("second", 2))
-    queued_ms, body, _ = run(client, "pop", ["queue"], 60_000)
+    queued_ms, body, _ = pop(client)
     assert run(client, "put_back", ["queue"], queued_ms, body, 60_000, TOPIC) == 2
-    assert run(client, "pop", ["queue"], 60_000)[:2] == [queued_ms, b"first"]
+    assert pop(client)[:2] == [queued_ms, b"first"]
     assert client.pttl("queue") > 0
 
 

@@ -118,6 +118,10 @@ class Follow:
         """The present owner."""
         return self.span.shard
 
+    def has(self, span: Span) -> bool:
+        """Whether a span is still one of its own: a newer host list may have dropped it."""
+        return span is self.span or span in self.chain or span in self.past
+
     @property
     def wanted(self) -> bool:
         """Whether anybody here is a member or about to be."""

@@ -2,6 +2,9 @@
 
 A worker subscribes to a queue's wake-ups and takes one message per waiting receiver. A message that was taken for a
 receiver that has gone is put back at the head. While a newer host list is rolled out, earlier owners are asked first.
+
+Each call has a number under which the shard keeps what it took. The next calls say which of them have arrived; what was
+taken for a call that nobody heard the answer of, because its connection broke, is the answer to a later one.
 """
 
 from __future__ import annotations
@@ -25,23 +28,26 @@ _LINGER_SECONDS = 10.0
 class PopCall:
     """The purpose of a pop call."""
 
-    __slots__ = ("channel", "later_shards", "shard")
+    __slots__ = ("arrived", "channel", "later_shards", "number", "shard")
 
-    def __init__(self, channel: str, shard: str, later_shards: tuple[str, ...]) -> None:
+    def __init__(self, channel: str, shard: str, number: int, later_shards: tuple[str, ...]) -> None:
         self.channel = channel
         self.shard = shard
+        self.number = number
         self.later_shards = later_shards  # owners still to be asked after this one
+        self.arrived: tuple[int, ...] = ()  # calls that it says the messages of which have arrived
 
 
 class Waiting:
     """Local receivers of one normal channel."""
 
-    __slots__ = ("looked_at", "owners", "popping", "receivers", "wanted_at")
+    __slots__ = ("looked_at", "owners", "popping", "receivers", "unheard", "wanted_at")
 
     def __init__(self, owners: tuple[str, ...], now: float) -> None:
         self.owners = owners  # earlier owners first, the present one last
         self.receivers = 0
-        self.popping: set[PopCall] = set()  # calls that have not been answered
+        self.popping: dict[PopCall, None] = {}  # calls that have not been answered
+        self.unheard: set[str] = set()  # shards that may have taken something whose answer never came
         self.wanted_at = now
         self.looked_at = now
 
@@ -56,6 +62,9 @@ class Queues:
         self._emit = emit
         self._links: set[str] = set()
         self._waiting: dict[str, Waiting] = {}
+        self._number = 0
+        # (channel, shard) → calls whose messages have arrived, which the shard has not been told, and since when.
+        self._arrived: dict[tuple[str, str], dict[int, float]] = {}
 
     def wanted(self, channel: str, receivers: int, now: float) -> None:
         """The number of receivers that wait on a channel has changed."""
@@ -89,18 +98,24 @@ class Queues:
         """Take the answer to a pop: a message, or the next owner's turn."""
         waiting = self._waiting.get(purpose.channel)
         if waiting is not None:
-            waiting.popping.discard(purpose)
+            waiting.popping.pop(purpose, None)
         if isinstance(result, Refusal):
             return
+        arrived = self._arrived.setdefault((purpose.channel, purpose.shard), {})
+        for number in purpose.arrived:
+            arrived.pop(number, None)
         message, expired = result[:3], result[3:]
         if len(result) == 1:
             message, expired = [], result
         if expired:
             self._emit(Dropped("expired", int(expired[0])))
         if not message:
+            if waiting is not None:
+                waiting.unheard.discard(purpose.shard)  # it would have been the answer
             if waiting is not None and purpose.later_shards and waiting.receivers > len(waiting.popping):
                 self._ask(purpose.channel, waiting, purpose.later_shards)
             return
+        arrived[purpose.number] = now
         queued_ms, raw, age_ms = message
         try:
             entry = parse(raw)
@@ -122,13 +137,17 @@ class Queues:
         """Pops that were under way will not be answered."""
         self._links.discard(shard)
         for waiting in self._waiting.values():
-            waiting.popping = {call for call in waiting.popping if call.shard != shard}
+            cut = [call for call in waiting.popping if call.shard == shard]
+            for call in cut:
+                del waiting.popping[call]
+                waiting.unheard.add(shard)
 
     def rebase(self, hosts: HostList, now: float) -> None:
         """Use a newer host list."""
         self._hosts = hosts
         for channel, waiting in self._waiting.items():
             before, waiting.owners = waiting.owners, self._owners(channel)
+            waiting.unheard.intersection_update(waiting.owners)
             for shard in (one for one in before if one not in waiting.owners):
                 self._emit(Unsubscribe(shard, (names.queue(channel),)))
             for shard in (one for one in waiting.owners if one not in before):
@@ -141,11 +160,23 @@ class Queues:
         for channel, waiting in list(self._waiting.items()):
             if waiting.receivers and now - waiting.looked_at >= _LOOK_SECONDS:
                 self._pop(channel, waiting, now)
-            elif not waiting.receivers and not waiting.popping and now - waiting.wanted_at > _LINGER_SECONDS:
+            elif waiting.unheard and not waiting.popping and now - waiting.looked_at >= _LOOK_SECONDS:
+                self._fetch(channel, waiting, now)
+            elif waiting.receivers or waiting.popping or waiting.unheard:
+                continue
+            elif now - waiting.wanted_at > _LINGER_SECONDS:
                 del self._waiting[channel]
                 for shard in waiting.owners:
                     if shard in self._links:
                         self._emit(Unsubscribe(shard, (names.queue(channel),)))
+
+        self._forget(now - self._limits.expiry_seconds)
+
+    def _forget(self, limit: float) -> None:
+        """Let go of what a shard need not be told any more: it has forgotten it as well."""
+        for place, numbers in list(self._arrived.items()):
+            if all(since < limit for since in numbers.values()):
+                del self._arrived[place]
 
     def _owners(self, channel: str) -> tuple[str, ...]:
         lists = (*reversed(self._hosts.earlier), self._hosts)
@@ -165,9 +196,22 @@ class Queues:
         within_reach = [index for index, shard in enumerate(shards) if shard in self._links]
         if not within_reach:
             return
-        index = within_reach[0]
-        call = PopCall(channel, shards[index], shards[index + 1 :])
-        waiting.popping.add(call)
-        keys = (self._identity.names.key(names.queue(channel)),)
-        expiry_ms = int(self._limits.expiry_seconds * 1000)
-        self._emit(Call(call.shard, "pop", keys, (expiry_ms,), call))
+        self._call(channel, waiting, shards[within_reach[0] :], take=True)
+
+    def _fetch(self, channel: str, waiting: Waiting, now: float) -> None:
+        """Ask for what was taken and not heard of, although nobody waits any more: it is put back."""
+        waiting.looked_at = now
+        for shard in waiting.owners:
+            if shard in waiting.unheard and shard in self._links:
+                self._call(channel, waiting, (shard,), take=False)
+
+    def _call(self, channel: str, waiting: Waiting, shards: tuple[str, ...], *, take: bool) -> None:
+        self._number += 1
+        call = PopCall(channel, shards[0], self._number, shards[1:])
+        waiting.popping[call] = None
+        call.arrived = tuple(self._arrived.get((channel, call.shard), ()))
+        key_names, destination = self._identity.names, names.queue(channel)
+        keys = (key_names.key(destination), key_names.taken(destination, self._identity.process))
+        lowest = min(one.number for one in waiting.popping if one.shard == call.shard)
+        arguments = (int(self._limits.expiry_seconds * 1000), call.number, lowest, int(take), *call.arrived)
+        self._emit(Call(call.shard, "pop", keys, arguments, call))

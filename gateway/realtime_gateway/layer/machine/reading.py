@@ -124,8 +124,8 @@ class Reading:
     def replied(self, purpose: GapCall, result: Any, now: float) -> None:
         """Take the answer to a join or a read."""
         follow, span = purpose.follow, purpose.span
-        if span.reading is not purpose:
-            return
+        if span.reading is not purpose or not follow.has(span):
+            return  # a newer host list has made it meaningless
         span.reading = None
         if isinstance(result, Refusal):
             # The next tick tries again; the reason reaches the callers when their time is up.
@@ -169,7 +169,8 @@ class Reading:
             self._read(follow, span)
         else:
             if span.linked is None:
-                span.linked = span.position == last
+                # An empty stream may have expired with what was in it.
+                span.linked = span.position == last and last != BEGINNING
             self._end(follow, span, now)
 
     def _take_from_page(self, follow: Follow, span: Span, entry: Entry, place: tuple[bytes, bytes], now: float) -> None:

@@ -14,7 +14,7 @@ def test_a_waiting_receiver_subscribes_to_wake_ups_and_looks_at_once() -> None:
     bench.link_up()
     bench.feed(events.Wanted("work", 1))
     assert bench.of(actions.Subscribe)[-1] == actions.Subscribe("0", ("q:work",))
-    assert bench.call("pop").keys == ("p:q:work",)
+    assert bench.call("pop").keys == ("p:q:work", "p:t:work:me")
 
 
 def test_as_many_messages_are_taken_as_receivers_wait() -> None:
@@ -135,3 +135,44 @@ def test_what_expired_in_a_queue_is_counted_with_and_without_a_message_behind_it
     bench.answer("pop", [b"1", JOB, b"0", 3])
     assert [(one.reason, one.count) for one in bench.of(actions.Dropped)] == [("expired", 2), ("expired", 3)]
     assert [one.raw for one in bench.of(actions.HandOver)] == [JOB]
+
+
+def test_a_message_that_has_arrived_is_said_to_the_shard_until_it_has_heard_it() -> None:
+    bench = Bench()
+    bench.link_up()
+    bench.feed(events.Wanted("work", 1))
+    bench.answer("pop", [b"1", JOB, b"0"])
+    bench.feed(events.Wanted("work", 1))
+    call = bench.call("pop")
+    assert call.arguments[1:] == (2, 2, 1, 1)
+    bench.link_down()
+    bench.link_up()
+    assert bench.call("pop").arguments[1:] == (3, 3, 1, 1)
+
+
+def test_what_was_taken_for_a_call_that_was_cut_off_is_fetched_even_if_nobody_waits_any_more() -> None:
+    bench = Bench()
+    bench.link_up()
+    bench.feed(events.Wanted("work", 1))
+    bench.link_down()
+    bench.feed(events.Wanted("work", 0))
+    bench.tick(11)
+    bench.link_up()
+    bench.tick(1)
+    call = bench.call("pop")
+    assert call.arguments[1:] == (2, 2, 0)
+    bench.feed(events.Replied("0", call.purpose, [b"1", JOB, b"0"]))
+    assert [one.raw for one in bench.of(actions.HandOver)] == [JOB]
+    bench.tick(1)
+    bench.answer("pop", [])
+    bench.tick(11)
+    assert bench.of(actions.Unsubscribe)
+
+
+def test_nothing_is_remembered_of_messages_that_arrived_long_ago() -> None:
+    bench = Bench(expiry_seconds=60)
+    bench.link_up()
+    bench.feed(events.Wanted("work", 1))
+    bench.answer("pop", [b"1", JOB, b"0"])
+    bench.tick(61)
+    assert not bench.machine.queues._arrived

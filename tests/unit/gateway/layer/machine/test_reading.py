@@ -8,6 +8,7 @@ from realtime_gateway.hosts import HostList
 from realtime_gateway.layer import names
 from realtime_gateway.layer.envelope import Kind
 from realtime_gateway.layer.machine import actions, events
+from realtime_gateway.layer.machine.actions import Verdict
 
 THEM = 5
 ONE = hosts(1, "0")
@@ -234,3 +235,32 @@ def test_what_is_too_old_to_be_remembered_is_not_delivered_by_reading_a_stream_f
     bench.machine.following.follows[names.group(ROOM)].members["a.me!1"] = -1e9
     bench.answer("read", rows)
     assert bench.bodies() == [b"1", b"2"]
+
+
+def test_a_stream_that_was_empty_before_and_after_a_long_absence_may_have_expired_in_between() -> None:
+    bench = Bench(ONE)
+    bench.link_up(epoch=1)
+    bench.join_live(ROOM, last=b"0-0")
+    bench.link_down("0")
+    bench.now += 71
+    bench.link_up("0", epoch=1)
+    bench.feed(events.Subscribed("0", names.group(ROOM)))
+    bench.answer("read", page(last=b"0-0"))
+    assert lost(bench) == 1
+
+
+def test_the_answer_to_a_look_at_an_owner_that_was_retired_meanwhile_means_nothing() -> None:
+    bench = Bench(TWO)
+    bench.link_up("1", epoch=2)
+    bench.join(ROOM)
+    bench.feed(events.Subscribed("1", names.group(ROOM)))
+    bench.feed(events.LinkUp("0", "run"))
+    bench.answer("fence", [2, b"", b"word", b"0"], "0")
+    look = bench.call("read", "0")
+    bench.feed(events.Learned(hosts(3, "1"), "a file"))
+    bench.answer("fence", [3, b"", b"word", b"0"], "0")
+    bench.answer("fence", [3, b"", b"word", b"0"], "1")
+    bench.feed(events.Replied("0", look.purpose, page()))
+    assert not bench.of(actions.Settle), "the join is not certain before the present owner has been looked at"
+    bench.answer("join", [3, b"5-0", b"5"], "1")
+    assert [one.verdict for one in bench.of(actions.Settle)] == [Verdict.DONE]
