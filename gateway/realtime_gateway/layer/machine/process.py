@@ -92,7 +92,7 @@ class ProcessMachine:
             events.Pushed: self._on_pushed,
             events.TurnEnded: lambda _: self.publishing.turn_ended(self._now),
             events.Replied: self._on_replied,
-            events.Subscribed: lambda e: self.following.subscribed(e.shard, e.destination),
+            events.Subscribed: self._on_subscribed,
             events.LinkUp: self._on_link_up,
             events.LinkDown: self._on_link_down,
             events.LinkRefused: self._on_link_refused,
@@ -247,6 +247,13 @@ class ProcessMachine:
             self.epochs.learn_document(payload, f"the control channel of shard {shard}")
         else:
             self.following.pushed(shard, destination, payload, self._now)
+
+    def _on_subscribed(self, event: events.Subscribed) -> None:
+        if event.destination[0] == names.QUEUE:
+            # What was queued between the look and this was announced to nobody here.
+            self.queues.woken(event.destination, self._now)
+        else:
+            self.following.subscribed(event.shard, event.destination)
 
     def _on_replied(self, event: events.Replied) -> None:
         shard, purpose, result = event

@@ -176,3 +176,13 @@ def test_nothing_is_remembered_of_messages_that_arrived_long_ago() -> None:
     bench.answer("pop", [b"1", JOB, b"0"])
     bench.tick(61)
     assert not bench.machine.queues._arrived
+
+
+def test_a_queue_is_looked_at_again_when_its_wake_ups_are_certain_to_come() -> None:
+    bench = Bench()
+    bench.link_up()
+    bench.feed(events.Wanted("work", 1))
+    bench.answer("pop", [])
+    assert not bench.calls("pop")
+    bench.feed(events.Subscribed("0", "q:work"))
+    assert bench.calls("pop") == 1
