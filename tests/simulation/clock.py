@@ -50,4 +50,4 @@ class Clock:
 
 
 def _text(value: Any) -> str:
-    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)
+    return ascii(value)[2:-1] if isinstance(value, bytes) else str(value)

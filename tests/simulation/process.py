@@ -345,4 +345,4 @@ def _refusals(result: Any) -> Any:
 def _brief(result: Any) -> str:
     if isinstance(result, list):
         return f"[{' '.join(map(_brief, result[:6]))}]"
-    return result[:24].decode(errors="backslashreplace") if isinstance(result, bytes) else str(result)[:60]
+    return ascii(result[:24])[2:-1] if isinstance(result, bytes) else str(result)[:60]

@@ -46,7 +46,7 @@ def test_a_seed_gives_the_same_log_byte_for_byte_in_any_process() -> None:
     seed = next(seed for seed in count() if run(seed).counts["fault: overlapping rolls"])
     logs = [_log_of(seed, hash_seed) for hash_seed in ("1", "2")]
     assert logs[0] == logs[1]
-    assert logs[0].decode(errors="replace").splitlines()[1:-1] == run(seed, keep_log=True).log
+    assert "\n".join(run(seed, keep_log=True).log) in logs[0].decode()
 
 
 def _log_of(seed: int, hash_seed: str) -> bytes:
