@@ -17,6 +17,7 @@ _AGE_BOUND_SECONDS = 0.15
 _TRAVEL_SECONDS = 0.6
 _LONG_SECONDS = 1.0
 _HANGS_SECONDS = 8.0
+_PUSHES_LOST_SECONDS = 2.0
 _LONG_ABSENCES = ("long partition", "long absence", "unread when it moves", "long outage with a loss")
 
 
@@ -135,7 +136,9 @@ class _Check:
             return f"i:{names.process_of(name)}" if kind == "c:" else other.destination
 
         return not any(
-            stream(other) == destination and 0 < other.sent_at - message.sent_at < LIMITS.history_seconds
+            stream(other) == destination
+            and other.acknowledged_at is not None
+            and _PUSHES_LOST_SECONDS < other.sent_at - message.sent_at < LIMITS.history_seconds
             for other in self.record.messages
         )
 
