@@ -63,7 +63,7 @@ def run_many(seeds: range, setup: Setup, workers: int, say: Callable[[str], None
     """Run all seeds; say how far it is, and what fails."""
     total, started = Total(), time.perf_counter()
     batches = [seeds[start : start + _BATCH] for start in range(0, len(seeds), _BATCH)]
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("fork")) as pool:
         for number, reports in enumerate(pool.map(partial(_batch, setup), batches), start=1):
             for report in reports:
                 total.add(report)
