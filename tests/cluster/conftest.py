@@ -72,7 +72,7 @@ def missing() -> str | None:
     if packages:
         return f"Debian packages are missing: apt-get install {' '.join(packages)}"
     if not shutil.which("go") and not (CACHE / "bin" / "kube").exists():
-        return "Go 1.25 or newer is missing, which builds Kubernetes: https://go.dev/dl/"
+        return "Go 1.26 or newer is missing, which builds Kubernetes: https://go.dev/dl/"
     tried = subprocess.run(["unshare", *NAMESPACES, "--fork", "true"], capture_output=True, text=True, check=False)
     if tried.returncode:
         return f"root may not make namespaces here, as in a container without --privileged: {tried.stderr.strip()}"
