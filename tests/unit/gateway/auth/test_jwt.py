@@ -17,6 +17,9 @@ from realtime_gateway.auth.identity import Rejected
 from realtime_gateway.auth.jwt import JwtMiddleware, JwtRules
 from realtime_gateway.security.denial import Reason, Receive, Scope, Send
 
+# Tables of tokens are made when the tests are collected, which may be long before they run.
+A_DAY_SECONDS = 86_400
+
 RSA = rsa.generate_private_key(65537, 2048)
 KEYS: dict[str, Any] = {
     "RS256": RSA,
@@ -49,7 +52,7 @@ def middleware(algorithm: str = "RS256", **rules: Any) -> JwtMiddleware:
 
 
 def claims(**changed: Any) -> dict[str, Any]:
-    made = {"sub": "ann", "iss": "me", "aud": "chat", "exp": int(time.time()) + 600, **changed}
+    made = {"sub": "ann", "iss": "me", "aud": "chat", "exp": int(time.time()) + A_DAY_SECONDS, **changed}
     return {name: value for name, value in made.items() if value is not None}
 
 
@@ -92,7 +95,7 @@ def signed_with_the_public_key() -> str:
 STRANGER = rsa.generate_private_key(65537, 2048)
 REFUSED: dict[str, tuple[str, Reason]] = {
     "it has expired": (token(exp=int(time.time()) - 60), Reason.TOKEN_EXPIRED),
-    "it is not valid yet": (token(nbf=int(time.time()) + 600), Reason.TOKEN_NOT_YET_VALID),
+    "it is not valid yet": (token(nbf=int(time.time()) + A_DAY_SECONDS), Reason.TOKEN_NOT_YET_VALID),
     "it never expires": (token(exp=None), Reason.TOKEN_INVALID),
     "it is for others": (token(aud="shop"), Reason.TOKEN_AUDIENCE),
     "it is of another issuer": (token(iss="somebody"), Reason.TOKEN_ISSUER),
