@@ -257,7 +257,9 @@ class Publishing:
         if destination[0] == names.QUEUE:
             return key, self._names.mark(destination, self._identity.sender, item.source), topic
         # Requests and answers meet no full mailbox, and this process has looked into its own ones itself.
-        foreign = item.kind == Kind.CHANNEL and names.name_of(destination) != self._identity.process
+        # What was acknowledged once is not refused when it is sent again: an owner that is full drops and counts it.
+        new = item.kind == Kind.CHANNEL and item.acknowledged_at is None
+        foreign = new and names.name_of(destination) != self._identity.process
         return key, self._names.full(item.channel if foreign else ""), topic
 
     def _chain(self, item: Item, in_this_batch: dict[str, int]) -> None:

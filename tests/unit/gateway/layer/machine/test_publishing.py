@@ -276,3 +276,17 @@ def test_what_a_shard_acknowledged_that_a_newer_list_brought_in_is_sent_again_to
     bench.link_down("1")
     bench.link_up("1", "second", epoch=2)
     assert bench.answer_all_ok() == [1]
+
+
+def test_what_was_acknowledged_once_is_not_refused_by_a_full_mailbox_when_it_is_sent_again() -> None:
+    bench = Bench()
+    bench.link_up(run_id="old")
+    bench.feed(events.Publish(1, names.inbox("them"), Kind.CHANNEL, "a.them!1", b"", b"x"))
+    bench.feed(events.TurnEnded())
+    call = bench.call("publish")
+    assert call.keys[3] == "p:full:a.them!1"
+    bench.feed(events.Replied("0", call.purpose, ok()))
+    bench.link_down()
+    bench.link_up(run_id="new")
+    call = bench.call("publish")
+    assert (sequences(call), call.keys[3]) == ([1], "p:full:")
