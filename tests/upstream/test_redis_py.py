@@ -15,11 +15,12 @@ from tests.support.fetched import fetched_library
 CHECKOUT = Path(__file__).resolve().parents[2]
 # What the layer promises, over one shard and over every form of host, over connections that break or are idle.
 CASES = (
-    "tests/contract/test_channel_layer.py",
+    "tests/contract/test_specification.py",
+    "tests/contract/test_promises.py",
     "tests/integration/redis/test_hosts.py",
     "tests/integration/redis/test_reconnecting.py",
 )
-CHOSEN = "(test_channel_layer and shard and not three) or test_hosts or idle or killed or password"
+CHOSEN = "(contract and shard and not three) or test_hosts or idle or killed or password"
 
 
 def oldest_version() -> str:

@@ -22,7 +22,7 @@ from realtime_gateway.security.denial import Application, Reason, Receive, Scope
 SOURCES = (Query("csrftoken"), Subprotocol("csrf"))
 
 
-class CsrfValidation(BaseMiddleware):  # type: ignore[misc]  # Channels is untyped
+class CsrfValidation(BaseMiddleware):  # type: ignore[misc]  # Channels ships no types, so the base is Any
     """Refuses a handshake without the token that belongs to the CSRF cookie, or with CSRF_USE_SESSIONS to the session.
 
     It goes inside the session stack: ``session_stack(CsrfValidation(URLRouter(…)))``.

@@ -15,6 +15,7 @@ from typing import Any
 
 from django.apps import apps
 from django.conf import settings
+from django.db.models import Model
 from django.utils import timezone
 
 from realtime_gateway.auth.identity import Identity
@@ -51,7 +52,7 @@ def _is_row(user: Any) -> bool:
 
 def _present_users(identities: Iterable[Identity]) -> dict[str, dict[Any, Any]]:
     """Return backend → primary key → user, of those who may log in."""
-    wanted: dict[str, dict[Any, type]] = defaultdict(dict)
+    wanted: dict[str, dict[Any, type[Model]]] = defaultdict(dict)
     for identity in identities:
         if _is_row(identity.user):
             wanted[identity.backend][identity.user.pk] = type(identity.user)
@@ -61,7 +62,7 @@ def _present_users(identities: Iterable[Identity]) -> dict[str, dict[Any, Any]]:
     return found
 
 
-def _users_of_backend(path: str, keys: Mapping[Any, type]) -> dict[Any, Any]:
+def _users_of_backend(path: str, keys: Mapping[Any, type[Model]]) -> dict[Any, Any]:
     from django.contrib.auth import load_backend
     from django.contrib.auth.backends import ModelBackend
 
@@ -76,11 +77,11 @@ def _users_of_backend(path: str, keys: Mapping[Any, type]) -> dict[Any, Any]:
     return {key: user for key, user in found if user is not None}
 
 
-def _users_by_query(keys: Mapping[Any, type], may: Callable[[Any], bool]) -> dict[Any, Any]:
+def _users_by_query(keys: Mapping[Any, type[Model]], may: Callable[[Any], bool]) -> dict[Any, Any]:
     found: dict[Any, Any] = {}
     by_model: dict[Any, list[Any]] = defaultdict(list)
     for key, model in keys.items():
-        by_model[model._meta.concrete_model].append(key)  # type: ignore[attr-defined]  # of models only
+        by_model[model._meta.concrete_model].append(key)
     for model, wanted in by_model.items():
         found |= {user.pk: user for user in model._default_manager.filter(pk__in=wanted) if may(user)}
     return found

@@ -13,7 +13,7 @@ from realtime_gateway.auth.watch import run_watched
 from realtime_gateway.security.denial import Application, Receive, Scope, Send
 
 
-class SessionUserMiddleware(AuthMiddleware):  # type: ignore[misc]  # Channels is untyped
+class SessionUserMiddleware(AuthMiddleware):  # type: ignore[misc]  # Channels ships no types, so the base is Any
     """Channels' ``AuthMiddleware``, but for two things.
 
     A login whose session hash was made with one of SECRET_KEY_FALLBACKS holds; and where the hash is wrong, the user is

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable
 from typing import Any, ClassVar, cast
 
@@ -20,7 +21,7 @@ from realtime_gateway.security.denial import Application, Message, Reason, Recei
 BEGAN = "realtime_gateway.began_at"
 
 
-class TokenMiddleware(BaseMiddleware):  # type: ignore[misc]  # Channels is untyped
+class TokenMiddleware(BaseMiddleware, ABC):  # type: ignore[misc]  # Channels ships no types, so the base is Any
     """Finds a token, and puts its user into the scope, as ``scope["user"]``; who brings none is anonymous.
 
     A subclass has ``authenticate``, and mostly nothing else::
@@ -48,6 +49,7 @@ class TokenMiddleware(BaseMiddleware):  # type: ignore[misc]  # Channels is unty
                 raise TypeError(f"{type(self).__name__} has no attribute {name!r}.")
             setattr(self, name, value)
 
+    @abstractmethod
     def authenticate(self, token: str, scope: Scope) -> Any:
         """Return whose token it is: a user, an ``Identity``, or None for nobody's. May be ``async``.
 
@@ -57,7 +59,6 @@ class TokenMiddleware(BaseMiddleware):  # type: ignore[misc]  # Channels is unty
             Rejected: it is not accepted. An authentication error of Django REST framework, or PermissionDenied, says
                 the same.
         """
-        raise NotImplementedError
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Authenticate, and hand the connection on or refuse it."""

@@ -168,7 +168,7 @@ def load_application(path: str) -> Any:
         target = getattr(target, name)
     if not callable(target):
         raise StartError(f"{path} is no ASGI application: it is {target!r:.60}.", "Name what is one.")
-    return guarantee_single_callable(target)  # type: ignore[no-untyped-call]  # asgiref annotates half of it
+    return guarantee_single_callable(target)  # type: ignore[no-untyped-call]  # asgiref is typed, but not this function
 
 
 def endpoints(arguments: argparse.Namespace) -> list[str]:

@@ -40,6 +40,9 @@ class RunsHere:
 
     fanout_direct = True
 
+    # Of Channels' consumers, which stand behind this class and have no types.
+    _sync: bool
+    channel_layer_alias: str
     scope: dict[str, Any]
     channel_layer: Any
     channel_name: str
@@ -50,9 +53,9 @@ class RunsHere:
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Run the consumer; what ``channels.consumer.AsyncConsumer.__call__`` does, and what is ours around it."""
         self.scope = scope
-        self.base_send = async_to_sync(send) if self._sync else send  # type: ignore[attr-defined]  # of Channels
+        self.base_send = async_to_sync(send) if self._sync else send
         # Through its module, as everything of Channels that tests and patches replace by name.
-        self.channel_layer = layer = channels.consumer.get_channel_layer(self.channel_layer_alias)  # type: ignore[attr-defined]
+        self.channel_layer = layer = channels.consumer.get_channel_layer(self.channel_layer_alias)
         if layer is None:
             await _until_stopped([receive], self.dispatch)
             return
@@ -112,11 +115,10 @@ class RunsInLane(RunsHere):
 
 def fan_out_class(consumer: type) -> ConsumerClass | None:
     """Return what the fan-out has to know of a class; None where it has no marked handler, or overrides what sends."""
-    known = vars(consumer).get(_KEY, False)
-    if known is False:
-        known = _examine(consumer)
-        setattr(consumer, _KEY, known)
-    return known  # type: ignore[no-any-return]  # it is what _examine returns
+    if _KEY not in vars(consumer):
+        setattr(consumer, _KEY, _examine(consumer))
+    known: ConsumerClass | None = vars(consumer)[_KEY]
+    return known
 
 
 def _examine(consumer: type) -> ConsumerClass | None:

@@ -12,7 +12,7 @@ from channels.generic import websocket
 from realtime_gateway.consumers.running import Message, RunsHere, RunsInLane
 
 
-class AsyncWebsocketConsumer(RunsHere, websocket.AsyncWebsocketConsumer):  # type: ignore[misc]  # no types upstream
+class AsyncWebsocketConsumer(RunsHere, websocket.AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels ships no types, so the base is Any
     """Channels' ``AsyncWebsocketConsumer``."""
 
     async def dispatch(self, message: Message) -> None:
@@ -25,7 +25,7 @@ class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer, websocket.AsyncJsonWebs
     """Channels' ``AsyncJsonWebsocketConsumer``."""
 
 
-class WebsocketConsumer(RunsInLane, websocket.WebsocketConsumer):  # type: ignore[misc]  # no types upstream
+class WebsocketConsumer(RunsInLane, websocket.WebsocketConsumer):  # type: ignore[misc]  # Channels ships no types, so the base is Any
     """Channels' ``WebsocketConsumer``."""
 
     async def dispatch(self, message: Message) -> None:

@@ -35,7 +35,7 @@ from realtime_gateway.telemetry import spans
 Request = Callable[[Driver, bytes, str, bytes], Coroutine[Any, Any, Settle]]
 
 
-class RedisChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # channels has no types
+class RedisChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels ships no types, so the base is Any
     """A channel layer over Redis shards that keeps every acknowledged message.
 
     Takes the options of both layers of channels_redis, and its own: see ``layer.options.LayerOptions``.

@@ -28,7 +28,7 @@ LOGGED_AGAIN_SECONDS = 60.0
 REMEMBERED_ORIGINS = 1000
 
 
-class OriginValidation(OriginValidator):  # type: ignore[misc]  # Channels is untyped
+class OriginValidation(OriginValidator):  # type: ignore[misc]  # Channels ships no types, so the base is Any
     """``OriginValidator`` with the same patterns. A header that is no origin is refused too, where upstream raises.
 
     Args:

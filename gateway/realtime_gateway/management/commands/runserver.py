@@ -23,7 +23,7 @@ class DevelopmentServer(GatewayServer):
         super().__init__(*arguments, **named)
 
 
-class Command(DaphneCommand):  # type: ignore[misc]  # daphne is untyped
+class Command(DaphneCommand):  # type: ignore[misc]  # Daphne ships no types, so the base is Any
     """Daphne's, with our server; ``--noasgi`` still means Django's own."""
 
     help = "Starts the gateway's server for development, with WebSockets, autoreload and static files."

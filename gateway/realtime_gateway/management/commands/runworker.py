@@ -9,7 +9,7 @@ from channels.management.commands.runworker import Command as ChannelsCommand
 from realtime_gateway.tracing import trace_command
 
 
-class Command(ChannelsCommand):  # type: ignore[misc]  # channels is untyped
+class Command(ChannelsCommand):  # type: ignore[misc]  # Channels ships no types, so the base is Any
     """Channels' command, in a process that traces if the environment or its resource says so."""
 
     def handle(self, *arguments: Any, **options: Any) -> None:
