@@ -25,11 +25,11 @@ test: .venv/installed-dev ## everything that this machine can test; what is miss
 
 test-cluster: .venv/installed-dev ## the tests on Kubernetes: nodes of our own (root, Go), or what KUBECONFIG names
 	@[ -n "$$KUBECONFIG" ] || tests/cluster/node/install_debian_packages.sh
-	$(BIN)/pytest tests/cluster --verbose --durations=10
+	$(BIN)/pytest tests/cluster --verbose --durations=10 --capture=tee-sys
 
 test-cluster-core: .venv/installed-dev ## the few of them that CI runs: a resource from apply to delete, and a trace
 	@[ -n "$$KUBECONFIG" ] || tests/cluster/node/install_debian_packages.sh
-	$(BIN)/pytest tests/cluster -m core --verbose --durations=5
+	$(BIN)/pytest tests/cluster -m core --verbose --durations=5 --capture=tee-sys
 
 lint: .venv/installed-dev ## style, types, import rules, generated files
 	$(BIN)/ruff check .

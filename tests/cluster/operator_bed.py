@@ -154,7 +154,7 @@ async def said(sockets: list[Any], text: str) -> None:
 
 
 def say(text: str) -> None:
-    """Show a figure to whoever runs the tests with `-s`, and in the report of a failure."""
+    """Show a figure: the make words hand through what tests print, also when they pass."""
     sys.stdout.write(f"\n{text}\n")
 
 
