@@ -9,7 +9,7 @@ by one. What is in a signed cookie is nowhere else, so that only its user can be
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -22,6 +22,8 @@ from realtime_gateway.auth.identity import Identity
 from realtime_gateway.auth.session_user import hash_holds
 
 SIMPLE_JWT = "simplejwt:"
+# A model and a primary key: tokens may name rows of several models, whose keys need not differ.
+Row = tuple[type[Model], Any]
 
 
 def refusals(identities: Sequence[Identity]) -> list[str]:
@@ -33,7 +35,7 @@ def refusals(identities: Sequence[Identity]) -> list[str]:
     def refusal(identity: Identity) -> str:
         if not _is_row(identity.user):
             return ""
-        user = users[identity.backend].get(identity.user.pk)
+        user = users[identity.backend].get(_row(identity.user))
         if user is None:
             return "user no longer active"
         if identity.session_key:
@@ -50,40 +52,44 @@ def _is_row(user: Any) -> bool:
     return hasattr(user, "_meta") and getattr(user, "pk", None) is not None
 
 
-def _present_users(identities: Iterable[Identity]) -> dict[str, dict[Any, Any]]:
-    """Return backend → primary key → user, of those who may log in."""
-    wanted: dict[str, dict[Any, type[Model]]] = defaultdict(dict)
+def _row(user: Any) -> Row:
+    return user._meta.concrete_model, user.pk
+
+
+def _present_users(identities: Iterable[Identity]) -> dict[str, dict[Row, Any]]:
+    """Return backend → row → user, of those who may log in."""
+    wanted: dict[str, set[Row]] = defaultdict(set)
     for identity in identities:
         if _is_row(identity.user):
-            wanted[identity.backend][identity.user.pk] = type(identity.user)
-    found: dict[str, dict[Any, Any]] = defaultdict(dict)
-    for backend, keys in wanted.items():
-        found[backend] = _users_of_backend(backend, keys)
+            wanted[identity.backend].add(_row(identity.user))
+    found: dict[str, dict[Row, Any]] = defaultdict(dict)
+    for backend, rows in wanted.items():
+        found[backend] = _users_of_backend(backend, rows)
     return found
 
 
-def _users_of_backend(path: str, keys: Mapping[Any, type[Model]]) -> dict[Any, Any]:
+def _users_of_backend(path: str, rows: Collection[Row]) -> dict[Row, Any]:
     from django.contrib.auth import load_backend
     from django.contrib.auth.backends import ModelBackend
 
     if not path:  # tokens
-        return _users_by_query(keys, lambda user: getattr(user, "is_active", True))
+        return _users_by_query(rows, lambda user: getattr(user, "is_active", True))
     if path not in settings.AUTHENTICATION_BACKENDS:
         return {}
     backend: Any = load_backend(path)
     if isinstance(backend, ModelBackend) and type(backend).get_user is ModelBackend.get_user:
-        return _users_by_query(keys, backend.user_can_authenticate)
-    found = ((key, backend.get_user(key)) for key in keys)
-    return {key: user for key, user in found if user is not None}
+        return _users_by_query(rows, backend.user_can_authenticate)
+    found = ((row, backend.get_user(row[1])) for row in rows)
+    return {row: user for row, user in found if user is not None}
 
 
-def _users_by_query(keys: Mapping[Any, type[Model]], may: Callable[[Any], bool]) -> dict[Any, Any]:
-    found: dict[Any, Any] = {}
-    by_model: dict[Any, list[Any]] = defaultdict(list)
-    for key, model in keys.items():
-        by_model[model._meta.concrete_model].append(key)
+def _users_by_query(rows: Collection[Row], may: Callable[[Any], bool]) -> dict[Row, Any]:
+    found: dict[Row, Any] = {}
+    by_model: dict[type[Model], list[Any]] = defaultdict(list)
+    for model, key in rows:
+        by_model[model].append(key)
     for model, wanted in by_model.items():
-        found |= {user.pk: user for user in model._default_manager.filter(pk__in=wanted) if may(user)}
+        found |= {_row(user): user for user in model._default_manager.filter(pk__in=wanted) if may(user)}
     return found
 
 
