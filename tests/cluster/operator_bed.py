@@ -22,6 +22,9 @@ OWNED = (
     "configmaps,deployments,ingresses,networkpolicies,poddisruptionbudgets,"
     "secrets,serviceaccounts,services,statefulsets"
 )
+# How often each talker says something, and how it ends.
+PAUSE_SECONDS = 0.1
+LAST_WORD = "goodbye"
 WRITES = {"create", "update", "patch", "delete"}
 
 
@@ -125,7 +128,7 @@ class Gateway:
         return [one for one in found if owner(one).get("name") == self.name]
 
     async def chat(self, during: Callable[[], Any] | None = None, clients: int = 6) -> None:
-        """Clients hear each other through the ingress; ``during`` happens while they stay connected."""
+        """Clients hear each other through the ingress; ``during`` happens while they stay connected and talk."""
         async with AsyncExitStack() as stack:
             connect = self.namespace.cluster.connect
             origin = {"origin": f"http://{self.host}"}
@@ -134,8 +137,7 @@ class Gateway:
             ]
             await said(sockets, "before")
             if during is not None:
-                await asyncio.to_thread(during)
-                await said(sockets, "after")
+                await heard_while(during, sockets)
 
 
 def warnings(namespace: Namespace, reason: str) -> list[Object]:
@@ -151,6 +153,46 @@ async def said(sockets: list[Any], text: str) -> None:
         for socket in sockets:
             while json.loads(await socket.recv()) != {"message": text}:
                 pass
+
+
+async def heard_while(during: Callable[[], Any], sockets: list[Any]) -> None:
+    """Two of them talk for as long as something takes; everybody hears each word of either once, and in order."""
+    happening = asyncio.create_task(asyncio.to_thread(during))
+    talkers = [asyncio.create_task(talk(socket, name, happening)) for socket, name in zip(sockets, "ab", strict=False)]
+    listeners = [asyncio.create_task(listen(socket, len(talkers))) for socket in sockets]
+    try:
+        await happening
+        spoken = [await talker for talker in talkers]
+        async with asyncio.timeout(30):
+            heard = [await listener for listener in listeners]
+    finally:
+        for task in (*talkers, *listeners):
+            task.cancel()
+        await asyncio.gather(*talkers, *listeners, return_exceptions=True)
+    for words in heard:
+        for said_by_one in spoken:
+            assert [word for word in words if word[0] == said_by_one[0][0]] == said_by_one
+    say(f"{sum(map(len, spoken))} messages, each heard by {len(sockets)} clients once and in order")
+
+
+async def talk(socket: Any, name: str, happening: asyncio.Task[Any]) -> list[str]:
+    """Say numbered words until something has happened, and one last word; return them."""
+    spoken = []
+    while not happening.done():
+        spoken.append(f"{name} {len(spoken)}")
+        await socket.send(json.dumps({"message": spoken[-1]}))
+        await asyncio.wait([happening], timeout=PAUSE_SECONDS)
+    spoken.append(f"{name} {LAST_WORD}")
+    await socket.send(json.dumps({"message": spoken[-1]}))
+    return spoken
+
+
+async def listen(socket: Any, talkers: int) -> list[str]:
+    """Return everything that is heard until each talker has said the last word."""
+    words: list[str] = []
+    while sum(word.endswith(LAST_WORD) for word in words) < talkers:
+        words.append(json.loads(await socket.recv())["message"])
+    return words
 
 
 def say(text: str) -> None:

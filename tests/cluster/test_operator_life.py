@@ -39,6 +39,10 @@ def gateway(cluster: Cluster, operator: None) -> Iterator[Gateway]:
 
 def test_an_idle_resource_costs_no_call(gateway: Gateway, own_cluster: OwnCluster) -> None:
     gateway.wait_until_ready()
+    # What earlier tests left is on its way out, and the operator sees each object go.
+    wait_until(
+        lambda: not [one for one in own_cluster.get("namespaces") if "deletionTimestamp" in one["metadata"]], 180
+    )
     # No client has come yet: the number of connections is in the status, and each change of it a call.
     begun = datetime.now(UTC)
     time.sleep(IDLE_SECONDS)  # nothing may happen, so there is no condition to wait for

@@ -60,6 +60,20 @@ async def test_the_same_name_in_two_namespaces_is_two_resources(namespace: Names
     await second.chat()
 
 
+async def test_two_resources_in_one_namespace_do_not_touch_each_other(namespace: Namespace) -> None:
+    first, second = Gateway(namespace), Gateway(namespace, name="chat-two")
+    first.apply()
+    second.apply()
+    first.wait_until_ready()
+    second.wait_until_ready()
+    await assert_apart(first, second)
+    before = uids(second)
+    namespace.kubectl("delete", "realtimegateway/chat")
+    wait_until(lambda: not first.owned(), 90)
+    assert uids(second) == before
+    await second.chat()
+
+
 async def test_a_resource_that_is_deleted_and_made_again_at_once_comes_up_as_a_new_one(namespace: Namespace) -> None:
     gateway = Gateway(namespace)
     gateway.apply()
