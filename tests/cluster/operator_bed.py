@@ -169,9 +169,11 @@ async def heard_while(during: Callable[[], Any], sockets: list[Any]) -> None:
         for task in (*talkers, *listeners):
             task.cancel()
         await asyncio.gather(*talkers, *listeners, return_exceptions=True)
-    for words in heard:
+    for number, words in enumerate(heard):
         for said_by_one in spoken:
-            assert [word for word in words if word[0] == said_by_one[0][0]] == said_by_one
+            heard_of_one = [word for word in words if word[0] == said_by_one[0][0]]
+            missing, more = set(said_by_one) - set(heard_of_one), len(heard_of_one) - len(set(heard_of_one))
+            assert heard_of_one == said_by_one, f"client {number}: missing {sorted(missing)}, heard again {more}"
     say(f"{sum(map(len, spoken))} messages, each heard by {len(sockets)} clients once and in order")
 
 
