@@ -104,9 +104,7 @@ class ShardLinks:
         wait_seconds = _FIRST_WAIT_SECONDS
         ever_up = False
         told = ""
-        task = asyncio.current_task()
-        # Dialling goes through asyncio.wait_for, which in Python 3.11 may swallow a cancellation.
-        while task is not None and not task.cancelling():
+        while True:
             lost: asyncio.Future[str] = self._loop.create_future()
             try:
                 link = await self._open(name, lost)
@@ -124,9 +122,6 @@ class ShardLinks:
                 if ever_up:
                     recorder.layer_reconnects.add()
                 wait_seconds, ever_up, told = _FIRST_WAIT_SECONDS, True, ""
-                if task.cancelling():
-                    link.abandon()
-                    return
                 await self._hold(name, link, lost)
             # Spread out, so that all processes do not come back in the same moment.
             await self._pause(name, wait_seconds * random.uniform(0.5, 1.0))

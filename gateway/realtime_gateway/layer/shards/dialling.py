@@ -6,7 +6,8 @@ redis-py connects, authenticates and selects the database; after that its part i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,7 +103,7 @@ async def _find_by_sentinel(entry: dict[str, Any], limit_seconds: float) -> Targ
     make_sentinel: Any = Sentinel
     sentinel = make_sentinel(addresses, sentinel_kwargs=kwargs)
     try:
-        async with asyncio.timeout(limit_seconds):
+        async with asyncio.timeout(limit_seconds), _every_cancellation_counts():
             host, port = await sentinel.discover_master(master_name)
     except (RedisError, OSError, TimeoutError) as error:
         raise DialFailed(f"no Sentinel of {len(addresses)} names a primary for {master_name!r}: {error}") from error
@@ -141,7 +142,7 @@ async def dial(
     except TypeError as error:
         raise DialFailed(f"redis-py does not take these options: {error}") from error
     try:
-        async with asyncio.timeout(limit_seconds):
+        async with asyncio.timeout(limit_seconds), _every_cancellation_counts():
             await connection.connect()
     except TimeoutError as error:
         await connection.disconnect(nowait=True)
@@ -154,6 +155,21 @@ async def dial(
         await connection.disconnect(nowait=True)
         raise
     return _take_over(connection, Wire(on_push, on_lost))
+
+
+@asynccontextmanager
+async def _every_cancellation_counts() -> AsyncIterator[None]:
+    """Raise at the end what was swallowed on the way.
+
+    redis-py connects through ``asyncio.wait_for``, which in Python 3.11 returns its result where a cancellation comes
+    in the same turn (https://github.com/python/cpython/issues/86296). Whoever cancelled waits for the end of the task.
+    """
+    task = asyncio.current_task()
+    assert task is not None
+    before = task.cancelling()
+    yield
+    if task.cancelling() > before:
+        raise asyncio.CancelledError
 
 
 def _answered(error: BaseException) -> bool:

@@ -82,8 +82,7 @@ class SentinelWatch:
 
     async def _keep(self, address: Address) -> None:
         wait_seconds = _FIRST_WAIT_SECONDS
-        task = asyncio.current_task()
-        while task is not None and not task.cancelling():
+        while True:
             lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
             try:
                 wire = await self._dial(address, partial(_settle, lost))
