@@ -25,6 +25,7 @@ from realtime_gateway.layer.machine.memory import Memory
 from realtime_gateway.layer.machine.moving import has_unknown_owners, owners_after, split
 from realtime_gateway.layer.machine.reading import Links, Reading
 from realtime_gateway.layer.machine.subscriptions import Subscriptions
+from realtime_gateway.layer.machine.unsettled import Unsettled
 
 # What is pushed arrives at once, or its connection is given up before this.
 _LONGEST_TRAVEL_SECONDS = 10.0
@@ -68,7 +69,7 @@ class Following:
         self.newer_epoch: Callable[[str], None] = lambda shard: None
         self.live: Callable[[Follow], None] = lambda follow: None
         self.follows: dict[str, Follow] = {}
-        self._unsettled: dict[str, Follow] = {}  # those that something is still to be done for
+        self._unsettled = Unsettled()
         self._expire_at = 0.0
 
     # Members
@@ -137,15 +138,15 @@ class Following:
 
     def caught_up(self, shard: str) -> bool:
         """Whether everything on a shard is live."""
-        return all(follow.phase is Phase.LIVE for follow in self._unsettled.values() if follow.shard == shard)
+        return not self._unsettled.awaited_on(shard)
 
     def settled(self) -> bool:
         """Whether every move to the host list in use is finished."""
-        return all(follow.settled for follow in self._unsettled.values())
+        return all(follow.settled for follow in self._unsettled)
 
     def shards_to_finish(self) -> frozenset[str]:
         """Earlier owners of which something is still to be read."""
-        return frozenset(span.shard for follow in self._unsettled.values() for span in follow.chain)
+        return frozenset(span.shard for follow in self._unsettled for span in follow.chain)
 
     # Links and subscriptions
 
@@ -179,7 +180,7 @@ class Following:
                 if span.shard == shard:
                     span.reading = None
             if follow.shard == shard and not follow.chain:
-                self._unsettled[follow.destination] = follow
+                self._unsettled.not_live(follow)
                 follow.take_held()
                 follow.phase = Phase.AWAY
                 if follow.away_since is None:
@@ -246,7 +247,7 @@ class Following:
     def _stop_at(self, follow: Follow, entry: Entry, payload: bytes) -> None:
         """Read the stream before an entry that something is missing in front of, here or on an earlier owner."""
         follow.hold(payload)
-        self._unsettled[follow.destination] = follow
+        self._unsettled.not_live(follow)
         if not self._too_new(follow, entry):
             follow.phase = Phase.CATCHING_UP
             self._reading.begin(follow, follow.span)
@@ -265,6 +266,7 @@ class Following:
 
     def _go_live(self, follow: Follow, now: float) -> None:
         follow.phase = Phase.LIVE
+        self._unsettled.live(follow)
         follow.away_since = None
         waiting, follow.waiting = follow.waiting, []
         for ticket, channel, _ in waiting:
@@ -301,7 +303,7 @@ class Following:
                 self._reading.begin(follow, before)
             return
         before.reading = None
-        self._unsettled[follow.destination] = follow
+        self._unsettled.not_live(follow)
         if not follow.started:
             # Nobody counts on it yet: begin on the present owner.
             self._unsubscribe(follow, before.shard)
@@ -330,11 +332,8 @@ class Following:
     # With time
 
     def tick(self, now: float) -> None:
-        """Let memberships and memories expire; try again what was refused.
-
-        Only what is not settled is looked at each time: to look at 10,000 live groups takes 11 ms.
-        """
-        for follow in list(self._unsettled.values()):
+        """Let memberships and memories expire; try again what was refused; look at nothing that is settled."""
+        for follow in self._unsettled:
             if follow.waiting:
                 self._give_up_late_joins(follow, now)
             if follow.phase is not Phase.LIVE and follow.wanted:
@@ -343,7 +342,7 @@ class Following:
             if follow.past:
                 self._reading.read_past(follow)
             elif follow.phase is Phase.LIVE:
-                self._unsettled.pop(follow.destination, None)
+                self._unsettled.remove(follow)
         if now >= self._expire_at:
             self._expire_at = now + min(self._limits.group_expiry_seconds / 100, _LONGEST_EXPIRY_STEP_SECONDS)
             self._expire(now - self._limits.group_expiry_seconds, now)
@@ -383,14 +382,15 @@ class Following:
     def _start(self, destination: str, now: float) -> Follow:
         name = names.name_of(destination)
         span = Span(self._hosts.owner(name).name, self._hosts.epoch)
-        follow = self.follows[destination] = self._unsettled[destination] = Follow(destination, span, now)
+        follow = self.follows[destination] = Follow(destination, span, now)
+        self._unsettled.not_live(follow)
         follow.past = self._links.late_spans(self._hosts, name)
         self._memory.recall(follow)
         return follow
 
     def _stop(self, follow: Follow, now: float) -> None:
         self.follows.pop(follow.destination, None)
-        self._unsettled.pop(follow.destination, None)
+        self._unsettled.remove(follow)
         for shard in follow.subscribed_on():
             self._unsubscribe(follow, shard)
         for span in (*follow.chain, *follow.past, follow.span):

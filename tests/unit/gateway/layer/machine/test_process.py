@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import pytest
 from tests.support.machine_bench import Bench, entry, page
 
 from realtime_gateway.layer import names
 from realtime_gateway.layer.envelope import Kind
 from realtime_gateway.layer.machine import actions, events
+from realtime_gateway.layer.machine.follow import Follow
 
 
 def test_a_process_says_that_it_lives_on_each_link_and_again_every_few_seconds() -> None:
@@ -49,6 +51,38 @@ def test_a_return_names_what_was_lost() -> None:
     bench.feed(events.Subscribed("0", "g:room"))
     bench.answer("read", page((b"6-2", entry(5, 3, previous=2))))
     assert bench.of(actions.Reconnected)[0].lost == ("g:room",)
+
+
+def looks_at_follows_in_a_return(groups: int, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Come back with so many groups; return how often it was asked which shard owns one."""
+    bench, looks, shard = Bench(), 0, Follow.shard.fget
+    assert shard is not None
+    bench.link_up()
+    for number in range(groups):
+        bench.join_live(f"room-{number}")
+    bench.link_down()
+    bench.link_up()
+
+    def count(follow: Follow) -> str:
+        nonlocal looks
+        looks += 1
+        return shard(follow)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Follow, "shard", property(count))
+        for number in range(groups):
+            assert not bench.of(actions.Reconnected)
+            bench.feed(events.Subscribed("0", f"g:room-{number}"))
+            bench.answer("read", page(after=b"5-0"))
+    assert len(bench.of(actions.Reconnected)) == 1
+    return looks
+
+
+def test_the_work_of_a_return_grows_with_the_number_of_groups_and_not_with_its_square(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    few, many = (looks_at_follows_in_a_return(groups, monkeypatch) for groups in (50, 100))
+    assert few <= many <= 2 * few
 
 
 def test_a_join_that_fails_says_why_the_shard_is_out_of_reach() -> None:
