@@ -19,6 +19,7 @@ from realtime_gateway.errors import ConfigurationError, ShardError, ShardUnavail
 from realtime_gateway.hosts import HostList, Shard
 from realtime_gateway.hosts.rolling import Mint, Roll, Seen, Wanted, Why, next_step, same_shards
 from realtime_gateway.layer.host_survey import Deployment, Survey, survey, tell
+from realtime_gateway.layer.names import Names
 
 LOOK_SECONDS = 1.0
 
@@ -102,16 +103,16 @@ class _Setting:
 
     def _refuse(self, present: HostList, seen: Survey) -> None:
         refuse_managed(present)
-        documents = self._deployment.documents
         for name, hosts in seen.hosts.items():
-            if hosts is None or not hosts.signature:
-                continue
-            if not documents.are_signed:
+            if hosts is not None and hosts.signature and not self._deployment.documents.are_signed:
                 raise ConfigurationError(
                     f"The list on shard {name} is signed, and one that is not would be refused by every process.",
                     "Name the layer's encryption keys with --keys-file.",
                 )
-            documents.read(seen.boards[name].document, f"shard {name}")
+        for name, hosts in seen.unsigned.items():
+            # One that is older is replaced, and the list in use came signed or from a file: nothing else is taken over.
+            if hosts.epoch > present.epoch or (hosts.epoch == present.epoch and not hosts.same_as(present)):
+                raise _not_signed(name, hosts, self._deployment.names)
 
     def _unready(self, seen: Survey) -> tuple[str, ...]:
         listed = {shard.name for shard in self._present.shards}
@@ -122,7 +123,10 @@ class _Setting:
         return Seen(
             durable=self._present,
             # With the keys at hand a signed list is one like any other: it can be replaced from here.
-            stored={name: replace(hosts, signature="") if hosts else None for name, hosts in found.hosts.items()},
+            stored={
+                name: replace(hosts, signature="") if hosts else None
+                for name, hosts in {**found.hosts, **found.unsigned}.items()
+            },
             unanswered=tuple(found.troubles),
             reports=found.reports,
             settled_seconds=time.monotonic() - since if epoch == self._present.epoch else 0.0,
@@ -192,6 +196,15 @@ class _Setting:
         if line != self._said:
             self._said = line
             self._say_anything(line)
+
+
+def _not_signed(shard: str, hosts: HostList, names: Names) -> ConfigurationError:
+    return ConfigurationError(
+        f"The list of epoch {hosts.epoch} on shard {shard} is not signed with a key of this channel layer, so whoever "
+        "can write to Redis may have put it there, with servers of his own. It is not followed, nothing changes.",
+        f"If it is the deployment's, write it into a file and name that with --config. Else delete {names.hosts} and "
+        f"{names.epoch} on that shard, and change who may write there.",
+    )
 
 
 def replace_file(path: Path, text: str) -> None:

@@ -47,6 +47,9 @@ class View:
         trouble = self.seen.troubles.get(shard.name)
         if trouble is not None:
             return f"cannot be read: {trouble}"
+        unsigned = self.seen.unsigned.get(shard.name)
+        if unsigned is not None:
+            return f"holds a list of epoch {unsigned.epoch} that is not signed with the layer's keys"
         held = self.seen.hosts.get(shard.name)
         epoch = held.epoch if held else 0
         if epoch != self.hosts.epoch:

@@ -47,6 +47,11 @@ class Shard:
         if not (self.weight > 0 and math.isfinite(self.weight)):
             raise HostListInvalid(f"Shard {self.name!r}: weight must be above 0 and finite, not {self.weight!r}.")
 
+    @property
+    def place(self) -> tuple[str, str]:
+        """Its name and where it is, equal however the hosts were written (a pair in code is a list in JSON)."""
+        return self.name, json.dumps(dict(self.connection), sort_keys=True)
+
 
 @dataclass(frozen=True)
 class HostList:

@@ -8,11 +8,15 @@ Every step is found from what can be seen, never remembered, so whoever carries 
 again. The durable copy of the list (a ConfigMap, a file) is what allots epochs: a list exists when it has been written
 there. Where that copy, the shards and what is known otherwise disagree, the greatest epoch wins and is written
 everywhere; one epoch with two contents is ended by a newer one.
+
+Whoever carries out steps may have no keys to check what a shard holds (``hosts.signing``), and every process trusts the
+durable copy. So a list is taken over from a shard only if it names no server that is not known from elsewhere; of any
+other only the epoch counts, above which the next list is made.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
@@ -29,12 +33,14 @@ class Wanted:
             where a process reports so.
         unready: names of shards among them that may not join a list yet.
         managed_by: written into every list that is made.
+        known: shards that lists on shards may name beside these and those of the durable copy, such as leaving ones.
     """
 
     shards: tuple[Shard, ...]
     expiry_seconds: float
     unready: tuple[str, ...] = ()
     managed_by: str = ""
+    known: tuple[Shard, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,7 @@ class Why(Enum):
     DAMAGED = "the durable copy cannot be read"
     SHARDS_AHEAD = "the shards have a newer one"
     CONFLICT = "one epoch has two contents"
+    STRANGE = "a shard has a newer one, with shards that nobody here knows"
     SET_BACK = "a greater epoch has been used before"
     RESHARD = "other shards are wanted"
     RETIRE = "nobody uses the earlier lists any more"
@@ -128,14 +135,26 @@ class Roll:
 
 def next_step(wanted: Wanted, seen: Seen) -> Mint | Pending | Roll:
     """Return what to do now."""
-    newest = max((hosts for hosts in seen.stored.values() if hosts), key=lambda hosts: hosts.epoch, default=None)
+    ours = (*wanted.shards, *wanted.known, *_shards_of(seen.durable))
+    stored = [hosts for hosts in seen.stored.values() if hosts]
+    familiar = [hosts for hosts in stored if not strangers(hosts, ours)]
+    newest = max(familiar, key=lambda hosts: hosts.epoch, default=None)
+    floor = max((seen.floor, *(hosts.epoch for hosts in stored if hosts not in familiar)))
+    above = Why.SET_BACK if floor == seen.floor else Why.STRANGE
+    seen = replace(seen, floor=floor)
     if seen.damaged:
         # What the shards hold is the newest that is known.
         known = newest or HostList(max(seen.floor, 1), wanted.shards)
         return Mint(_after(known, known.shards, wanted), Why.DAMAGED)
     if seen.durable is None:
         return _first(wanted, seen, newest)
-    return _ahead(wanted, seen, seen.durable, newest) or _onward(wanted, seen, seen.durable)
+    return _ahead(wanted, seen, seen.durable, newest, above) or _onward(wanted, seen, seen.durable)
+
+
+def strangers(hosts: HostList, known: Iterable[Shard]) -> tuple[Shard, ...]:
+    """Return the shards of a list, and of its earlier ones, that are not among the known by name and place."""
+    places = {shard.place for shard in known}
+    return tuple(shard for shard in _shards_of(hosts) if shard.place not in places)
 
 
 def same_shards(one: Sequence[Shard], other: Sequence[Shard]) -> bool:
@@ -152,14 +171,19 @@ def _first(wanted: Wanted, seen: Seen, newest: HostList | None) -> Mint | Pendin
     return Mint(HostList(seen.floor + 1, wanted.shards, managed_by=wanted.managed_by), Why.FIRST)
 
 
-def _ahead(wanted: Wanted, seen: Seen, durable: HostList, newest: HostList | None) -> Mint | None:
+def _shards_of(hosts: HostList | None) -> tuple[Shard, ...]:
+    # Of every list by itself: one name may be at another place in an earlier list.
+    return () if hosts is None else tuple(shard for one in (hosts, *hosts.earlier) for shard in one.shards)
+
+
+def _ahead(wanted: Wanted, seen: Seen, durable: HostList, newest: HostList | None, above: Why) -> Mint | None:
     """A list that is ahead of everything that disagrees with the durable copy; None when nothing does."""
     if newest is not None and newest.epoch > durable.epoch:
         return Mint(newest, Why.SHARDS_AHEAD)
     if any(hosts and hosts.epoch == durable.epoch and not hosts.same_as(durable) for hosts in seen.stored.values()):
         return Mint(_after(durable, durable.shards, wanted), Why.CONFLICT)
     if seen.floor > durable.epoch:
-        return Mint(replace(_after(durable, durable.shards, wanted), epoch=seen.floor + 1), Why.SET_BACK)
+        return Mint(replace(_after(durable, durable.shards, wanted), epoch=seen.floor + 1), above)
     return None
 
 

@@ -61,12 +61,16 @@ class Documents:
             HostListInvalid: it is no host list, or it is not signed with one of the keys.
         """
         hosts = HostList.from_json(text, where)
-        if self._keys and not self._signed_by(hosts, self._keys):
+        if not self.accepts(hosts):
             raise HostListInvalid(
                 f"{where}: the host list of epoch {hosts.epoch} is not signed with a key of this channel layer.",
                 "It is not adopted from there. Whoever has the keys, and the list from a file, signs it.",
             )
         return hosts
+
+    def accepts(self, hosts: HostList) -> bool:
+        """Whether a list that a shard holds is signed with one of the keys, or there are none."""
+        return not self._keys or self._signed_by(hosts, self._keys)
 
     def compare(self, stored: str | bytes, hosts: HostList) -> Comparison:
         """Compare a stored document with the list of the same epoch that is in use here."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from realtime_gateway.environment import Environment
 from realtime_gateway.errors import HostListInvalid, ShardError
@@ -36,11 +36,14 @@ class Survey:
         boards: of the shards that answered.
         hosts: the lists on them; None where a shard has none. A shard whose document cannot be read is not in it.
         troubles: why the others did not, or what is wrong with their document.
+        unsigned: lists, in neither of the two, that none of the deployment's keys has signed: whoever can write to
+            Redis may have put them there.
     """
 
     boards: Mapping[str, Board]
     hosts: Mapping[str, HostList | None]
     troubles: Mapping[str, str]
+    unsigned: Mapping[str, HostList] = field(default_factory=dict)
 
     @property
     def newest(self) -> HostList | None:
@@ -73,16 +76,22 @@ async def survey(shards: Iterable[Shard], deployment: Deployment) -> Survey:
     boards: dict[str, Board] = {}
     hosts: dict[str, HostList | None] = {}
     troubles: dict[str, str] = {}
+    unsigned: dict[str, HostList] = {}
     for shard, answer in zip(asked, answers, strict=True):
         if isinstance(answer, str):
             troubles[shard.name] = answer
             continue
         boards[shard.name] = answer
         try:
-            hosts[shard.name] = HostList.from_json(answer.document, "its host list") if answer.document else None
+            found = HostList.from_json(answer.document, "its host list") if answer.document else None
         except HostListInvalid as error:
             troubles[shard.name] = error.message
-    return Survey(boards, hosts, troubles)
+            continue
+        if found is None or deployment.documents.accepts(found):
+            hosts[shard.name] = found
+        else:
+            unsigned[shard.name] = found
+    return Survey(boards, hosts, troubles, unsigned)
 
 
 async def tell(shard: Shard, hosts: HostList, deployment: Deployment, *, expected: int | None = None) -> Board:

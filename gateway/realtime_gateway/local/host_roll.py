@@ -12,9 +12,10 @@ import time
 from realtime_gateway.environment import read_environment
 from realtime_gateway.errors import GatewayError, StartError
 from realtime_gateway.hosts import Documents, HostList, Shard
-from realtime_gateway.hosts.rolling import Mint, Pending, Roll, Seen, Wanted, Why, next_step, same_shards
+from realtime_gateway.hosts.rolling import Mint, Pending, Roll, Seen, Wanted, Why, next_step, same_shards, strangers
 from realtime_gateway.layer.host_survey import Deployment, Survey, survey, tell
 from realtime_gateway.layer.names import Names
+from realtime_gateway.layer.options import describe
 from realtime_gateway.local.child import State as ChildState
 from realtime_gateway.local.plan import RedisAnswers
 from realtime_gateway.local.present import Present, State
@@ -36,10 +37,11 @@ async def first_list(resource: RealtimeGateway, shards: tuple[Shard, ...]) -> tu
     """Return the host list to start with, and what to say of it.
 
     Shards of this run are empty. External ones may hold a list already: of a run that was ended in the middle of a
-    change, which goes on from there, or of somebody else, which is used as it is.
+    change, which goes on from there, or of somebody else. That one the processes adopt by themselves, if they may: a
+    run has no keys, and what it writes into its file is trusted without a signature.
 
     Raises:
-        StartError: an external shard does not say what it holds.
+        StartError: an external shard does not say what it holds, or its list has shards that the resource has not.
     """
     wanted = Wanted(shards, resource.spec.channel_layer.expiry_seconds, managed_by=MANAGER)
     if resource.spec.redis.managed is not None:
@@ -49,12 +51,29 @@ async def first_list(resource: RealtimeGateway, shards: tuple[Shard, ...]) -> tu
         raise StartError("\n".join(found.troubles.values()), "Nothing is started before every shard has answered.")
     newest = found.newest
     if newest is not None and newest.managed_by not in ("", MANAGER):
-        return newest, f"the host list of epoch {newest.epoch} is made by {newest.managed_by}: it is used as it is"
+        news = f"the host list of epoch {newest.epoch} is made by {newest.managed_by}: it is used as it is"
+        return HostList(0, shards, managed_by=newest.managed_by), news
+    if newest is not None:
+        _refuse_strangers(newest, shards, found, resource)
     step = next_step(wanted, Seen(None, stored=found.hosts))
     while isinstance(step, Mint):
         hosts = step.hosts
         step = next_step(wanted, Seen(hosts, stored=found.hosts))
     return hosts, "" if newest is None else f"the shards hold the host list of epoch {newest.epoch}: it goes on there"
+
+
+def _refuse_strangers(newest: HostList, shards: tuple[Shard, ...], found: Survey, resource: RealtimeGateway) -> None:
+    strange = {shard.name: shard for shard in strangers(newest, shards)}
+    if not strange:
+        return
+    where = next(name for name, hosts in found.hosts.items() if hosts is newest)
+    names = Names(resource.spec.channel_layer.prefix)
+    raise StartError(
+        f"Shard {where} holds the host list of epoch {newest.epoch}, with shards that spec.redis.external.hosts has "
+        f"not: {', '.join(f'{name} ({describe(shard)})' for name, shard in strange.items())}.",
+        "Name them there, and take them out again while it runs, so that nothing that they hold is lost. If they are "
+        f"not yours, or nobody needs them, delete {names.hosts} and {names.epoch} on every shard.",
+    )
 
 
 class HostRoll:
@@ -92,6 +111,10 @@ class HostRoll:
         state = self._present.state
         looked_at = {shard.name: shard for shard in (*state.wanted, *state.hosts.every_shard)}
         seen = await survey(looked_at.values(), deployment_of(state.resource))
+        newest = seen.newest
+        if newest is not None and newest.epoch > state.hosts.epoch and newest.managed_by not in ("", MANAGER):
+            self._say(f"the host list of epoch {newest.epoch} is made by {newest.managed_by}: this run makes none")
+            return
         unready = await self._unready(state, seen)
         async with self._present.lock:
             if self._present.state is not state:

@@ -57,6 +57,7 @@ def _wanted(target: Target, snapshot: Snapshot) -> Wanted:
         target.spec.channel_layer.expiry_seconds,
         unready=tuple(_unready(target, snapshot)),
         managed_by=f"RealtimeGateway {target.namespace}/{target.name}",
+        known=tuple(host_list.managed_shard(target, shard.index) for shard in snapshot.shards),
     )
 
 
@@ -164,6 +165,9 @@ def _minting(snapshot: Snapshot, made: HostList, why: Why) -> Finding:
         damage = snapshot.hosts.why if isinstance(snapshot.hosts, Unknown) else ""
         reason = f"the ConfigMap is damaged: {damage}" if damage else f"two host lists claim epoch {made.epoch - 1}"
         return Finding(reasons.HOSTS_SYNCED, reasons.HOSTS_CONFLICT, f"Making a newer host list, since {reason}.")
+    if why is Why.STRANGE:
+        message = f"Making a newer host list, since {why.value}: it is not taken over."
+        return Finding(reasons.HOSTS_SYNCED, reasons.HOSTS_CONFLICT, message)
     text = {
         Why.FIRST: "the first host list",
         Why.DELETED: "the ConfigMap was deleted",

@@ -27,12 +27,13 @@ def wanted_shards(target: Target) -> tuple[Shard, ...]:
     if redis.external is not None:
         return tuple(Shard(host.name, float(host.weight), host.connection()) for host in redis.external.hosts)
     assert redis.managed is not None, "a resource that passed its checks has managed or external shards"
-    sentinels = [identity.sentinel_endpoint(target, ordinal) for ordinal in range(redis.managed.sentinels)]
-    return tuple(
-        Shard(
-            identity.shard_name(target, index),
-            1.0,
-            {"sentinels": sentinels, "master_name": identity.master_name(target, index)},
-        )
-        for index in range(redis.managed.shards)
-    )
+    return tuple(managed_shard(target, index) for index in range(redis.managed.shards))
+
+
+def managed_shard(target: Target, index: int) -> Shard:
+    """One of the shards that the operator runs, as it stands in a host list."""
+    managed = target.spec.redis.managed
+    assert managed is not None, "the shards are the operator's own"
+    sentinels = [identity.sentinel_endpoint(target, ordinal) for ordinal in range(managed.sentinels)]
+    place = {"sentinels": sentinels, "master_name": identity.master_name(target, index)}
+    return Shard(identity.shard_name(target, index), 1.0, place)

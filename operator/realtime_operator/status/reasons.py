@@ -60,7 +60,7 @@ EXTERNAL = "External"  # unknown: the shards are run by somebody else, and not a
 SYNCED = "Synced"  # true: every process uses the present host list
 WAITING_FOR_PROCESSES = "WaitingForProcesses"  # some processes use an earlier list; the message names them
 SHARD_UNREACHABLE = "ShardUnreachable"  # a shard has not been told of the present list
-HOSTS_CONFLICT = "HostsConflict"  # two different lists claimed one epoch; a newer one was made
+HOSTS_CONFLICT = "HostsConflict"  # one epoch had two lists, or a shard a strange one; a newer one was made
 HOSTS_PENDING = "NoHostList"  # no list yet: no shard is ready
 
 # Paused

@@ -279,7 +279,22 @@ def test_a_list_that_somebody_else_makes_is_used_as_it_is(tmp_path: Path) -> Non
             up.wait_until_ready()
             with client_of(up) as client:
                 says(client, "hello")
+            assert hosts_of(up).epoch == 0, "the file, which is trusted without a signature, does not repeat it"
         assert stored(one) == stored(two) == theirs
+
+
+def test_a_list_on_an_external_shard_with_a_server_that_the_resource_has_not_is_not_written_into_the_file(
+    tmp_path: Path,
+) -> None:
+    with RedisProcess() as one, RedisProcess() as evil:
+        wanted = Shard("shard-0", 1.0, {"address": one.url})
+        theirs = HostList(5, (wanted,), (HostList(4, (Shard("evil", 1.0, {"address": evil.url}),)),))
+        with one.client as client:
+            client.mset({"asgi:epoch": 5, "asgi:hosts": theirs.to_json()})
+        with UpProcess(write(tmp_path, external(one))) as up:
+            assert up.wait_for_end() == 1
+            assert "the host list of epoch 5, with shards that spec.redis.external.hosts has not: evil" in up.error_text
+        assert stored(one) == theirs
 
 
 def command(up: UpProcess, *words: str) -> tuple[int, str]:

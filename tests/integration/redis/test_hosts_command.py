@@ -312,6 +312,51 @@ async def test_a_signed_list_is_changed_only_by_who_has_the_keys(
             assert documents.read(client.get("asgi:hosts") or b"", "the shard") == HostList(6, shards(one, two))
 
 
+async def test_with_keys_an_unsigned_list_is_neither_followed_nor_signed(
+    servers: tuple[RedisProcess, ...], resource: Path, tmp_path: Path
+) -> None:
+    ours, evil, new = servers
+    theirs = HostList(5, shards(ours), (HostList(4, (Shard("evil", 1.0, {"address": evil.url}),)),))
+    store(ours, theirs)
+    keys = tmp_path / "keys"
+    write(keys, "a secret\n")
+    given = ("--hosts", ours.url, "--keys-file", str(keys))
+    before = connections(evil)
+    refused = await set_quickly(f"{ours.url},{new.url}", *given, resource=resource)
+    assert refused.code == 1
+    assert "The list of epoch 5 on shard 0 is not signed with a key of this channel layer" in refused.err
+    assert "asgi:hosts and asgi:epoch" in refused.err
+    shown = await hosts("show", *given)
+    assert shown.code == NOT_YET
+    assert "holds a list of epoch 5 that is not signed with the layer's keys" in shown.out
+    assert connections(evil) == before + 1, "but for the look at it here"
+    assert (stored(ours), stored(new)) == (theirs, None)
+
+
+async def test_a_list_from_before_there_were_keys_is_trusted_from_a_file_and_the_next_one_is_signed(
+    servers: tuple[RedisProcess, ...], resource: Path, tmp_path: Path
+) -> None:
+    one, two, _ = servers
+    present = HostList(5, shards(one))
+    store(one, present)
+    keys, config = tmp_path / "keys", tmp_path / "hosts.json"
+    write(keys, "a secret\n")
+    keep(config, present)
+    done = await set_quickly(
+        f"{one.url},{two.url}", "--config", str(config), "--keys-file", str(keys), resource=resource
+    )
+    assert done.code == 0, done
+    documents = Documents(["a secret"], "asgi")
+    for server in (one, two):
+        with server.client as client:
+            assert documents.read(client.get("asgi:hosts") or b"", "the shard") == HostList(7, shards(one, two))
+
+
+def connections(server: RedisProcess) -> int:
+    with server.client as client:
+        return int(client.info("stats")["total_connections_received"])
+
+
 async def test_the_rights_of_the_data_plane_are_enough(
     servers: tuple[RedisProcess, ...], resource: Path, make: Make
 ) -> None:

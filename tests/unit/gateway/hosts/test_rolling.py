@@ -102,6 +102,43 @@ def test_the_greatest_epoch_wins_where_the_copies_disagree(seen: Seen, epoch: in
     assert (step.hosts.epoch, step.why) == (epoch, why)
 
 
+EVIL = Shard("x", 1.0, {"host": "evil"})
+
+
+@pytest.mark.parametrize(
+    "strange",
+    {
+        "a shard of another name": HostList(7, (A, B, EVIL), managed_by="me"),
+        "a known name at another place": HostList(7, (A, Shard("b", 1.0, {"host": "evil"})), managed_by="me"),
+        "in an earlier list only": HostList(7, (A, B), (HostList(6, (A, EVIL)),), managed_by="me"),
+    }.values(),
+    ids=str,
+)
+def test_of_a_list_on_a_shard_that_names_an_unknown_server_only_the_epoch_counts(strange: HostList) -> None:
+    held = {"a": strange, "b": ONE}
+    for seen, why in (
+        (Seen(ONE, stored=held), Why.STRANGE),
+        (Seen(None, stored=held), Why.FIRST),
+        (Seen(None, "no JSON", stored=held), Why.DAMAGED),
+    ):
+        made = next_step(wanted(A, B), seen)
+        assert isinstance(made, Mint)
+        assert made.why is why
+        assert set(made.hosts.every_shard) == {A, B}
+        if why is Why.DAMAGED:  # the next look sees the greater epoch
+            made = next_step(wanted(A, B), replace(seen, durable=made.hosts, damaged=""))
+            assert isinstance(made, Mint)
+        assert made.hosts.epoch == 8
+
+
+def test_a_newer_list_on_a_shard_is_taken_over_where_each_of_its_servers_is_known() -> None:
+    seen = Seen(ONE, stored={"a": THREE})
+    assert next_step(wanted(A, B, known=(C,)), seen) == Mint(THREE, Why.SHARDS_AHEAD)
+    pairs = HostList(2, (replace(A, connection={"sentinels": [["s", 1]]}),))
+    same = Seen(HostList(1, (replace(A, connection={"sentinels": [("s", 1)]}),)), stored={"a": pairs})
+    assert next_step(wanted(A), same) == Mint(pairs, Why.SHARDS_AHEAD), "a pair in code is a list in JSON"
+
+
 def test_what_is_signed_is_told_by_the_processes_alone() -> None:
     want, seen = wanted(A, B, C), Seen(THREE, stored=stored(replace(ONE, signature="…")), reports=at(1))
     assert next_step(want, seen) == Roll(behind=("p0",), retiring=True)

@@ -9,7 +9,7 @@ import pytest
 from tests.support.operator_targets import target
 from tests.support.simulated_cluster import SimulatedCluster, settled_cluster
 
-from realtime_gateway.hosts import HostList
+from realtime_gateway.hosts import HostList, Shard
 from realtime_operator.decide import epochs
 from realtime_operator.decide.wanted import wanted_objects
 from realtime_operator.objects import host_list, identity
@@ -53,6 +53,31 @@ def test_signed_lists_are_retired_even_when_nobody_lives_who_could_sign(seen: Si
     assert [type(action) for action in epochs.hosts(TARGET, signed(idle)).actions] == [MintHosts]
     alive = replace(idle, fleet=Fleet((Process("chat-1", 2),)))
     assert epochs.hosts(TARGET, signed(alive)).actions == (), "a living process signs, and it has not yet"
+
+
+def test_a_list_on_a_shard_that_names_a_server_of_somebody_else_is_never_written_down(seen: SimulatedCluster) -> None:
+    snapshot, hosts = seen.snapshot(), hosts_of(seen)
+    evil = replace(hosts, epoch=9, shards=(*hosts.shards, Shard("x", 1.0, {"host": "evil"})))
+    found = replace(snapshot, shards=(replace(snapshot.shards[0], document=evil), *snapshot.shards[1:]))
+    verdict = epochs.hosts(TARGET, found)
+    (minted,) = verdict.actions
+    assert isinstance(minted, MintHosts)
+    assert (minted.hosts.epoch, minted.hosts.shards) == (10, hosts.shards)
+    assert minted.hosts.every_shard == hosts.every_shard
+    (finding,) = verdict.findings
+    assert (finding.type, finding.reason) == (reasons.HOSTS_SYNCED, reasons.HOSTS_CONFLICT)
+
+
+def test_a_newer_list_on_the_shards_with_a_shard_that_was_just_leaving_is_taken_over(seen: SimulatedCluster) -> None:
+    hosts = hosts_of(seen)
+    one = target({"redis": {"managed": {"shards": 1}}})
+    newer = replace(hosts, epoch=5, shards=hosts.shards[:1], earlier=(replace(hosts, epoch=4, managed_by=""),))
+    snapshot = seen.snapshot()
+    ahead = replace(snapshot, shards=tuple(replace(shard, document=newer) for shard in snapshot.shards))
+    gone = replace(ahead, hosts=None)  # the ConfigMap was deleted while a shard left
+    (minted,) = epochs.hosts(one, gone).actions
+    assert isinstance(minted, MintHosts)
+    assert minted.hosts == newer
 
 
 def signed(snapshot: Snapshot) -> Snapshot:
