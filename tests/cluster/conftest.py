@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 from tests.cluster import artefacts, images
 from tests.cluster.cluster import ROOT, Cluster, Namespace, OwnCluster
 from tests.cluster.node.machine import CACHE, HERE
-from tests.cluster.operator_bed import install_operator
+from tests.cluster.operator_bed import CRD, install_operator, uninstall_operator
 
 BUILD = HERE / "build.sh"
 FAILED = pytest.StashKey[bool]()
@@ -36,6 +37,8 @@ PROGRAMS = {
     "nsenter": "util-linux",
     "sysctl": "procps",
 }
+# It builds Kubernetes and the programs of the nodes.
+OLDEST_GO = (1, 26)
 # What a node is made of.
 NAMESPACES = ("--net", "--mount", "--pid", "--ipc", "--uts", "--cgroup")
 FILES = {"/usr/lib/cni/bridge": "containernetworking-plugins"}
@@ -62,6 +65,15 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     return report
 
 
+def go_version() -> tuple[int, ...]:
+    """Return the version of Go on this machine; () when there is none."""
+    program = shutil.which("go")
+    if program is None:
+        return ()
+    said = subprocess.run([program, "env", "GOVERSION"], capture_output=True, text=True, cwd="/", check=False).stdout
+    return tuple(int(word) for word in re.findall(r"\d+", said)[:2])
+
+
 def missing() -> str | None:
     """Return what this machine lacks to run a cluster of its own."""
     if sys.platform != "linux" or os.geteuid() != 0:
@@ -71,8 +83,8 @@ def missing() -> str | None:
     packages += [package for file, package in FILES.items() if not Path(file).exists()]
     if packages:
         return f"Debian packages are missing: apt-get install {' '.join(packages)}"
-    if not shutil.which("go") and not (CACHE / "bin" / "kube").exists():
-        return "Go 1.26 or newer is missing, which builds Kubernetes: https://go.dev/dl/"
+    if not (CACHE / "bin" / "kube").exists() and go_version() < OLDEST_GO:
+        return "Go {}.{} or newer is missing, which builds Kubernetes: https://go.dev/dl/".format(*OLDEST_GO)
     tried = subprocess.run(["unshare", *NAMESPACES, "--fork", "true"], capture_output=True, text=True, check=False)
     if tried.returncode:
         return f"root may not make namespaces here, as in a container without --privileged: {tried.stderr.strip()}"
@@ -157,6 +169,12 @@ def operator_image(cluster: Cluster) -> str:
 
 
 @pytest.fixture(scope="session")
-def operator(cluster: Cluster, operator_image: str, gateway_image: str) -> None:
-    """The operator of this checkout, installed by the project's manifests."""
+def operator(cluster: Cluster, operator_image: str, gateway_image: str) -> Iterator[None]:
+    """The operator of this checkout, installed by its manifests; taken away again from another's cluster."""
+    foreign = not isinstance(cluster, OwnCluster)
+    if foreign and cluster.try_kubectl("get", "crd", CRD).returncode == 0:
+        pytest.skip(f"the cluster has an installation already (its definition {CRD}), which a test must not touch")
     install_operator(cluster, operator_image, gateway_image)
+    yield
+    if foreign:
+        uninstall_operator(cluster)

@@ -6,28 +6,34 @@ import asyncio
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 from tests.cluster import images
-from tests.cluster.cluster import Cluster, Namespace, Object
+from tests.cluster.cluster import Cluster, Namespace, Object, OwnCluster
 from tests.cluster.waiting import wait_until
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
+CRD = "realtimegateways.realtime-gateway.io"
 NAMESPACE = "realtime-gateway"
 ACCOUNT = f"system:serviceaccount:{NAMESPACE}:realtime-gateway-operator"
 OWNED = (
     "configmaps,deployments,ingresses,networkpolicies,poddisruptionbudgets,"
     "secrets,serviceaccounts,services,statefulsets"
 )
-# How often each talker says something, and how it ends.
 # Earlier host lists are retired after it, so a test waits for it; a message dies of it, so it outlasts a failover on a
 # machine that has more to do: more than five seconds.
 EXPIRY_SECONDS = 20
+# How often each talker says something, and how it ends.
 PAUSE_SECONDS = 0.1
 LAST_WORD = "goodbye"
+# A pod that crashes or waits changes its status now and then, and each time the resource's is written; what is refused
+# is tried again after 2, 4, 8 … s.
+CALM_SECONDS = 20.0
+MOST_CALLS_IN_TROUBLE = 20
 WRITES = {"create", "update", "patch", "delete"}
 
 
@@ -43,6 +49,13 @@ def install_operator(cluster: Cluster, operator_image: str, gateway_image: str) 
     cluster.kubectl("apply", "--server-side", "-f", "-", given=rendered)
     deployment = "deployment/realtime-gateway-operator"
     cluster.kubectl("-n", NAMESPACE, "rollout", "status", deployment, "--timeout=120s")
+
+
+def uninstall_operator(cluster: Cluster) -> None:
+    """Take away what ``install_operator`` brought, and every resource with it."""
+    cluster.kubectl("delete", "crd", CRD, "--ignore-not-found")
+    rendered = cluster.kubectl("kustomize", str(MANIFESTS))
+    cluster.kubectl("delete", "--ignore-not-found", "-f", "-", given=rendered)
 
 
 def operators(cluster: Cluster) -> list[Object]:
@@ -141,6 +154,28 @@ class Gateway:
             await said(sockets, "before")
             if during is not None:
                 await heard_while(during, sockets)
+
+
+def calls(cluster: OwnCluster, namespace: str) -> list[Object]:
+    """What the operator has asked for in a namespace, besides watching."""
+    return [
+        one
+        for one in cluster.audited(ACCOUNT)
+        if one["verb"] != "watch" and one.get("objectRef", {}).get("namespace") == namespace
+    ]
+
+
+def assert_calm(gateway: Gateway) -> None:
+    """What stands in the way is not run against: the calls that the operator makes in some seconds are few."""
+    cluster, namespace = gateway.namespace.cluster, gateway.namespace.name
+    if not isinstance(cluster, OwnCluster):
+        return  # another's cluster has no audit log for us
+    before = len(calls(cluster, namespace))
+    time.sleep(CALM_SECONDS)  # what is counted is what happens in this time
+    made = calls(cluster, namespace)[before:]
+    kinds = Counter(f"{one['verb']} {one['objectRef']['resource']}" for one in made)
+    say(f"{len(made)} calls in {CALM_SECONDS:.0f} s of trouble: {dict(kinds)}")
+    assert len(made) <= MOST_CALLS_IN_TROUBLE, kinds
 
 
 def warnings(namespace: Namespace, reason: str) -> list[Object]:

@@ -12,26 +12,16 @@ from datetime import datetime
 import pytest
 
 from tests.cluster.cluster import Cluster, Namespace, Object, OwnCluster
-from tests.cluster.operator_bed import ACCOUNT, MANIFESTS, NAMESPACE, WRITES, Gateway, say
+from tests.cluster.operator_bed import ACCOUNT, CRD, MANIFESTS, NAMESPACE, WRITES, Gateway, calls, say, warnings
 from tests.cluster.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("operator")
 
-CRD = "realtimegateways.realtime-gateway.io"
 OPERATOR = "realtime-gateway-operator"
 ROUNDS = 4
 WATCHED_SECONDS = 30.0
 # What is refused is tried again after 2, 4, 8 … s: in this time not more often than this.
 MOST_TRIES = 5
-
-
-def calls(cluster: OwnCluster, namespace: str) -> list[Object]:
-    """What the operator has asked for in a namespace, besides watching."""
-    return [
-        one
-        for one in cluster.audited(ACCOUNT)
-        if one["verb"] != "watch" and one.get("objectRef", {}).get("namespace") == namespace
-    ]
 
 
 def test_a_quota_is_named_and_nothing_loops_hot(namespace: Namespace, own_cluster: OwnCluster) -> None:
@@ -41,6 +31,7 @@ def test_a_quota_is_named_and_nothing_loops_hot(namespace: Namespace, own_cluste
     gateway = Gateway(namespace)
     gateway.apply()
     assert "exceeded quota: small" in gateway.wait_for("Degraded", "True", "QuotaExceeded")
+    assert warnings(namespace, "QuotaExceeded")
     time.sleep(WATCHED_SECONDS)  # what is counted is what happens in this time
     made = calls(own_cluster, namespace.name)
     refused = Counter(one["objectRef"].get("name") for one in made if one["responseStatus"]["code"] == 403)

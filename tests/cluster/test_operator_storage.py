@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.cluster.cluster import Cluster, Namespace
-from tests.cluster.operator_bed import Gateway
+from tests.cluster.operator_bed import Gateway, assert_calm, warnings
 from tests.cluster.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("operator")
@@ -93,6 +93,8 @@ def test_a_volume_that_nobody_provisions_is_named(namespace: Namespace, cluster:
         message = gateway.wait_for("Degraded", "True", "VolumePending")
         assert "chat-redis-0-" in message
         assert gateway.condition("RedisHealthy")[0] != "True"
+        assert warnings(namespace, "VolumePending")
+        assert_calm(gateway)
     finally:
         cluster.kubectl("delete", "storageclass", name)
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.cluster import images
 from tests.cluster.cluster import Cluster, Namespace
-from tests.cluster.operator_bed import Gateway, warnings
+from tests.cluster.operator_bed import Gateway, assert_calm, warnings
 from tests.cluster.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("operator")
@@ -32,6 +32,7 @@ def test_a_redis_image_that_cannot_be_had_is_named_and_mended(namespace: Namespa
     assert "Pod chat-" in gateway.wait_for("Degraded", "True", "ImagePull")
     assert warnings(namespace, "ImagePull")
     assert gateway.condition("Ready")[0] == "False"
+    assert_calm(gateway)
     gateway.spec["redis"]["managed"]["image"] = images.REDIS
     gateway.apply()
     gateway.wait_until_ready(240)
@@ -43,6 +44,8 @@ def test_a_redis_image_that_crashes_is_named_and_mended(namespace: Namespace) ->
     gateway.apply()
     message = gateway.wait_for("Degraded", "True", "CrashLoop")
     assert "redis-" in message
+    assert warnings(namespace, "CrashLoop")
+    assert_calm(gateway)
     gateway.spec["redis"]["managed"]["image"] = images.REDIS
     gateway.apply()
     gateway.wait_until_ready(240)
@@ -54,6 +57,7 @@ def test_an_image_of_the_gateway_that_crashes_is_named_and_the_pods_of_before_se
     gateway.wait_until_ready()
     gateway.apply(image=images.PYTHON)  # it has no realtime-gateway
     assert "Pod chat-" in gateway.wait_for("Degraded", "True", "CrashLoop")
+    assert warnings(namespace, "CrashLoop")
     assert gateway.condition("Ready")[0] == "True"
     del gateway.spec["image"]
     gateway.apply()
@@ -67,6 +71,26 @@ def test_a_pod_that_no_node_takes_is_named(namespace: Namespace) -> None:
     gateway.spec["redis"]["managed"]["podTemplate"] = template
     gateway.apply()
     assert "chat-" in gateway.wait_for("Degraded", "True", "Unschedulable")
+    assert warnings(namespace, "Unschedulable")
+    assert_calm(gateway)
+
+
+def test_a_name_that_somebody_else_has_is_named_and_left_to_them(namespace: Namespace) -> None:
+    theirs = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "chat-resource"}, "data": {"theirs": "x"}}
+    namespace.apply(theirs)
+    gateway = Gateway(namespace)
+    gateway.apply()
+    message = gateway.wait_for("Degraded", "True", "NameTaken")
+    assert "ConfigMap/chat-resource exists and belongs to nobody" in message
+    assert warnings(namespace, "NameTaken")
+    assert_calm(gateway)
+    found = namespace.get("configmap/chat-resource")
+    assert found["data"] == theirs["data"]
+    assert "ownerReferences" not in found["metadata"]
+    namespace.kubectl("delete", "configmap/chat-resource")
+    gateway.apply(drain={"acceptSeconds": 1, "periodSeconds": 1})  # what is refused for good is tried again on a change
+    gateway.wait_for("Degraded", "False")
+    gateway.wait_until_ready()
 
 
 @pytest.mark.timeout(600, func_only=True)
@@ -80,6 +104,7 @@ def test_a_quota_that_stops_pods_is_named_and_lifting_it_is_enough(namespace: Na
     assert "StatefulSet chat-" in message
     assert "of 3 pods" in message
     assert warnings(namespace, "QuotaExceeded")
+    assert_calm(gateway)
     namespace.kubectl("delete", "resourcequota/few")
     # Their controller tries again by its own back-off, in minutes by now; any change makes it look at once.
     namespace.kubectl("annotate", "statefulsets", "--all", "example.com/look=again")
@@ -120,6 +145,8 @@ async def test_a_right_that_the_operator_lacks_is_named_and_all_else_is_made(
         gateway.apply()
         message = gateway.wait_for("Degraded", "True", "Forbidden")
         assert "networkpolicies" in message
+        assert warnings(namespace, "Forbidden")
+        assert_calm(gateway)
         gateway.wait_for("Ready", "True")
         await gateway.chat()
     gateway.wait_for("Degraded", "False", seconds=300)

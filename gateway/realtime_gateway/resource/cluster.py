@@ -36,7 +36,10 @@ class PodTemplate:
 
     labels: Mapping[str, str] | None = setting("Labels added to the pods.", default=None, rule=LABELS)
     annotations: Mapping[str, str] | None = setting("Annotations added to the pods.", default=None, rule=ANNOTATIONS)
-    resources: Resources | None = setting("Requests and limits of the container.", default=None)
+    resources: Resources | None = setting(
+        "Requests and limits of the container; without it, gateway and worker pods request 100m of CPU and 128Mi.",
+        default=None,
+    )
     node_selector: Mapping[str, str] | None = setting("Labels that a node must have.", default=None, rule=LABELS)
     tolerations: tuple[KubernetesObject, ...] = setting("Taints that the pods accept.", default=(), rule=OBJECTS)
     affinity: KubernetesObject | None = setting("Affinity, in place of the default spread.", default=None)

@@ -15,6 +15,9 @@ HTTP_PORT = 8000
 ADMIN_PORT = 8001
 # Beside draining: starting to end, lifespan's shutdown, and the last WAIT on the shards.
 GRACE_MARGIN_SECONDS = 10
+# What one process with a small application takes, so that the scheduler places pods by something; the resource's own
+# `podTemplate.resources` stands in its place.
+REQUESTS = {"cpu": "100m", "memory": "128Mi"}
 # A roll that makes no progress for this long, beside what each pod may take, is reported as stuck.
 STUCK_SECONDS = 120
 HOSTS_DIRECTORY = "/etc/realtime-gateway/hosts"
@@ -142,6 +145,7 @@ def _shape(target: Target, grace: int, shards: Sequence[Shard]) -> pods.PodShape
         ],
         "env": process_env(target),
         "volumeMounts": process_mounts(target),
+        "resources": {"requests": dict(REQUESTS)},
         "startupProbe": _probe("/readyz", period=1, failures=120),
         "livenessProbe": _probe("/healthz", period=10, failures=6),
         "readinessProbe": _probe("/readyz", period=2, failures=2),

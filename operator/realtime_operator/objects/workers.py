@@ -40,6 +40,7 @@ def _shape(target: Target, worker: Worker, shards: Sequence[Shard]) -> pods.PodS
         "command": ["python", "-m", "django", "runworker", *worker.channels],
         "env": gateway_pods.process_env(target),
         "volumeMounts": gateway_pods.process_mounts(target),
+        "resources": {"requests": dict(gateway_pods.REQUESTS)},
     }
     return pods.PodShape(
         component=identity.WORKER,
