@@ -12,6 +12,7 @@ import pytest
 from tests.support.redis_process import SERVERS, RedisProcess, server_program
 
 import realtime_gateway.layer
+from realtime_gateway.errors import ShardUnavailable
 from realtime_gateway.layer import RedisChannelLayer
 
 Make = Callable[..., RedisChannelLayer]
@@ -52,6 +53,18 @@ def server(request: pytest.FixtureRequest) -> Iterator[RedisProcess]:
         pytest.skip(f"no {request.param}")
     with RedisProcess(program=program) as process:
         yield process
+
+
+async def test_an_error_that_a_script_meets_has_its_code_in_front(server: RedisProcess, make_layer: Make) -> None:
+    layer = make_layer(server.url, send_timeout=0.5)
+    await layer.group_send("room", {"type": "hello"})
+    with server.client as client:
+        client.config_set("min-replicas-to-write", 1)
+        for refused in (layer.group_send("room", {"type": "hello"}), layer.group_add("room", "work")):
+            with pytest.raises(ShardUnavailable, match=r"\(NOREPLICAS Not enough good replicas to write\)"):
+                await refused
+        client.config_set("min-replicas-to-write", 0)
+    await layer.group_send("room", {"type": "hello"})
 
 
 async def soon(layer: RedisChannelLayer, channel: str) -> Any:

@@ -7,6 +7,7 @@ so a link whose connections ended up on two servers (a failover in between) is n
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +21,8 @@ from realtime_gateway.layer.shards.wire import Wire
 
 # Names in one SUBSCRIBE: enough to make the command cheap, few enough not to hold the server up.
 _NAMES_PER_COMMAND = 500
+# What Redis 6.2 writes before an error that a script has met.
+_BEFORE_CODE = re.compile(r"^.*@user_script: \d+: -(?=[A-Z]+ )")
 
 
 @dataclass(frozen=True)
@@ -229,7 +232,7 @@ def _settle(answer: asyncio.Future[Any], reply: Any) -> None:
 def convert(result: Any) -> Any:
     """Turn hiredis's error into ours, and leave anything else."""
     if isinstance(result, hiredis.ReplyError):
-        text = str(result)
+        text = _BEFORE_CODE.sub("", str(result))
         return ErrorAnswer(text.partition(" ")[0], text)
     if isinstance(result, list):
         return [convert(one) if isinstance(one, hiredis.ReplyError) else one for one in result]
