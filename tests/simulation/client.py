@@ -12,6 +12,11 @@ from tests.simulation.data_set import DataSet
 from tests.simulation.lua import as_bytes, real_scripts
 from tests.simulation.values import RedisError, Stream
 
+_REFUSALS = {
+    "maxmemory": b"OOM command not allowed when used memory > 'maxmemory'.",
+    "min-replicas-to-write": b"NOREPLICAS Not enough good replicas to write.",
+}
+
 
 class SimulatedClient(redis.Redis):
     """Runs commands and the layer's scripts at once, without a socket, by the machine's clock."""
@@ -43,8 +48,7 @@ class SimulatedClient(redis.Redis):
             self._data = DataSet()
             return b"OK"
         if name == "CONFIG SET":
-            full = arguments[0] == "maxmemory" and int(arguments[1]) == 1
-            self._refusal = b"OOM command not allowed when used memory > 'maxmemory'." if full else b""
+            self._refusal = _REFUSALS[arguments[0]] if int(arguments[1]) == 1 else b""
             return b"OK"
         try:
             return self._data.execute(name.encode(), tuple(as_bytes(one) for one in arguments))

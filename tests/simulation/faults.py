@@ -9,7 +9,10 @@ from tests.simulation.shard import Server, Shard
 from tests.simulation.world import PROCESS_NAMES, World
 
 LONG_OUTAGE_SECONDS = 20.0
+_NO_REPLICAS = b"NOREPLICAS Not enough good replicas to write."
 _CLUSTER_SECONDS = (1.0, 2.0, 8.0)
+# How long a primary takes writes without its replicas (min-replicas-max-lag); less than senders keep what they sent.
+_MAX_LAG_SECONDS = 1.5
 
 
 class Faults:
@@ -35,6 +38,7 @@ class Faults:
             "long partition": (2, self.long_partition),
             "primary killed": (8, self.kill_primary),
             "old primary isolated": (8, self.isolate),
+            "primary without its replicas": (4, self.cut_off_from_replicas),
             "switchover": (3, self.switch_over),
             "failover forth and back": (4, self.forth_and_back),
             "demoted by hand": (3, self.demote_by_hand),
@@ -190,10 +194,24 @@ class Faults:
         shard.isolated, shard.left_with_isolated = old, left
         self.later(seconds or self._uniform(0.3, 3.0), self._end_isolation, shard, away)
 
+    def cut_off_from_replicas(self) -> None:
+        """Leave some processes with a primary whose replicas are gone: soon it takes no more writes from them."""
+        shard = self.idle_shard()
+        if shard is None or shard.standby is None:
+            return
+        left = frozenset(self._random.sample(PROCESS_NAMES, self._random.randint(1, len(PROCESS_NAMES))))
+        others = tuple(name for name in PROCESS_NAMES if name not in left)
+        away = [(name, shard.standby.name) for name in left] + [(name, shard.primary.name) for name in others]
+        shard.frozen_at = self._clock.now
+        self._network.separate(away)
+        self.later(_MAX_LAG_SECONDS, setattr, shard.primary, "refusal", _NO_REPLICAS)
+        self.later(_MAX_LAG_SECONDS + 0.1, self.promote_beside, shard, left, away, self._uniform(0.5, 9.0))
+
     def _end_isolation(self, shard: Shard, away: list[tuple[str, str]]) -> None:
         old = shard.isolated
         assert old is not None
         shard.isolated, shard.left_with_isolated = None, frozenset()
+        old.refusal = b""
         self._network.join(away)
         self._demote(shard, old)
 

@@ -213,7 +213,7 @@ class _Check:
                 if not message.destination.startswith("g:") or self._was_long_under_way(message):
                     continue
                 group = message.destination[2:]
-                joined = max(one.asked_at for one in memberships[channel, group] if one.asked_at <= at)
+                joined = _member_since(memberships[channel, group], at)
                 if message.sent_at + self._clock_bound + _TRAVEL_SECONDS < joined:
                     sent = f"message {number}, sent at {message.sent_at:.3f}"
                     yield f"{sent}, reached {channel}, which joined at {joined:.3f}"
@@ -223,3 +223,12 @@ class _Check:
         if message.ended_at is None or message.ended_at - message.sent_at > _LONG_SECONDS:
             return True
         return any(start - 0.5 < message.sent_at < start + _HANGS_SECONDS for start in self.world.network.froze_at)
+
+
+def _member_since(memberships: list[Membership], at: float) -> float:
+    """Since when a channel may have been a member at a moment; a request that ended in an error may have succeeded."""
+    since, certain = 0.0, True
+    for one in memberships:
+        if one.asked_at <= at:
+            since, certain = one.asked_at if certain else since, one.joined_at is not None
+    return since

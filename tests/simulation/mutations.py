@@ -116,6 +116,19 @@ def forgetting_by_the_clock() -> Iterator[None]:
 
 
 @contextmanager
+def any_answer_is_contact() -> Iterator[None]:
+    """A server that refuses what it is sent counts as one that has passed on what it took before."""
+    replied = Publishing.replied
+
+    def replied_with_contact(self: Publishing, shard: str, *rest: Any) -> None:
+        self.contact(shard, rest[-1])
+        replied(self, shard, *rest)
+
+    with patch.object(Publishing, "replied", replied_with_contact):
+        yield
+
+
+@contextmanager
 def connections_on_two_servers() -> Iterator[None]:
     """Nobody looks whether both connections of a link lead to the same server."""
     with patch.object(network, "same_server", lambda one, other: True):
@@ -199,6 +212,7 @@ MUTATIONS: dict[str, Mutation] = {
         watermarks_dropped_at_leave, ("old primary isolated", "primary killed", "restart with data"), ("twice",)
     ),
     "forgetting by the clock": Mutation(forgetting_by_the_clock, ("long outage with a loss",)),
+    "any answer is contact": Mutation(any_answer_is_contact, ("primary without its replicas",)),
     "connections on two servers": Mutation(connections_on_two_servers, ("a link between two primaries",)),
     "no loss report": Mutation(no_loss_report, ("long absence",)),
     "no look at a push's predecessor": Mutation(no_look_at_a_push_s_predecessor, ("pushes lost",)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -167,7 +168,7 @@ def test_a_queue_takes_its_capacity_and_no_more(client: redis.Redis) -> None:
 
 
 def test_a_queue_takes_a_message_once_however_often_it_is_sent(client: redis.Redis) -> None:
-    assert publish(client, queued("a", 1), queued("b", 2), queued("a", 1), queued("b", 2)) == [b"OK", 1, 1, 1, 1]
+    assert publish(client, queued("a", 1), queued("b", 2), queued("a", 1), queued("b", 2)) == [b"OK", 1, 1, 0, 0]
     assert client.llen("queue") == 2
 
 
@@ -297,6 +298,19 @@ def test_heartbeat_keeps_the_living_and_drops_the_silent(client: redis.Redis) ->
     client.mset({"epoch": 2, "hosts": "document"})
     assert run(client, "heartbeat", keys, "me", "{}", 30, 1)[:2] == [2, b"document"]
     assert run(client, "heartbeat", keys, "me", "{}", 30, 2)[:2] == [2, b""]
+
+
+def test_a_primary_without_its_replicas_takes_neither_messages_nor_heartbeats(client: redis.Redis) -> None:
+    client.config_set("min-replicas-to-write", 1)
+    try:
+        for message in (group("body"), ("i", "inbox", "full", "body", 0, 1), queued("body", 1)):
+            with suppress(redis.ResponseError):  # of the script, or of one message in it
+                assert "NOREPLICAS" in str(publish(client, message)[1])
+        with pytest.raises(redis.ResponseError, match="NOREPLICAS"):
+            run(client, "heartbeat", ["epoch", "hosts", "processes", "process"], "me", "{}", 30, 0)
+        assert not client.exists("stream", "inbox", "queue", "process")
+    finally:
+        client.config_set("min-replicas-to-write", 0)
 
 
 def test_a_document_is_replaced_by_its_signed_form_only_while_it_is_the_one_that_was_read(client: redis.Redis) -> None:

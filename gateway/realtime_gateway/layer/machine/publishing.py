@@ -7,8 +7,9 @@ Per shard there is one *lane*:
       └─────────────────┘◀────────────────────────────┘ another server now, or not the owner for a while
 
 One batch at a time per lane, so nothing overtakes. What is sent again keeps its sequence number: readers drop what
-they have seen. Retention ends by contact, not by the clock: an outage stops it. A message that was acknowledged and
-then could not be confirmed for as long as history lasts is given up, and a marker tells its readers.
+they have seen. Retention ends by contact, not by the clock: an outage stops it, and so does a server that takes no
+writes. A message that was acknowledged and then could not be confirmed for as long as history lasts is given up, and a
+marker tells its readers.
 
 A message to a work queue stays with the shard that may have taken it: workers empty every owner that is not retired.
 """
@@ -189,7 +190,6 @@ class Publishing:
         if lane is None or lane.in_flight is not purpose:
             return
         lane.in_flight = None
-        lane.contact_at = now
         if isinstance(result, Refusal):
             result = [b"OK", *[result] * len(purpose.items)]
         if result[0] == b"OK":
@@ -201,7 +201,7 @@ class Publishing:
         self._send(lane, now)
 
     def contact(self, shard: str, now: float) -> None:
-        """The same server has answered something."""
+        """The same server has taken a write, as only a primary with its replicas does."""
         lane = self.lanes.get(shard)
         if lane is not None:
             lane.contact_at = now
@@ -298,6 +298,9 @@ class Publishing:
                 self._finish(item, Verdict.FULL, lane.shard)
             else:
                 stored += 1
+                if answer != 0:
+                    # It takes writes. One that refuses them may be a primary that has been replaced (min-replicas).
+                    lane.contact_at = now
                 self._stored(lane, item, answer, now)
         if again:
             lane.requeue(item for item in again if not item.abandoned)

@@ -8,9 +8,10 @@
 --       5 expiry of a queued message in ms, 6 group expiry in ms, then five for each message:
 --         kind (g, i, q) · bytes · pub/sub channel · capacity · sequence
 -- Returns {"OLD", epoch} when the shard is older, {"NEW", epoch, document} when it is newer, and stores nothing then;
---   else {"OK", …} with one answer for each message: the stream id (or 1 for a queue), or {id, member, …} when normal
---   channels are in the group, or "FULL", or an error. After an error that concerns the server, not the key, the rest
---   of the batch gets the same error without a try, so that a later message never overtakes an earlier one.
+--   else {"OK", …} with one answer for each message: the stream id (for a queue 1, or 0 when it had the message already),
+--   or {id, member, …} when normal channels are in the group, or "FULL", or an error. After an error that concerns the
+--   server, not the key, the rest of the batch gets the same error without a try, so that a later message never overtakes
+--   an earlier one.
 --
 -- An entry of a stream has the fields e, its bytes, and l, its link: id and epoch of the entry before it, "0-0/0" for the
 -- first. What is pushed is id, link and bytes with a space between, so that a reader sees that nothing is missing.
@@ -60,7 +61,7 @@ local function publish_to_group(stream, members, bytes, topic)
 end
 
 local function enqueue(queue, mark, bytes, topic, capacity, sequence)
-  if tonumber(redis.call('GET', mark) or '-1') >= tonumber(sequence) then return 1 end
+  if tonumber(redis.call('GET', mark) or '-1') >= tonumber(sequence) then return 0 end
   local time = redis.call('TIME')
   local ms = time[1] * 1000 + math.floor(time[2] / 1000)
   local length = redis.pcall('LLEN', queue)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from tests.support.machine_bench import Bench, group_owned_by, hosts, packed, sequences
 
@@ -109,6 +111,40 @@ def test_acknowledged_messages_are_forgotten_by_contact_and_not_by_the_clock() -
     bench.link_down()
     bench.link_up(run_id="newest")
     assert bench.answer_all_ok() == []
+
+
+NO_REPLICAS = events.Refusal("NOREPLICAS", "NOREPLICAS Not enough good replicas to write.")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [NO_REPLICAS, [b"OK", NO_REPLICAS], [b"OK", b"FULL"], [b"OK", 0], [b"OLD", 0], [b"NEW", 1, b""]],
+    ids=["refused", "refused one by one", "full", "had it already", "older", "newer"],
+)
+def test_a_server_that_stores_nothing_may_be_cut_off_from_its_replicas_and_is_no_contact(answer: object) -> None:
+    bench = Bench(replay_seconds=20)
+    bench.link_up(run_id="old")
+    bench.send()
+    bench.answer_all_ok()
+    bench.answer("heartbeat", [0, b"", b"0"])
+    for _ in range(40):
+        bench.feed(events.Publish(9, names.queue("work"), Kind.QUEUED, "", b"", b"later", 1))
+        bench.tick(1)
+        while bench.calls("heartbeat"):
+            bench.answer("heartbeat", NO_REPLICAS)
+        while bench.calls("fence"):
+            bench.answer("fence", [0, b"", b"word", b"0"])
+        if bench.calls("publish"):
+            bench.answer("publish", answer if isinstance(answer, events.Refusal) else one_for_each(bench, answer))
+    bench.link_down()
+    bench.link_up(run_id="new")
+    assert bench.answer_all_ok()[0] == 1
+
+
+def one_for_each(bench: Bench, answer: Any) -> Any:
+    """The same answer for each message of the batch that waits."""
+    count = next(len(sequences(call)) for call in bench.pending if call.script == "publish")
+    return [b"OK", *answer[1:] * count] if answer[0] == b"OK" else answer
 
 
 def test_what_is_kept_is_bounded_in_bytes() -> None:
