@@ -118,8 +118,8 @@ NO_REPLICAS = events.Refusal("NOREPLICAS", "NOREPLICAS Not enough good replicas 
 
 @pytest.mark.parametrize(
     "answer",
-    [NO_REPLICAS, [b"OK", NO_REPLICAS], [b"OK", b"FULL"], [b"OK", 0], [b"OLD", 0], [b"NEW", 1, b""]],
-    ids=["refused", "refused one by one", "full", "had it already", "older", "newer"],
+    [NO_REPLICAS, [b"OK", NO_REPLICAS], [b"OK", b"FULL"], [b"OK", 0], [b"OLD", 0]],
+    ids=["refused", "refused one by one", "full", "had it already", "older"],
 )
 def test_a_server_that_stores_nothing_may_be_cut_off_from_its_replicas_and_is_no_contact(answer: object) -> None:
     bench = Bench(replay_seconds=20)
@@ -138,6 +138,7 @@ def test_a_server_that_stores_nothing_may_be_cut_off_from_its_replicas_and_is_no
             bench.answer("publish", answer if isinstance(answer, events.Refusal) else one_for_each(bench, answer))
     bench.link_down()
     bench.link_up(run_id="new")
+    bench.tick()
     assert bench.answer_all_ok()[0] == 1
 
 
