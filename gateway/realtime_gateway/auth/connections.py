@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from contextlib import suppress
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from realtime_gateway.auth.identity import Identity
-from realtime_gateway.auth.notices import Action, Notice
+from realtime_gateway.auth.notices import Action, Notice, keys_of
+from realtime_gateway.auth.remembered import Remembered
 from realtime_gateway.endings import UNAUTHENTICATED, Ending
 from realtime_gateway.security.denial import Message, Receive, Send
 from realtime_gateway.telemetry import recorder
@@ -24,9 +25,9 @@ from realtime_gateway.telemetry import recorder
 logger = logging.getLogger("realtime_gateway.security")
 
 KEY = "realtime_gateway.connection"
-# A notice may come between the query for a user and the entry of the connection; none takes longer than that.
+# No handshake takes longer from its query for a user to the entry of its connection.
 REMEMBERED_SECONDS = 60.0
-REMEMBERED_NOTICES = 10_000
+REMEMBERED_KEYS = 100_000
 
 
 class Connection:
@@ -34,6 +35,7 @@ class Connection:
 
     def __init__(self, identity: Identity, receive: Receive, send: Send) -> None:
         self.identity = identity
+        self.began_at = 0.0
         self.ended = False
         self._receive = receive
         self._send = send
@@ -90,42 +92,49 @@ class Registry:
     """The connections of one event loop."""
 
     def __init__(self) -> None:
-        self.connections: set[Connection] = set()
+        # Each with its keys: those of a user that is deleted change while it is connected.
+        self._keys: dict[Connection, tuple[str, ...]] = {}
         self._by_key: dict[str, set[Connection]] = {}
-        self._recent: deque[tuple[float, Notice]] = deque(maxlen=REMEMBERED_NOTICES)
+        self._remembered = Remembered(REMEMBERED_SECONDS, REMEMBERED_KEYS)
         self._to_check: set[Connection] = set()
         self.checks = asyncio.Event()
 
+    @property
+    def connections(self) -> Collection[Connection]:
+        """All of them that can be revoked."""
+        return self._keys.keys()
+
     def add(self, connection: Connection, began_at: float) -> None:
         """Enter a connection whose authentication began at a time of the loop; what was said since holds for it."""
-        if not _keys(connection):
-            return  # nobody, who cannot be revoked
-        self.connections.add(connection)
-        for key in _keys(connection):
-            self._by_key.setdefault(key, set()).add(connection)
+        connection.began_at = began_at
         connection.end_when_expired()
-        for at, notice in list(self._recent):
-            if at >= began_at and connection in self._meant(notice):
+        keys = tuple(keys_of(filter(None, (connection.user_key,)), connection.identity.credential))
+        if not keys:
+            return  # nobody, who cannot be revoked
+        self._keys[connection] = keys
+        for key in keys:
+            self._by_key.setdefault(key, set()).add(connection)
+        for heard_at, notice in self._remembered.about(keys):
+            if notice.concerns(heard_at, began_at):
                 self._perform(notice, (connection,))
 
     def remove(self, connection: Connection) -> None:
         """Forget a connection."""
-        self.connections.discard(connection)
         self._to_check.discard(connection)
         connection.forget_expiry()
-        for key in _keys(connection):
-            left = self._by_key.get(key, set())
+        for key in self._keys.pop(connection, ()):
+            left = self._by_key[key]
             left.discard(connection)
             if not left:
-                self._by_key.pop(key, None)
+                del self._by_key[key]
 
-    def apply(self, notice: Notice) -> None:
-        """Do what a notice says."""
+    def apply(self, notice: Notice, age_seconds: float = 0.0) -> None:
+        """Do what a notice says, which was said so long ago."""
         now = asyncio.get_running_loop().time()
-        self._recent.append((now, notice))
-        while self._recent[0][0] < now - REMEMBERED_SECONDS:
-            self._recent.popleft()
-        self._perform(notice, self._meant(notice))
+        heard_at = now - age_seconds
+        self._remembered.add(now, heard_at, notice)
+        found = {connection for key in notice.about() for connection in self._by_key.get(key, ())}
+        self._perform(notice, [one for one in found if notice.concerns(heard_at, one.began_at)])
 
     def check(self, connections: Iterable[Connection]) -> None:
         """Have connections looked at soon."""
@@ -133,22 +142,22 @@ class Registry:
         if self._to_check:
             self.checks.set()
 
+    def check_everybody(self) -> None:
+        """Have all looked at, since notices may be missing; what their users may do is asked anew as well."""
+        for connection in self.connections:
+            forget_permissions(connection.identity.user)
+        self.check(self.connections)
+
     def take_checks(self) -> list[Connection]:
         """Return what is to be looked at, once."""
         taken, self._to_check = list(self._to_check), set()
         self.checks.clear()
         return taken
 
-    def _meant(self, notice: Notice) -> set[Connection]:
-        keys = [f"user {user}" for user in notice.users]
-        if notice.credential:
-            keys.append(f"credential {notice.credential}")
-        return {connection for key in keys for connection in self._by_key.get(key, ())}
-
     def _perform(self, notice: Notice, connections: Iterable[Connection]) -> None:
         match notice.action:
             case Action.END:
-                for connection in list(connections):
+                for connection in connections:
                     connection.end(notice.ending, notice.reason, "revoked")
             case Action.CHECK:
                 self.check(connections)
@@ -172,17 +181,12 @@ def tell_here(notice: Notice) -> None:
     """Apply a notice to every registry of this process, from any thread."""
     for loop, found in list(_REGISTRIES.items()):
         if not loop.is_closed():
-            loop.call_soon_threadsafe(found.apply, notice)
+            with suppress(RuntimeError):  # it has been closed since
+                loop.call_soon_threadsafe(found.apply, notice)
 
 
 def forget_permissions(user: Any) -> None:
     """Drop what ModelBackend keeps on a user."""
+    kept = getattr(user, "__dict__", {})
     for name in ("_perm_cache", "_user_perm_cache", "_group_perm_cache"):
-        vars(user).pop(name, None)
-
-
-def _keys(connection: Connection) -> list[str]:
-    keys = [f"user {connection.user_key}"] if connection.user_key else []
-    if connection.identity.credential:
-        keys.append(f"credential {connection.identity.credential}")
-    return keys
+        kept.pop(name, None)

@@ -47,7 +47,7 @@ async def logout(scope: Scope) -> None:
     await channels.auth.logout(scope)
     await _follow(scope)
     if key:
-        await tell(Notice(Action.END, credential=digest(key)))
+        await tell([Notice(Action.END, credential=digest(key))])
 
 
 async def get_user(scope: Scope) -> Any:

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
 
 from realtime_gateway.auth.connections import tell_here
-from realtime_gateway.auth.notices import GROUP, Action, Notice
+from realtime_gateway.auth.notices import AT_ONCE, GROUP, Action, Notice, message_of
 
 logger = logging.getLogger("realtime_gateway.security")
 
+# How long a logout, or any other change of a user, may be held up by a channel layer that is away.
+TELL_SECONDS = 2.0
+# Whoever revokes on purpose can wait until a Redis primary has been replaced.
+REVOKE_SECONDS = 12.0
+# What other processes do not know yet, and since when this one does.
+_UNTOLD: deque[tuple[float, Notice]] = deque(maxlen=10_000)
 # Tasks on the loop of an async caller that nobody waits for.
 _TELLING: set[asyncio.Task[None]] = set()
 
@@ -30,7 +40,7 @@ async def arevoke(user: Any, reason: str = "logged out") -> None:
     """
     if len(reason.encode()) > 123:
         raise ValueError("A close frame holds a reason of at most 123 bytes (RFC 6455 section 5.5).")
-    await tell(Notice(Action.END, (str(getattr(user, "pk", user)),), reason=reason))
+    await tell([Notice(Action.END, (str(getattr(user, "pk", user)),), reason=reason)], REVOKE_SECONDS)
 
 
 def revoke(user: Any, reason: str = "logged out") -> None:
@@ -38,29 +48,53 @@ def revoke(user: Any, reason: str = "logged out") -> None:
     async_to_sync(arevoke)(user, reason)
 
 
-async def tell(notice: Notice) -> None:
-    """Tell all processes; where the channel layer is away, at least this one.
+async def tell(notices: Sequence[Notice], within_seconds: float = TELL_SECONDS) -> None:
+    """Tell this process at once, and all others through the channel layer.
 
-    A user's logout must not fail because Redis does: the others find out when they look next.
+    A user's logout must not fail because Redis does, nor wait for it long. What others could not be told they are told
+    with the next notice, or when this process hears that the layer is back.
     """
+    now = time.monotonic()
+    for notice in notices:
+        tell_here(notice)
+        _UNTOLD.append((now, notice))
+    await tell_the_rest(within_seconds)
+
+
+async def tell_the_rest(within_seconds: float = TELL_SECONDS) -> None:
+    """Tell others what they have not been told."""
     layer = get_channel_layer()
     if layer is None:
-        tell_here(notice)
-        return
+        _UNTOLD.clear()
     try:
-        await layer.group_send(GROUP, notice.message())
+        async with asyncio.timeout(within_seconds):
+            while part := _take(AT_ONCE):
+                try:
+                    now = time.monotonic()
+                    await layer.group_send(GROUP, message_of([(now - since, notice) for since, notice in part]))
+                except BaseException:
+                    _UNTOLD.extendleft(reversed(part))
+                    raise
     except Exception as error:
-        logger.warning("A revocation reached this process only; others will find out when they look again: %s", error)
-        tell_here(notice)
+        why = str(error) or "the channel layer does not answer"
+        logger.warning("%d revocations reached this process only, and will be told again: %s", len(_UNTOLD), why)
 
 
-def tell_from_anywhere(notice: Notice) -> None:
+def _take(at_most: int) -> list[tuple[float, Notice]]:
+    taken: list[tuple[float, Notice]] = []
+    with suppress(IndexError):  # another thread may take as well
+        while len(taken) < at_most:
+            taken.append(_UNTOLD.popleft())
+    return taken
+
+
+def tell_from_anywhere(notices: Sequence[Notice]) -> None:
     """Tell from a signal handler, which may run in a thread or on a loop."""
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
-        async_to_sync(tell)(notice)
+        async_to_sync(tell)(notices)
         return
-    task = loop.create_task(tell(notice), name="realtime_gateway.tell")
+    task = loop.create_task(tell(notices), name="realtime_gateway.tell")
     _TELLING.add(task)
     task.add_done_callback(_TELLING.discard)

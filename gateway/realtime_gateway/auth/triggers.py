@@ -114,4 +114,4 @@ def _users_of(instance: Any, through: Any, reverse: bool, pk_set: set[Any] | Non
 
 def _tell(notice: Notice) -> None:
     """Tell once the change can be read by others."""
-    transaction.on_commit(lambda: tell_from_anywhere(notice), robust=True)
+    transaction.on_commit(lambda: tell_from_anywhere([notice]), robust=True)

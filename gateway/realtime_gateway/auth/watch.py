@@ -1,8 +1,6 @@
 """Watching over the connections of a process: hears revocations, and looks again from time to time.
 
-One task of an event loop does both, from its first connection of a user to its last. It hears through the channel
-layer; while that is out of reach connections stay, and when it is back all of them are looked at once, since something
-may have been missed.
+One task of an event loop does both, from its first connection of a user to its last.
 """
 
 from __future__ import annotations
@@ -10,16 +8,14 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from channels.db import database_sync_to_async
-from channels.layers import get_channel_layer
 
 from realtime_gateway.auth.connections import KEY, Connection, Registry, registry
+from realtime_gateway.auth.hearing import hear
 from realtime_gateway.auth.identity import Identity
-from realtime_gateway.auth.notices import GROUP, read_notice
 from realtime_gateway.auth.revalidation import refusals
 from realtime_gateway.endings import UNAUTHENTICATED
 from realtime_gateway.environment import read_environment
@@ -33,8 +29,8 @@ logger = logging.getLogger("realtime_gateway.security")
 AT_ONCE = 500  # SQLite takes 999 parameters, and a thread should not be held for long
 # Several changes of one user in a row, such as a rotation of tokens, are looked at once.
 SETTLE_SECONDS = 0.5
-LAYER_BACK_SECONDS = 2.0
-LEAVE_SECONDS = 2.0
+# After a failure.
+AGAIN_SECONDS = 2.0
 
 _TASKS: dict[Registry, asyncio.Task[None]] = {}
 
@@ -82,7 +78,7 @@ def _watched(connection: Connection, began_at: float) -> Iterator[None]:
 
 
 def _begin_or_end(found: Registry) -> None:
-    if found.connections and found not in _TASKS:
+    if found.connections and (found not in _TASKS or _TASKS[found].done()):
         # In a context of its own: whoever connects first must not have its traces go on in here for ever.
         context = contextvars.Context()
         _TASKS[found] = asyncio.get_running_loop().create_task(
@@ -94,41 +90,20 @@ def _begin_or_end(found: Registry) -> None:
 
 async def _watch(found: Registry) -> None:
     async with asyncio.TaskGroup() as group:
-        group.create_task(_hear(found))
-        group.create_task(_check_when_asked(found))
-        group.create_task(_check_from_time_to_time(found))
+        for job in (hear, _check_when_asked, _check_from_time_to_time):
+            group.create_task(_kept_up(job, found))
 
 
-async def _hear(found: Registry) -> None:
-    while (layer := get_channel_layer()) is not None:
+async def _kept_up(job: Callable[[Registry], Awaitable[None]], found: Registry) -> None:
+    """Do a job until it is done, and begin again when it fails: nobody else would notice that it is not done."""
+    while True:
         try:
-            await _hear_until_it_fails(found, layer)
-        except Exception as error:
-            logger.warning("Revocations cannot be heard: %s", error)
-        await asyncio.sleep(LAYER_BACK_SECONDS)
-
-
-async def _hear_until_it_fails(found: Registry, layer: Any) -> None:
-    channel = await layer.new_channel("revocations")
-    try:
-        await layer.group_add(GROUP, channel)
-        found.check(found.connections)  # what was said before this
-        while True:
-            notice = read_notice(await layer.receive(channel))
-            if notice is not None:
-                found.apply(notice)
-    finally:
-        with suppress(Exception):
-            async with asyncio.timeout(LEAVE_SECONDS):
-                await _leave(layer, channel)
-
-
-async def _leave(layer: Any, channel: str) -> None:
-    forget = getattr(layer, "forget", None)
-    if forget is not None:
-        await forget(channel)
-    else:
-        await layer.group_discard(GROUP, channel)
+            await job(found)
+        except Exception:
+            logger.exception("Watching over connected users failed, and begins again")
+            await asyncio.sleep(AGAIN_SECONDS)
+        else:
+            return
 
 
 async def _check_when_asked(found: Registry) -> None:
@@ -136,8 +111,9 @@ async def _check_when_asked(found: Registry) -> None:
         await found.checks.wait()
         await asyncio.sleep(SETTLE_SECONDS)
         taken = found.take_checks()
-        for start in range(0, len(taken), AT_ONCE):
-            await _check(found, taken[start : start + AT_ONCE])
+        parts = [taken[start : start + AT_ONCE] for start in range(0, len(taken), AT_ONCE)]
+        if not all([await _check(found, part) for part in parts]):
+            await asyncio.sleep(AGAIN_SECONDS)
 
 
 async def _check_from_time_to_time(found: Registry) -> None:
@@ -150,16 +126,24 @@ async def _check_from_time_to_time(found: Registry) -> None:
             await _check(found, part)
 
 
-async def _check(found: Registry, connections: Sequence[Connection]) -> None:
-    """Look at connections, and close those that may no longer be there; where the database is away, all stay."""
+async def _check(found: Registry, connections: Sequence[Connection]) -> bool:
+    """Look at connections, and close those that may no longer be there.
+
+    Where the database is away, all stay, to be looked at again soon.
+
+    Returns:
+        bool: whether they have been looked at.
+    """
     try:
         answers = await database_sync_to_async(refusals)([connection.identity for connection in connections])
     except Exception as error:
-        logger.warning("%d connected users could not be looked at: %s", len(connections), error)
-        return
+        logger.warning("%d connected users could not be looked at yet: %s", len(connections), error)
+        found.check(connection for connection in connections if connection in found.connections)
+        return False
     for connection, reason in zip(connections, answers, strict=True):
         if reason and connection in found.connections:
             connection.end(UNAUTHENTICATED, reason, "revalidated")
+    return True
 
 
 def _period_seconds() -> float:

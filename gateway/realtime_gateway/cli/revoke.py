@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     from channels.layers import get_channel_layer
     from django.core.exceptions import ImproperlyConfigured
 
-    from realtime_gateway.auth.notices import GROUP, Action, Notice
+    from realtime_gateway.auth.notices import GROUP, Action, Notice, message_of
 
     sys.path.insert(0, "")
     try:
@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigurationError("The reason is longer than 123 bytes, which is what a close frame holds.")
     notice = Notice(Action.END, (arguments.user,), reason=arguments.reason)
     try:
-        async_to_sync(layer.group_send)(GROUP, notice.message())
+        async_to_sync(layer.group_send)(GROUP, message_of([(0.0, notice)]))
     except GatewayError:
         raise
     except OSError as error:

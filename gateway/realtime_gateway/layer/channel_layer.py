@@ -80,6 +80,18 @@ class RedisChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels shi
         await self._binding.run(lambda driver: requests.open_channel(driver, channel), receives=True)
         return channel
 
+    async def new_watched_channel(self, prefix: str, capacity: int, kind: str) -> str:
+        """Return a new channel for a reader who has to know when a message to it is missing.
+
+        Its messages wait until they are taken. It gets a message ``{"type": kind, "lost": …}`` each time that a shard
+        is back; ``lost`` says that something may be missing, be it that more than ``capacity`` messages waited.
+        """
+        channel = f"{prefix}.{self.client_prefix}!{secrets.token_hex(12)}"
+        await self._binding.run(
+            lambda driver: requests.open_watched_channel(driver, channel, capacity, kind), receives=True
+        )
+        return channel
+
     async def send(self, channel: str, message: Any) -> None:
         """Send a message to one channel, and return when it is stored.
 

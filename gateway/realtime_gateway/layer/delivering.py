@@ -61,6 +61,7 @@ class Deliveries:
         expires_at = action.sent_at + state.options.expiry
         if expires_at <= self._loop.time():
             drops.count("expired", len(action.channels))
+            state.mailboxes.missed(action.channels)
             return
         delivery = self._open(action, expires_at)
         if delivery.members <= _SLICE_MEMBERS and action.destination not in state.undelivered:

@@ -341,6 +341,7 @@ class Driver:
 
     def _lost(self, action: actions.Lost) -> None:
         drops.count("lost", len(action.destinations))
+        self.state.mailboxes.tell_watched(lost=True)
         named = ", ".join(map(self.state.group_names.inside, action.destinations[:5]))
         log.warning("messages to %s may be missing here: %s", named, action.reason)
 
@@ -349,6 +350,7 @@ class Driver:
             self._tell_everyone({"type": self.state.options.on_disconnect, "shard": action.shard})
 
     def _reconnected(self, action: actions.Reconnected) -> None:
+        self.state.mailboxes.tell_watched(lost=bool(action.lost))
         if self.state.options.on_reconnect:
             groups = [self.state.group_names.inside(one) for one in action.destinations if one[0] == names.GROUP]
             message = {"type": self.state.options.on_reconnect, "shard": action.shard}

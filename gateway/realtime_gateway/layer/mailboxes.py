@@ -14,8 +14,9 @@ busy with that message.
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from typing import Protocol
 
 # In lives of a message: every message is here for its whole life before its mailbox is dropped, and a handler may take
@@ -146,6 +147,33 @@ class Mailbox:
                 return
 
 
+class WatchedMailbox(Mailbox):
+    """Keeps messages until they are taken, and hears of each trouble in which one may have been missed.
+
+    Attributes:
+        lost: what is put in when a message did not fit, or may be missing for another reason.
+        back: what is put in when a shard is back and nothing is missing.
+    """
+
+    __slots__ = ("back", "lost")
+
+    def __init__(self, capacity: int, now: float, lost: Body, back: Body) -> None:
+        super().__init__(capacity, now)
+        self.lost = lost
+        self.back = back
+
+    def put(self, body: Body, expires_at: float) -> bool:
+        """Add the newest message; where it does not fit, its reader is told behind those that did."""
+        if super().put(body, math.inf):
+            return True
+        self.tell(lost=True)
+        return False
+
+    def tell(self, *, lost: bool) -> None:
+        """Add a notice; one that does not fit stands behind others that say as much."""
+        self.put_notice(self.lost if lost else self.back, math.inf)
+
+
 class Mailboxes:
     """The mailboxes of this process, by channel.
 
@@ -158,6 +186,7 @@ class Mailboxes:
         self._capacity_of = capacity_of
         self._expiry_seconds = expiry_seconds
         self._boxes: dict[str, Mailbox] = {}
+        self._watched: dict[str, WatchedMailbox] = {}
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._boxes)
@@ -175,6 +204,21 @@ class Mailboxes:
             box = self._boxes[channel] = Mailbox(self._capacity_of(channel), now)
         return box
 
+    def open_watched(self, channel: str, box: WatchedMailbox) -> None:
+        """Take a mailbox for a new channel."""
+        self._boxes[channel] = self._watched[channel] = box
+
+    def tell_watched(self, *, lost: bool) -> None:
+        """Tell every watched channel that a shard is back, or that something may be missing."""
+        for box in self._watched.values():
+            box.tell(lost=lost)
+
+    def missed(self, channels: Container[str]) -> None:
+        """Tell the watched ones among channels that a message to them is gone."""
+        for channel, box in self._watched.items():
+            if channel in channels:
+                box.tell(lost=True)
+
     def get(self, channel: str) -> Mailbox | None:
         """Return the mailbox of a channel, if there is one."""
         return self._boxes.get(channel)
@@ -182,6 +226,7 @@ class Mailboxes:
     def drop(self, channel: str) -> int:
         """Forget a channel; return how many messages went with it."""
         box = self._boxes.pop(channel, None)
+        self._watched.pop(channel, None)
         return len(box) if box else 0
 
     def clear(self) -> None:

@@ -12,7 +12,8 @@ from realtime_gateway.layer.envelope import Kind
 from realtime_gateway.layer.machine import events
 from realtime_gateway.layer.machine.actions import Settle, Verdict
 from realtime_gateway.layer.machine.follow import Phase
-from realtime_gateway.layer.mailboxes import Body, Mailbox
+from realtime_gateway.layer.mailboxes import Body, Mailbox, WatchedMailbox
+from realtime_gateway.layer.process_state import Ready
 
 log = logging.getLogger("realtime_gateway.layer")
 
@@ -30,6 +31,13 @@ def open_mailbox(driver: Driver, channel: str) -> Mailbox:
 async def open_channel(driver: Driver, channel: str) -> None:
     """Make a channel of this process known."""
     open_mailbox(driver, channel)
+
+
+async def open_watched_channel(driver: Driver, channel: str, capacity: int, kind: str) -> None:
+    """Make a channel known that hears of every trouble in which it may have missed something."""
+    driver.submit(events.Listen())
+    lost, back = (Ready({"type": kind, "lost": lost}) for lost in (True, False))
+    driver.state.mailboxes.open_watched(channel, WatchedMailbox(capacity, driver.loop.time(), lost, back))
 
 
 async def send(driver: Driver, trace: bytes, channel: str, body: bytes) -> Settle:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from realtime_gateway.layer.mailboxes import Mailbox, Mailboxes
+from realtime_gateway.layer.mailboxes import Mailbox, Mailboxes, WatchedMailbox
 
 
 class Letter:
@@ -170,3 +170,41 @@ def test_draining_gives_all_bodies_oldest_first() -> None:
     box.put(Letter("b"), 60)
     assert [body.decode()["name"] for body in box.drain()] == ["a", "b"]
     assert not len(box)
+
+
+def watched(boxes: Mailboxes, channel: str, capacity: int = 2) -> WatchedMailbox:
+    box = WatchedMailbox(capacity, 0, lost=Letter("lost"), back=Letter("back"))
+    boxes.open_watched(channel, box)
+    return box
+
+
+def test_who_watches_is_told_behind_what_fitted_that_something_did_not() -> None:
+    box = watched(Mailboxes(lambda channel: 1, 60), "a")
+    assert [box.put(Letter(name), 60) for name in "abc"] == [True, True, False]
+    assert [taken(box) for _ in range(4)] == ["a", "b", "lost", None]
+
+
+def test_what_waits_for_who_watches_does_not_expire() -> None:
+    boxes = Mailboxes(lambda channel: 1, 60)
+    box = watched(boxes, "a")
+    box.put(Letter("a"), 1)
+    assert boxes.expire(1000) == 0
+    assert taken(box, 1000) == "a"
+
+
+def test_only_who_watches_is_told_of_shards_and_of_what_came_too_late() -> None:
+    boxes = Mailboxes(lambda channel: 1, 60)
+    box, other, plain = watched(boxes, "a"), watched(boxes, "b"), boxes.open("c", 0)
+    boxes.tell_watched(lost=False)
+    boxes.missed({"a", "c"})
+    assert [taken(box) for _ in range(3)] == ["back", "lost", None]
+    assert [taken(other) for _ in range(2)] == ["back", None]
+    assert taken(plain) is None
+
+
+def test_who_is_dropped_watches_no_more() -> None:
+    boxes = Mailboxes(lambda channel: 1, 60)
+    box = watched(boxes, "a")
+    boxes.drop("a")
+    boxes.tell_watched(lost=True)
+    assert taken(box) is None
