@@ -213,10 +213,15 @@ SENTINEL_STATES = st.fixed_dictionaries(
 SOME_OBJECTS = st.sets(st.sampled_from(sorted(READY.objects)), max_size=8)
 
 
+SENTINELS = st.lists(SENTINEL_STATES, min_size=3, max_size=3)
+SERVERS = st.lists(SERVER_STATES, min_size=3, max_size=3)
+
+
 def disturb(
-    cluster: SimulatedCluster, servers: list[dict[str, Any]], sentinels: list[dict[str, Any]], lost: set[ObjectKey]
+    cluster: SimulatedCluster, servers: list[dict[str, Any]], sentinels: list[dict[str, Any]], shard: int = 0
 ) -> None:
-    names = sorted(cluster.servers)
+    """Put the servers of a shard, and what the Sentinels know of it, into any state."""
+    names = servers_of(cluster, shard)
     addresses: list[Address] = [a for a in (cluster.address(name) for name in names) if a is not None]
     for name, state in zip(names, servers, strict=True):
         server, role = cluster.servers[name], state["role"]
@@ -228,34 +233,66 @@ def disturb(
         server.keys, server.offset, server.history = state["keys"], state["offset"], state["history"]
         server.document = server.document if server.keys else None
         server.silent_until = cluster.now + state["silent"]
-    master = identity.master_name(cluster.target, 0)
+    master = identity.master_name(cluster.target, shard)
     for name, state in zip(sorted(cluster.sentinels), sentinels, strict=True):
-        knows = state["knows"]
-        cluster.sentinels[name].knows = {} if knows == "nothing" else {master: addresses[knows]}
-        cluster.sentinels[name].silent_until = cluster.now + state["silent"]
-    for key in lost:
-        del cluster.objects[key]
+        knows, sentinel = state["knows"], cluster.sentinels[name]
+        sentinel.knows.pop(master, None)
+        if knows != "nothing":
+            sentinel.knows[master] = addresses[knows]
+        sentinel.silent_until = cluster.now + state["silent"]
+
+
+def servers_of(cluster: SimulatedCluster, shard: int) -> list[str]:
+    prefix = f"{identity.shard_name(cluster.target, shard)}-"
+    return sorted(name for name in cluster.servers if name.startswith(prefix))
+
+
+def assert_at_rest(cluster: SimulatedCluster) -> None:
+    """Each shard has one primary, which all Sentinels know, and nothing is left to be done."""
+    for number, shard in enumerate(cluster.snapshot().shards):
+        names = servers_of(cluster, number)
+        primaries = [name for name in names if cluster.servers[name].role is Role.PRIMARY]
+        assert len(primaries) == 1
+        known = {sentinel.knows[shard.master_name] for sentinel in cluster.sentinels.values()}
+        assert known == {cluster.address(primaries[0])}
+    assert decide(cluster.target, cluster.snapshot()).actions == ()
 
 
 @settings(UNHURRIED, max_examples=50)
-@given(
-    servers=st.lists(SERVER_STATES, min_size=3, max_size=3),
-    sentinels=st.lists(SENTINEL_STATES, min_size=3, max_size=3),
-    lost=SOME_OBJECTS,
-)
+@given(servers=SERVERS, sentinels=SENTINELS, lost=SOME_OBJECTS)
 def test_it_converges_from_any_state(
     servers: list[dict[str, Any]], sentinels: list[dict[str, Any]], lost: set[ObjectKey]
 ) -> None:
     cluster = copy.deepcopy(READY)
-    disturb(cluster, servers, sentinels, lost)
+    disturb(cluster, servers, sentinels)
+    for key in lost:
+        del cluster.objects[key]
     cluster.run(400)
-    (shard,) = cluster.snapshot().shards
-    primaries = [server for server in cluster.servers.values() if server.role is Role.PRIMARY]
-    assert len(primaries) == 1
-    assert {s.knows[shard.master_name] for s in cluster.sentinels.values()} == {
-        member.address for member in shard.members if cluster.servers[f"chat-redis-0-{member.ordinal}"] is primaries[0]
-    }
-    assert decide(cluster.target, cluster.snapshot()).actions == ()
+    assert_at_rest(cluster)
+
+
+@settings(UNHURRIED, max_examples=15)
+@given(
+    servers=st.tuples(SERVERS, SERVERS),
+    sentinels=st.tuples(SENTINELS, SENTINELS),
+    lost=st.sets(st.sampled_from(sorted(READY_TWO.objects)), max_size=8),
+    shards=st.integers(1, 3),
+)
+def test_it_converges_from_any_state_of_two_shards_while_their_number_changes(
+    servers: tuple[list[dict[str, Any]], ...],
+    sentinels: tuple[list[dict[str, Any]], ...],
+    lost: set[ObjectKey],
+    shards: int,
+) -> None:
+    cluster = copy.deepcopy(READY_TWO)
+    for shard in (0, 1):
+        disturb(cluster, servers[shard], sentinels[shard], shard)
+    for key in lost:
+        del cluster.objects[key]
+    change(cluster, {"redis": {"managed": {"shards": shards}}})
+    cluster.run(800)
+    assert len(cluster.snapshot().shards) == len(hosts_of(cluster).shards) == shards
+    assert_at_rest(cluster)
 
 
 @settings(UNHURRIED, max_examples=25)
@@ -271,7 +308,7 @@ def test_data_that_any_server_has_is_kept_when_no_sentinel_remembers(
     cluster = copy.deepcopy(READY)
     for state, seconds in zip(servers, silent, strict=True):
         state["silent"] = seconds
-    disturb(cluster, servers, [{"knows": "nothing", "silent": 0}] * 3, set())
+    disturb(cluster, servers, [{"knows": "nothing", "silent": 0}] * 3)
     had_data = any(state["keys"] for state in servers)
     held = {server.history for server in cluster.servers.values() if server.keys}
     cluster.run(400)
