@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from django.utils.module_loading import import_string
 
+from realtime_gateway.auth.identity import Identity
 from realtime_gateway.auth.token_middleware import TokenMiddleware
 from realtime_gateway.auth.token_sources import Header, Subprotocol, TokenSource
 from realtime_gateway.security.denial import Scope
@@ -23,5 +24,5 @@ class DRFAuthTokenMiddleware(TokenMiddleware):
 
     def authenticate(self, token: str, scope: Scope) -> Any:
         """Ask the authentication class."""
-        user, _ = import_string(self.authentication_class)().authenticate_credentials(token)
-        return user
+        user, row = import_string(self.authentication_class)().authenticate_credentials(token)
+        return Identity(user, token=row)

@@ -23,6 +23,7 @@ class Identity:
         session_key: of the session that holds the login; "" for tokens.
         session_hash: the user's session hash when it connected; "" where the user has none.
         claims: of a JWT.
+        token: the row of a token that is kept in the database; when it is gone, the connection ends at the next look.
     """
 
     user: Any
@@ -32,6 +33,7 @@ class Identity:
     session_key: str = field(default="", repr=False)
     session_hash: str = field(default="", repr=False)
     claims: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    token: Any = field(default=None, repr=False)
 
 
 class Rejected(GatewayError):

@@ -139,7 +139,9 @@ class JwtMiddleware(TokenMiddleware):
         if user is None:
             raise Rejected(Reason.USER_UNKNOWN, "its token names nobody who may log in")
         expires_at = float(claims["exp"]) + self._rules.leeway_seconds if "exp" in claims else None
-        return Identity(user, expires_at=expires_at, credential=f"jwt:{claims.get('jti', '')}", claims=claims)
+        # Without an id, the digest of the token itself stands for it.
+        credential = f"jwt:{claims['jti']}" if claims.get("jti") else ""
+        return Identity(user, expires_at=expires_at, credential=credential, claims=claims)
 
     async def _verified(self, token: str) -> dict[str, Any]:
         rules = self._rules

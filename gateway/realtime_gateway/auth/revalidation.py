@@ -3,13 +3,15 @@
 Users of ``ModelBackend``, of its subclasses that leave ``get_user`` alone, and of tokens are read many at a time, with
 the model's default manager and so through the database routers; those of other backends one by one. Sessions in the
 database (``db``, ``cached_db``) are read many at a time, those in a cache with ``get_many``, those of other engines one
-by one. What is in a signed cookie is nowhere else, so that only its user can be looked at.
+by one. What is in a signed cookie is nowhere else, so that only its user can be looked at. Stored tokens are read many
+at a time.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
@@ -20,32 +22,99 @@ from django.utils import timezone
 
 from realtime_gateway.auth.identity import Identity
 from realtime_gateway.auth.session_user import hash_holds
+from realtime_gateway.auth.triggers import RIGHTS_LOST
+from realtime_gateway.endings import FORBIDDEN, UNAUTHENTICATED, Ending
 
 SIMPLE_JWT = "simplejwt:"
 # A model and a primary key: tokens may name rows of several models, whose keys need not differ.
 Row = tuple[type[Model], Any]
+# With which code, and what the client reads.
+Refusal = tuple[Ending, str]
+# Rights that stand on the user itself.
+FLAGS = ("is_superuser", "is_staff")
 
 
-def refusals(identities: Sequence[Identity]) -> list[str]:
-    """Return, for each identity, why it may no longer be connected; "" where it may."""
-    users = _present_users(identities)
-    sessions = _present_sessions({identity.session_key for identity in identities if identity.session_key})
-    blacklisted = _users_without_refresh_tokens(identities)
+def refusals(identities: Sequence[Identity]) -> list[Refusal | None]:
+    """Return, for each identity, with what it is to be closed; None where it may stay."""
+    seen = _Seen(
+        _present_users(identities),
+        _present_sessions({identity.session_key for identity in identities if identity.session_key}),
+        _present_tokens(identities),
+        _users_without_refresh_tokens(identities),
+    )
+    return [next((found for look in CHECKS if (found := look(identity, seen))), None) for identity in identities]
 
-    def refusal(identity: Identity) -> str:
-        if not _is_row(identity.user):
-            return ""
-        user = users[identity.backend].get(_row(identity.user))
-        if user is None:
-            return "user no longer active"
-        if identity.session_key:
-            if not hash_holds(user, identity.session_hash):
-                return "credentials changed"
-            if sessions is not None and identity.session_key not in sessions:
-                return "logged out"
-        return "logged out" if identity.user.pk in blacklisted else ""
 
-    return [refusal(identity) for identity in identities]
+@dataclass(frozen=True)
+class _Seen:
+    """What there still is of what some identities rest on.
+
+    Attributes:
+        users: backend → row → user, of those who may log in.
+        sessions: keys; None where the engine cannot tell.
+        tokens: rows of stored tokens.
+        without_refresh_tokens: primary keys of users of SimpleJWT.
+    """
+
+    users: Mapping[str, Mapping[Row, Any]]
+    sessions: set[str] | None
+    tokens: set[Row]
+    without_refresh_tokens: set[Any]
+
+    def user_of(self, identity: Identity) -> Any:
+        return self.users[identity.backend].get(_row(identity.user)) if _is_row(identity.user) else None
+
+
+def _token_gone(identity: Identity, seen: _Seen) -> Refusal | None:
+    gone = identity.token is not None and _row(identity.token) not in seen.tokens
+    return (UNAUTHENTICATED, "token revoked") if gone else None
+
+
+def _user_gone(identity: Identity, seen: _Seen) -> Refusal | None:
+    gone = _is_row(identity.user) and seen.user_of(identity) is None
+    return (UNAUTHENTICATED, "user no longer active") if gone else None
+
+
+def _hash_changed(identity: Identity, seen: _Seen) -> Refusal | None:
+    changed = identity.session_key and not hash_holds(seen.user_of(identity), identity.session_hash)
+    return (UNAUTHENTICATED, "credentials changed") if changed else None
+
+
+def _session_gone(identity: Identity, seen: _Seen) -> Refusal | None:
+    gone = identity.session_key and seen.sessions is not None and identity.session_key not in seen.sessions
+    return (UNAUTHENTICATED, "logged out") if gone else None
+
+
+def _refresh_tokens_gone(identity: Identity, seen: _Seen) -> Refusal | None:
+    gone = _is_of_simple_jwt(identity) and identity.user.pk in seen.without_refresh_tokens
+    return (UNAUTHENTICATED, "logged out") if gone else None
+
+
+def _flag_lost(identity: Identity, seen: _Seen) -> Refusal | None:
+    user = seen.user_of(identity)
+    lost = any(getattr(identity.user, flag, False) and not getattr(user, flag, True) for flag in FLAGS)
+    return (FORBIDDEN, RIGHTS_LOST) if lost else None
+
+
+# In this order; each may rely on what those before it have found.
+CHECKS = (_token_gone, _user_gone, _hash_changed, _session_gone, _refresh_tokens_gone, _flag_lost)
+
+
+def _present_tokens(identities: Iterable[Identity]) -> set[Row]:
+    """Return the stored tokens that there still are; one query for each model."""
+    wanted: dict[type[Model], list[Any]] = defaultdict(list)
+    for identity in identities:
+        if identity.token is not None:
+            model, key = _row(identity.token)
+            wanted[model].append(key)
+    found: set[Row] = set()
+    for model, keys in wanted.items():
+        found |= {(model, key) for key in model._default_manager.filter(pk__in=keys).values_list("pk", flat=True)}
+    return found
+
+
+def _is_of_simple_jwt(identity: Identity) -> bool:
+    return identity.credential.startswith(SIMPLE_JWT) and _is_row(identity.user)
 
 
 def _is_row(user: Any) -> bool:
@@ -138,7 +207,7 @@ def _users_without_refresh_tokens(identities: Iterable[Identity]) -> set[Any]:
     """
     if not apps.is_installed("rest_framework_simplejwt.token_blacklist"):
         return set()
-    keys = {i.user.pk for i in identities if i.credential.startswith(SIMPLE_JWT) and _is_row(i.user)}
+    keys = {identity.user.pk for identity in identities if _is_of_simple_jwt(identity)}
     if not keys:
         return set()
     model: Any = apps.get_model("token_blacklist", "OutstandingToken")

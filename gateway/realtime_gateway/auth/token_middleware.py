@@ -6,6 +6,7 @@ import asyncio
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable
+from dataclasses import replace
 from typing import Any, ClassVar, cast
 
 from channels.db import database_sync_to_async
@@ -90,9 +91,8 @@ class TokenMiddleware(BaseMiddleware, ABC):  # type: ignore[misc]  # Channels sh
                 raise Rejected(Reason.TOKEN_MISSING, "it brings no token")
             return Identity(_nobody())
         found = await self._authenticated(token, scope)
-        if isinstance(found, Identity):
-            return found
-        return Identity(found, credential=digest(token.value))
+        identity = found if isinstance(found, Identity) else Identity(found)
+        return replace(identity, credential=identity.credential or digest(token.value))
 
     async def _authenticated(self, token: Token, scope: Scope) -> Any:
         try:

@@ -17,7 +17,6 @@ from realtime_gateway.auth.connections import KEY, Connection, Registry, registr
 from realtime_gateway.auth.hearing import hear
 from realtime_gateway.auth.identity import Identity
 from realtime_gateway.auth.revalidation import refusals
-from realtime_gateway.endings import UNAUTHENTICATED
 from realtime_gateway.environment import read_environment
 from realtime_gateway.resource import load_resource
 from realtime_gateway.resource.spec import Auth
@@ -140,9 +139,9 @@ async def _check(found: Registry, connections: Sequence[Connection]) -> bool:
         logger.warning("%d connected users could not be looked at yet: %s", len(connections), error)
         found.check(connection for connection in connections if connection in found.connections)
         return False
-    for connection, reason in zip(connections, answers, strict=True):
-        if reason and connection in found.connections:
-            connection.end(UNAUTHENTICATED, reason, "revalidated")
+    for connection, refusal in zip(connections, answers, strict=True):
+        if refusal is not None and connection in found.connections:
+            connection.end(refusal[0], refusal[1], "revalidated")
     return True
 
 

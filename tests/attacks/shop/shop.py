@@ -13,6 +13,7 @@ from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 
 from realtime_gateway.auth.drf_token import DRFAuthTokenMiddleware
+from realtime_gateway.auth.identity import Identity
 from realtime_gateway.auth.jwt import JwtMiddleware
 from realtime_gateway.auth.login import get_user
 from realtime_gateway.auth.login import login as login_on
@@ -55,8 +56,8 @@ class KnoxMiddleware(TokenMiddleware):
     def authenticate(self, token, scope):
         from knox.auth import TokenAuthentication
 
-        user, _ = TokenAuthentication().authenticate_credentials(token.encode())
-        return user
+        user, row = TokenAuthentication().authenticate_credentials(token.encode())
+        return Identity(user, token=row, expires_at=row.expiry and row.expiry.timestamp())
 
 
 class Desk(AsyncWebsocketConsumer):
