@@ -208,6 +208,24 @@ async def test_cancelling_a_worker_loses_nothing(ours: Deployment) -> None:
     assert sorted(got) == list(range(total))
 
 
+async def test_workers_that_are_cancelled_together_leave_the_order_as_it_was(ours: Deployment) -> None:
+    sender, worker = ours.process(), ours.process()
+    for turns in range(12):
+        for number in range(4):
+            await sender.send("work", {"type": "job", "n": number})
+        tasks = [asyncio.create_task(worker.receive("work")) for _ in range(3)]
+        # Before they are under way, when they have asked, when the first has its answer.
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        got = [task.result()["n"] for task in tasks if not task.cancelled()]
+        while len(got) < 4:
+            got.append((await soon(worker, "work"))["n"])
+        assert got == [0, 1, 2, 3]
+
+
 async def test_a_forgotten_channel_leaves_its_groups(ours: Deployment) -> None:
     layer = ours.process()
     channel, other = await layer.new_channel(), await layer.new_channel()

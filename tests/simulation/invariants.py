@@ -161,6 +161,7 @@ class _Check:
         in_vain = {
             int(parse(raw).body) for process, raw in self.world.network.taken_in_vain.values() if process in crashed
         }
+        in_vain.update(int(body) for process in self.world.ended for body in process.in_vain)
         for message in self.record.messages:
             if message.acknowledged_at is None or not message.destination.startswith("q:"):
                 continue

@@ -19,6 +19,7 @@ from tests.simulation.network import Link, Network
 from tests.simulation.values import RedisError
 
 TICK_SECONDS = 0.5
+_TURN_SECONDS = 0.01
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.05, 2.0
 Settled = Callable[[actions.Settle], None]
 
@@ -74,6 +75,7 @@ class Process:
         self.id = f"{name}{incarnation}"
         self.alive = True
         self.raised: list[str] = []
+        self.in_vain: list[bytes] = []  # what it had taken from queues when it crashed, and nobody had
         # Monotonic clocks of two processes have nothing to do with one another.
         self._clock_offset = self.clock.random.random() * 1000
         identity = Identity(self.id, self.clock.random.getrandbits(62), names.Names("p"), {})
@@ -155,6 +157,7 @@ class Process:
     def crash(self) -> None:
         """End without a word."""
         self.alive = False
+        self.in_vain = self.machine.queues.taken.bodies()
         self.clock.note(self.id, "crashed")
         for link in (*self.links.values(), *self._dialling.values()):
             link.close()
@@ -300,12 +303,20 @@ class Process:
     def _hand_over(self, action: actions.HandOver) -> None:
         receiver = self.receivers.get(action.channel)
         if receiver is None or not receiver.ready:
-            self.submit(events.Unwanted(action.channel, action.queued_ms, action.raw))
+            self.submit(events.Unwanted(action.number))
             return
         receiver.ready = False
-        self.parts.witness.taken(self, action.channel, action.body)
         self.submit(events.Wanted(action.channel, 0))
-        self.clock.after(self.clock.random.random() * 0.1, self.receive, action.channel)
+        self.clock.after(self.clock.random.random() * _TURN_SECONDS, self._consume, action, receiver)
+
+    def _consume(self, action: actions.HandOver, receiver: Receiver) -> None:
+        """The receiver runs, if it has not been cancelled in the same moment."""
+        if receiver.stopped:
+            self.submit(events.Unwanted(action.number))
+        elif self.alive:
+            self.parts.witness.taken(self, action.channel, action.body)
+            self.submit(events.Consumed(action.number))
+            self.clock.after(self.clock.random.random() * 0.1, self.receive, action.channel)
 
     def receive(self, channel: str) -> None:
         """Wait on a normal channel for one message."""

@@ -302,17 +302,17 @@ class Driver:
     def _hand_over(self, action: actions.HandOver) -> None:
         box = self.state.mailboxes.get(action.channel)
         if box is None or not box.readers:
-            self.submit(events.Unwanted(action.channel, action.queued_ms, action.raw))
+            self.submit(events.Unwanted(action.number))
             return
         body: Body = self.state.serializer.body(action.body)
         delivery = spans.deliver(action.trace, "queue", action.channel) if action.trace else None
         if delivery is not None:
             body = delivery.carried_by(body)
-        put = box.put(Taken(body, action.queued_ms, action.raw), action.expires_at)
+        put = box.put(Taken(body, action.number), action.expires_at)
         if delivery is not None:
             delivery.ended(int(put), int(not put))
         if not put:
-            self.submit(events.Unwanted(action.channel, action.queued_ms, action.raw))
+            self.submit(events.Unwanted(action.number))
             return
         recorder.layer_delivered.add(1, "queue")
         self.submit(events.Wanted(action.channel, box.readers))

@@ -14,7 +14,6 @@ REASONS = {
     "malformed": "what stands in Redis is no entry of this layer",
     "queue_full": "a normal channel in a group had reached its capacity",
     "queue_unreachable": "a normal channel in a group could not be reached within `send_timeout`",
-    "put_back_unreachable": "it was taken from a queue for a receiver that went away, and its shard went away as well",
     "replay_bound": "it could not be kept to be sent again after a failover: more than `replay_bytes` were on the way",
     "unconfirmed": "acknowledged, and then not confirmed by a new primary within `history_seconds`; readers are told",
     "lost": "a group, or an inbox, in which messages are missing, counted once for each gap; logged",

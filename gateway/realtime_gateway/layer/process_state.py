@@ -29,14 +29,13 @@ from realtime_gateway.telemetry import recorder
 
 
 class Taken:
-    """A message that was taken out of a work queue, with what it takes to put it back."""
+    """A message that was taken out of a work queue, and its number."""
 
-    __slots__ = ("_body", "queued_ms", "raw")
+    __slots__ = ("_body", "number")
 
-    def __init__(self, body: Body, queued_ms: bytes, raw: bytes) -> None:
+    def __init__(self, body: Body, number: int) -> None:
         self._body = body
-        self.queued_ms = queued_ms
-        self.raw = raw
+        self.number = number
 
     def decode(self) -> dict[str, Any]:
         """Return a dict that nobody else has."""
@@ -134,11 +133,11 @@ class ProcessState:
     def _seen(self, destination: str) -> int:
         return self.machine.sequence_seen(destination)
 
-    def give_back(self, channel: str, box: Mailbox, submit: Callable[[Any], None]) -> None:
-        """Return what was taken from a queue for receivers that are gone, newest first, to the queue's head."""
-        for body in reversed(box.drain()):
+    def give_back(self, box: Mailbox, submit: Callable[[Any], None]) -> None:
+        """Return what was taken from a queue for receivers that are gone."""
+        for body in box.drain():
             if isinstance(body, Taken):
-                submit(events.Unwanted(channel, body.queued_ms, body.raw))
+                submit(events.Unwanted(body.number))
 
     # Flush
 

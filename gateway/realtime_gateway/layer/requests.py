@@ -13,7 +13,7 @@ from realtime_gateway.layer.machine import events
 from realtime_gateway.layer.machine.actions import Settle, Verdict
 from realtime_gateway.layer.machine.follow import Phase
 from realtime_gateway.layer.mailboxes import Body, Mailbox, WatchedMailbox
-from realtime_gateway.layer.process_state import Ready
+from realtime_gateway.layer.process_state import Ready, Taken
 
 log = logging.getLogger("realtime_gateway.layer")
 
@@ -161,7 +161,7 @@ async def receive_queued(driver: Driver, channel: str) -> Any:
             box.stop_waiting(waiter, loop.time())
             driver.submit(events.Wanted(channel, box.readers))
             if not box.readers:
-                state.give_back(channel, box, driver.submit)
+                state.give_back(box, driver.submit)
             raise
 
 
@@ -177,6 +177,8 @@ def _take(driver: Driver, channel: str, box: Mailbox) -> Any:
             driver.submit(events.Full(channel, False))
         if body is None:
             return _NOTHING
+        if type(body) is Taken:
+            driver.submit(events.Consumed(body.number))
         message = _decode(body, channel)
         if message is not _NOTHING:
             return message

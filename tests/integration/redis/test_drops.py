@@ -159,13 +159,6 @@ async def read_refused(server: RedisProcess, make_layer: Make) -> None:
 # In the machine alone, where the moment can be chosen.
 
 
-def put_back_unreachable(bench: Bench) -> None:
-    bench.link_up()
-    bench.feed(events.Wanted("work", 1))
-    bench.link_down()
-    bench.feed(events.Unwanted("work", b"1", b"raw"))
-
-
 def carry_refused(bench: Bench) -> None:
     bench.no_normal_members = False
     bench.link_up("0", epoch=2)
@@ -178,7 +171,7 @@ REAL: dict[str, Scenario] = {
     "queue_unreachable": queue_unreachable, "replay_bound": replay_bound, "unconfirmed": unconfirmed,
     "read_refused": read_refused,
 }  # fmt: skip
-IN_THE_MACHINE = {"put_back_unreachable": put_back_unreachable, "carry_refused": carry_refused}
+IN_THE_MACHINE = {"carry_refused": carry_refused}
 
 
 @pytest.mark.parametrize("reason", REAL)

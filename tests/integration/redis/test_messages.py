@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from channels_redis.serializers import registry
 from tests.support.redis_process import RedisProcess
+from tests.support.tcp_proxy import TcpProxy
 
 from realtime_gateway.layer import RedisChannelLayer
 from realtime_gateway.layer.mailboxes import Mailbox
@@ -187,6 +188,30 @@ async def test_a_worker_that_is_cancelled_as_it_is_woken_leaves_its_message_to_t
     assert first.cancelled()
     # Otherwise every message would be taken for nobody and put back, for ever.
     assert queues._waiting["work"].receivers == 0
+
+
+async def test_what_a_worker_had_taken_that_went_away_with_its_connection_is_back_for_the_next(
+    redis_server: RedisProcess, make_layer: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with TcpProxy(redis_server.address) as proxy:
+        one, other = make_layer(proxy.url, prefix="back"), make_layer(redis_server.url, prefix="back")
+        receiving = asyncio.create_task(one.receive("work"))
+        queues = one._binding.state.machine.queues
+        await until(lambda: "work" in queues._waiting and not queues._waiting["work"].popping)
+        put = Mailbox.put
+
+        def put_and_go(box: Mailbox, *message: Any) -> bool:
+            monkeypatch.undo()
+            proxy.cut()
+            receiving.cancel()
+            return put(box, *message)
+
+        monkeypatch.setattr(Mailbox, "put", put_and_go)
+        await other.send("work", {"type": "job"})
+        await asyncio.wait([receiving])
+        assert receiving.cancelled()
+        proxy.restore()
+        assert (await soon(other, "work"))["type"] == "job"
 
 
 async def test_a_message_to_a_large_group_leaves_the_loop_free_and_keeps_its_order(

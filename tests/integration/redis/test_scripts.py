@@ -201,9 +201,36 @@ def test_what_was_taken_for_a_call_whose_answer_never_arrived_answers_a_later_on
 def test_what_is_put_back_is_popped_next(client: redis.Redis) -> None:
     publish(client, queued("first", 1), queued("second", 2))
     queued_ms, body, _ = pop(client)
-    assert run(client, "put_back", ["queue"], queued_ms, body, 60_000, TOPIC) == 2
-    assert pop(client)[:2] == [queued_ms, b"first"]
-    assert client.pttl("queue") > 0
+    assert run(client, "put_back", ["queue", "taken"], 60_000, TOPIC, 1) == 1
+    assert not client.exists("taken")
+    assert pop(client)[:2] == [queued_ms, body] == [queued_ms, b"first"]
+    assert client.pttl("queue") > 60_000
+
+
+def test_what_is_put_back_again_or_has_arrived_is_not_there_twice(client: redis.Redis) -> None:
+    publish(client, queued("first", 1), queued("second", 2))
+    pop(client, 1)
+    for moved in (1, 0):
+        assert run(client, "put_back", ["queue", "taken"], 60_000, TOPIC, 1) == moved
+    assert client.llen("queue") == 2
+    pop(client, 2)
+    pop(client, 3, 2)
+    assert run(client, "put_back", ["queue", "taken"], 60_000, TOPIC, 3, 2) == 1
+    assert pop(client, 4)[1] == b"second"
+
+
+def test_what_is_put_back_together_is_in_the_order_in_which_it_was_taken(client: redis.Redis) -> None:
+    publish(client, *(queued(str(number), number) for number in range(4)))
+    for number in (1, 2, 3):
+        pop(client, number, waiting_since=1)
+    with client.pubsub() as subscription:
+        subscription.subscribe(TOPIC)
+        subscription.get_message(timeout=5)
+        assert run(client, "put_back", ["queue", "taken"], 60_000, TOPIC, 3, 2, 1) == 3
+        pushed = subscription.get_message(timeout=5)
+    assert pushed is not None
+    assert pushed["data"] == b""
+    assert [body.partition(b" ")[2] for body in client.lrange("queue", 0, -1)] == [b"0", b"1", b"2", b"3"]
 
 
 def test_fence_only_ever_goes_up_and_announces_it(client: redis.Redis) -> None:

@@ -51,11 +51,14 @@ class Deliver(NamedTuple):
 
 
 class HandOver(NamedTuple):
-    """Give a message from a queue to one receiver, or send it back as Unwanted."""
+    """Give a message from a queue to one receiver: it is Consumed or Unwanted in the end.
+
+    Attributes:
+        number: names the message.
+    """
 
     channel: str
-    queued_ms: bytes
-    raw: bytes
+    number: int
     trace: bytes
     body: bytes
     expires_at: float

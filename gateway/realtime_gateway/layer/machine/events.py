@@ -133,12 +133,17 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Unwanted:
-    """A message was taken from a queue for a receiver that is gone; ``token`` came with the Handover."""
+class Consumed:
+    """A receiver has the message of a HandOver with this number."""
 
-    channel: str
-    queued_ms: bytes
-    raw: bytes
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unwanted:
+    """The receiver that the message of a HandOver was taken for has gone."""
+
+    number: int
 
 
 @dataclass(frozen=True, slots=True)

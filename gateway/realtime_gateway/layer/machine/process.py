@@ -30,6 +30,7 @@ from realtime_gateway.layer.machine.limits import Identity, Limits
 from realtime_gateway.layer.machine.membership import LeaseCall, MemberCall, Membership
 from realtime_gateway.layer.machine.publishing import DEMOTED, Publishing
 from realtime_gateway.layer.machine.queues import PopCall, Queues
+from realtime_gateway.layer.machine.taken import PutBackCall
 
 _HEARTBEAT_SECONDS = 2.5
 _LEASE_SECONDS = 30
@@ -101,9 +102,10 @@ class ProcessMachine:
             events.Gone: self._on_gone,
             events.Listen: lambda _: self.following.join_from_start(self._own_inbox, self._now),
             events.Wanted: lambda e: self.queues.wanted(e.channel, e.receivers, self._now),
-            events.Unwanted: self.queues.unwanted,
+            events.Consumed: lambda e: self.queues.consumed(e.number, self._now),
+            events.Unwanted: lambda e: self.queues.unwanted(e.number),
             events.Learned: lambda e: self.epochs.learn(e.hosts, e.where),
-            events.Flushed: lambda _: self.following.clear(self._now, keep=self._own_inbox),
+            events.Flushed: lambda _: self._on_flushed(),
             events.Answer: self._on_answer,
             events.Described: self._on_described,
             events.Full: self._on_full,
@@ -115,6 +117,7 @@ class ProcessMachine:
             FenceCall: self.epochs.replied,
             CarryCall: self.carrying.replied,
             PopCall: lambda _, purpose, result: self.queues.replied(purpose, result, self._now),
+            PutBackCall: lambda _, purpose, result: self.queues.put_back(purpose, result),
             MemberCall: lambda shard, purpose, result: self.membership.replied(shard, purpose, result, self._now),
             LeaseCall: lambda shard, purpose, result: self.membership.replied(shard, purpose, result, self._now),
             HeartbeatCall: self._on_heartbeat,
@@ -181,6 +184,11 @@ class ProcessMachine:
         groups = self.following.groups_of(event.channel)
         for destination in groups:
             self.following.leave(destination, event.channel, self._now)
+        self.queues.gone(event.channel, self._now)
+
+    def _on_flushed(self) -> None:
+        self.following.clear(self._now, keep=self._own_inbox)
+        self.queues.taken.clear()
 
     def _on_answer(self, event: events.Answer) -> None:
         self.membership.answer(event.asker, event.number, Verdict.DONE if event.done else Verdict.OWNER_GONE)

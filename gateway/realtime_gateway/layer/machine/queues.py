@@ -4,7 +4,8 @@ A worker subscribes to a queue's wake-ups and takes one message per waiting rece
 receiver that has gone is put back at the head. While a newer host list is rolled out, earlier owners are asked first.
 
 Each call has a number under which the shard keeps what it took. The next calls say which of them have arrived; what was
-taken for a call that nobody heard the answer of, because its connection broke, is the answer to a later one.
+taken for a call that nobody heard the answer of, because its connection broke, is the answer to a later one. ``taken``
+knows which messages are on their way to a receiver, or back.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from realtime_gateway.hosts import HostList
 from realtime_gateway.layer import names
 from realtime_gateway.layer.envelope import EnvelopeInvalid, parse
 from realtime_gateway.layer.machine.actions import Call, Dropped, HandOver, Subscribe, Unsubscribe
-from realtime_gateway.layer.machine.events import Refusal, Unwanted
+from realtime_gateway.layer.machine.events import Refusal
 from realtime_gateway.layer.machine.limits import Identity, Limits
+from realtime_gateway.layer.machine.taken import Place, PutBackCall, Taken, TakenMessage
 
 # A wake-up may be lost with its connection, so a waiting worker also looks by itself.
 _LOOK_SECONDS = 1.0
@@ -47,7 +49,7 @@ class Waiting:
         self.owners = owners  # earlier owners first, the present one last
         self.receivers = 0
         self.popping: dict[PopCall, None] = {}  # calls that have not been answered
-        self.unheard: set[str] = set()  # shards that may have taken something whose answer never came
+        self.unheard: dict[str, int] = {}  # shard → how many messages at most it took whose answers never came
         self.wanted_at = now
         self.looked_at = now
 
@@ -58,13 +60,13 @@ class Queues:
     def __init__(self, identity: Identity, limits: Limits, hosts: HostList, emit: Callable[[Any], None]) -> None:
         self._identity = identity
         self._limits = limits
+        self._expiry_ms = int(limits.expiry_seconds * 1000)
         self._hosts = hosts
         self._emit = emit
         self._links: set[str] = set()
         self._waiting: dict[str, Waiting] = {}
         self._number = 0
-        # (channel, shard) → calls whose messages have arrived, which the shard has not been told, and since when.
-        self._arrived: dict[tuple[str, str], dict[int, float]] = {}
+        self.taken = Taken(limits.expiry_seconds)
 
     def wanted(self, channel: str, receivers: int, now: float) -> None:
         """The number of receivers that wait on a channel has changed."""
@@ -83,16 +85,23 @@ class Queues:
         if waiting is not None:
             self._pop(names.name_of(destination), waiting, now)
 
-    def unwanted(self, event: Unwanted) -> None:
-        """Put a message back at the head of its queue."""
-        shard = self._owners(event.channel)[-1]
-        destination = names.queue(event.channel)
-        expiry_ms, topic = int(self._limits.expiry_seconds * 1000), self._identity.topic(shard, destination)
-        arguments = (event.queued_ms, event.raw, expiry_ms, topic)
-        if shard in self._links:
-            self._emit(Call(shard, "put_back", (self._identity.names.key(destination),), arguments, None))
-        else:
-            self._emit(Dropped("put_back_unreachable"))
+    def unwanted(self, number: int) -> None:
+        """The receiver that a message was taken for has gone."""
+        self.taken.unwanted(number)
+        self._put_back()
+
+    def consumed(self, number: int, now: float) -> None:
+        """A receiver has its message."""
+        self.taken.consumed(number, now)
+        self._put_back()
+
+    def gone(self, channel: str, now: float) -> None:
+        """The mailbox of a channel was dropped."""
+        self.taken.gone(channel, now)
+
+    def put_back(self, call: PutBackCall, result: Any) -> None:
+        """Take the answer to giving messages back; the next tick tries again what was refused."""
+        self.taken.answered(call, done=not isinstance(result, Refusal))
 
     def replied(self, purpose: PopCall, result: Any, now: float) -> None:
         """Take the answer to a pop: a message, or the next owner's turn."""
@@ -101,29 +110,40 @@ class Queues:
             waiting.popping.pop(purpose, None)
         if isinstance(result, Refusal):
             return
-        arrived = self._arrived.setdefault((purpose.channel, purpose.shard), {})
-        for number in purpose.arrived:
-            arrived.pop(number, None)
+        place = Place(purpose.channel, purpose.shard)
+        self.taken.told(place, purpose.arrived)
         message, expired = result[:3], result[3:]
         if len(result) == 1:
             message, expired = [], result
         if expired:
             self._emit(Dropped("expired", int(expired[0])))
+        if waiting is not None:
+            self._heard(waiting, purpose, found=bool(message), now=now)
         if not message:
-            if waiting is not None:
-                waiting.unheard.discard(purpose.shard)  # it would have been the answer
-            if waiting is not None and purpose.later_shards and waiting.receivers > len(waiting.popping):
-                self._ask(purpose.channel, waiting, purpose.later_shards)
+            self._put_back()
             return
-        arrived[purpose.number] = now
-        queued_ms, raw, age_ms = message
+        _, raw, age_ms = message
         try:
             entry = parse(raw)
         except EnvelopeInvalid:
             self._emit(Dropped("malformed"))
+            self.taken.done_with(place, purpose.number, now)
             return
         expires_at = now + self._limits.expiry_seconds - int(age_ms) / 1000
-        self._emit(HandOver(purpose.channel, queued_ms, raw, entry.trace, entry.body, expires_at))
+        self._hand_over(self.taken.take(TakenMessage(place, purpose.number, entry.trace, entry.body, expires_at)))
+
+    def _heard(self, waiting: Waiting, purpose: PopCall, *, found: bool, now: float) -> None:
+        """Count what may have been taken unheard: it answers before anything new does."""
+        left = waiting.unheard.pop(purpose.shard, 0) - 1
+        if found and left > 0:
+            waiting.unheard[purpose.shard] = left
+            if not waiting.receivers and not waiting.popping:
+                self._fetch(purpose.channel, waiting, now)
+        elif not found and purpose.later_shards and waiting.receivers > len(waiting.popping):
+            self._ask(purpose.channel, waiting, purpose.later_shards)
+
+    def _hand_over(self, one: TakenMessage) -> None:
+        self._emit(HandOver(one.place.channel, one.number, one.trace, one.body, one.expires_at))
 
     def link_up(self, shard: str, now: float) -> None:
         """Subscribe again, and look: something may have come meanwhile."""
@@ -132,22 +152,25 @@ class Queues:
             if shard in waiting.owners:
                 self._emit(Subscribe(shard, (names.queue(channel),)))
                 self._pop(channel, waiting, now)
+        self._put_back()
 
     def link_down(self, shard: str) -> None:
-        """Pops that were under way will not be answered."""
+        """Calls that were under way will not be answered."""
         self._links.discard(shard)
+        self.taken.link_down(shard)
         for waiting in self._waiting.values():
             cut = [call for call in waiting.popping if call.shard == shard]
             for call in cut:
                 del waiting.popping[call]
-                waiting.unheard.add(shard)
+            if cut:
+                waiting.unheard[shard] = waiting.unheard.get(shard, 0) + len(cut)
 
     def rebase(self, hosts: HostList, now: float) -> None:
         """Use a newer host list."""
         self._hosts = hosts
         for channel, waiting in self._waiting.items():
             before, waiting.owners = waiting.owners, self._owners(channel)
-            waiting.unheard.intersection_update(waiting.owners)
+            waiting.unheard = {shard: count for shard, count in waiting.unheard.items() if shard in waiting.owners}
             for shard in (one for one in before if one not in waiting.owners):
                 self._emit(Unsubscribe(shard, (names.queue(channel),)))
             for shard in (one for one in waiting.owners if one not in before):
@@ -170,13 +193,31 @@ class Queues:
                     if shard in self._links:
                         self._emit(Unsubscribe(shard, (names.queue(channel),)))
 
-        self._forget(now - self._limits.expiry_seconds)
+        expired = self.taken.expire(now)
+        if expired:
+            self._emit(Dropped("expired", expired))
+        self._put_back()
 
-    def _forget(self, limit: float) -> None:
-        """Let go of what a shard need not be told any more: it has forgotten it as well."""
-        for place, numbers in list(self._arrived.items()):
-            if all(since < limit for since in numbers.values()):
-                del self._arrived[place]
+    def _put_back(self) -> None:
+        """Give back what nobody wants, where nothing that comes before it may still be on its way."""
+        for place in self.taken.places_to_put_back():
+            call = self.taken.put_back(place, quiet=self._quiet(place)) if place.shard in self._links else None
+            if call is not None:
+                destination = names.queue(place.channel)
+                topic = self._identity.topic(place.shard, destination)
+                numbers = [one.number for one in call.messages]
+                keys = self._keys(destination)
+                self._emit(Call(place.shard, "put_back", keys, (self._expiry_ms, topic, *numbers), call))
+
+    def _quiet(self, place: Place) -> bool:
+        waiting = self._waiting.get(place.channel)
+        if waiting is None:
+            return True
+        return place.shard not in waiting.unheard and all(call.shard != place.shard for call in waiting.popping)
+
+    def _keys(self, destination: str) -> tuple[str, str]:
+        """The queue, and what this process has taken from it."""
+        return self._identity.names.key(destination), self._identity.names.taken(destination, self._identity.process)
 
     def _owners(self, channel: str) -> tuple[str, ...]:
         lists = (*reversed(self._hosts.earlier), self._hosts)
@@ -190,7 +231,11 @@ class Queues:
     def _pop(self, channel: str, waiting: Waiting, now: float) -> None:
         waiting.looked_at = now
         for _ in range(waiting.receivers - len(waiting.popping)):
-            self._ask(channel, waiting, waiting.owners)
+            returned = self.taken.oldest_returned(channel)
+            if returned is not None:
+                self._hand_over(self.taken.hold_again(returned))
+            else:
+                self._ask(channel, waiting, waiting.owners)
 
     def _ask(self, channel: str, waiting: Waiting, shards: tuple[str, ...]) -> None:
         within_reach = [index for index, shard in enumerate(shards) if shard in self._links]
@@ -209,9 +254,9 @@ class Queues:
         self._number += 1
         call = PopCall(channel, shards[0], self._number, shards[1:])
         waiting.popping[call] = None
-        call.arrived = tuple(self._arrived.get((channel, call.shard), ()))
-        key_names, destination = self._identity.names, names.queue(channel)
-        keys = (key_names.key(destination), key_names.taken(destination, self._identity.process))
-        lowest = min(one.number for one in waiting.popping if one.shard == call.shard)
-        arguments = (int(self._limits.expiry_seconds * 1000), call.number, lowest, int(take), *call.arrived)
-        self._emit(Call(call.shard, "pop", keys, arguments, call))
+        place = Place(channel, call.shard)
+        call.arrived = self.taken.arrived(place)
+        waiting_for = [one.number for one in waiting.popping if one.shard == call.shard]
+        lowest = min((*waiting_for, *self.taken.numbers_here(place)))
+        arguments = (self._expiry_ms, call.number, lowest, int(take), *call.arrived)
+        self._emit(Call(call.shard, "pop", self._keys(names.queue(channel)), arguments, call))
