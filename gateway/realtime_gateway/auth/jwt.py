@@ -50,7 +50,8 @@ class JwtRules:
     Attributes:
         key: a secret (HS256, HS384, HS512) or a public key as PEM (all others); or
         jwks_url: where the issuer publishes its keys. Exactly one of the two.
-        issuer: what ``iss`` must be; None does not look.
+        issuer: what ``iss`` must be, or one of several; None refuses a token that has one: an issuer of many sites may
+            sign for all of them with one key (RFC 8725 section 3.8).
         audience: what ``aud`` must contain; None refuses a token that has one, as RFC 7519 section 4.1.3 wants.
         leeway_seconds: how far the issuer's clock may differ.
         algorithms: fewer than the key allows.
@@ -62,7 +63,7 @@ class JwtRules:
 
     key: str | None = field(default=None, repr=False)
     jwks_url: str | None = None
-    issuer: str | None = None
+    issuer: str | tuple[str, ...] | None = None
     audience: str | tuple[str, ...] | None = None
     leeway_seconds: float = 30.0
     algorithms: tuple[str, ...] = ()
@@ -155,9 +156,11 @@ class JwtMiddleware(TokenMiddleware):
                 leeway=rules.leeway_seconds,
                 options={"require": ["exp"] if rules.require_expiry else []},
             )
-        except jwt.PyJWTError as error:
+        except (jwt.PyJWTError, TypeError, ValueError, OverflowError) as error:  # claims of other types
             reason = next((reason for kind, reason in REASONS if isinstance(error, kind)), Reason.TOKEN_INVALID)
             raise Rejected(reason, f"its token is not accepted: {type(error).__name__}") from None
+        if rules.issuer is None and "iss" in claims:
+            raise Rejected(Reason.TOKEN_ISSUER, "its token names an issuer, and the rules name none")
         return claims
 
     async def _user(self, claims: Mapping[str, Any]) -> Any:

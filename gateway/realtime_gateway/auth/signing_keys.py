@@ -11,13 +11,12 @@ import asyncio
 import json
 import logging
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from typing import Any, Protocol
 
 import jwt
 
+from realtime_gateway.auth.fetching import fetch
 from realtime_gateway.auth.identity import Rejected
 from realtime_gateway.errors import ConfigurationError
 from realtime_gateway.security.denial import Reason
@@ -28,16 +27,14 @@ FRESH_SECONDS = 300.0
 USABLE_SECONDS = 3600.0
 # Between two looks for a key that is not known, and after a look that failed.
 LOOK_AGAIN_SECONDS = 5.0
-FETCH_SECONDS = 5.0
-MAX_DOCUMENT_BYTES = 256 * 1024
 # RFC 7518 section 3.2: a key of HS256 has at least the hash's length.
 MIN_SECRET_BYTES = 32
 
 SYMMETRIC = ("HS256", "HS384", "HS512")
+OF_RSA = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
+OF_CURVES = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512", "secp256k1": "ES256K"}
 # PyJWT derives the algorithm of a published key from its type; RS384 and the like only where the key says so.
-ASYMMETRIC = (
-    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "ES256K", "EdDSA",
-)  # fmt: skip
+ASYMMETRIC = (*OF_RSA, *OF_CURVES.values(), "EdDSA")
 
 
 class SigningKeys(Protocol):
@@ -58,7 +55,8 @@ class SigningKeys(Protocol):
 class GivenKey:
     """One key from the settings: a secret for HS, or a public key as PEM for the others.
 
-    The two never share a list of algorithms: a public key taken for a secret would let anybody sign.
+    The two never share a list of algorithms: a public key taken for a secret would let anybody sign. Nor do public keys
+    of two kinds: PyJWT raises what is none of its errors for a key that is not of the algorithm's kind.
 
     Raises:
         ConfigurationError: it is no public key, a private one, or a secret that can be guessed.
@@ -68,13 +66,14 @@ class GivenKey:
         if "PRIVATE KEY" in text:
             raise ConfigurationError("The key that JWTs are checked with is a private key.", "Give the public one.")
         if "-----BEGIN" in text:
+            from cryptography.exceptions import UnsupportedAlgorithm
             from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
             try:
                 self._key: Any = load_pem_public_key(text.encode())
-            except ValueError as error:
+            except (ValueError, UnsupportedAlgorithm) as error:
                 raise ConfigurationError("The public key that JWTs are checked with cannot be read.") from error
-            self.algorithms: tuple[str, ...] = ASYMMETRIC
+            self.algorithms: tuple[str, ...] = algorithms_of(self._key)
         else:
             if len(text.encode()) < MIN_SECRET_BYTES:
                 raise ConfigurationError(
@@ -88,24 +87,24 @@ class GivenKey:
         return self._key
 
 
-def fetch(url: str) -> bytes:
-    """Read a document, bounded in time and bytes; runs in a thread.
+def algorithms_of(key: Any) -> tuple[str, ...]:
+    """Return the algorithms that a public key can be used with (RFC 7518 section 3.1, RFC 8037, RFC 8812).
 
     Raises:
-        OSError: it cannot be had.
+        ConfigurationError: there are none.
     """
-    with urllib.request.build_opener(_NoRedirects()).open(url, timeout=FETCH_SECONDS) as response:
-        document: bytes = response.read(MAX_DOCUMENT_BYTES + 1)
-    if len(document) > MAX_DOCUMENT_BYTES:
-        raise OSError(f"it is longer than {MAX_DOCUMENT_BYTES} bytes")
-    return document
+    from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
-
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """Keys come from where they are said to be, and nowhere else."""
-
-    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
-        return None
+    if isinstance(key, rsa.RSAPublicKey):
+        return OF_RSA
+    if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in OF_CURVES:
+        return (OF_CURVES[key.curve.name],)
+    if isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
+        return ("EdDSA",)
+    raise ConfigurationError(
+        f"JWTs cannot be checked with a public key of the kind {type(key).__name__.removesuffix('PublicKey')}.",
+        "Use RSA, an elliptic curve (P-256, P-384, P-521, secp256k1), Ed25519 or Ed448.",
+    )
 
 
 class PublishedKeys:
@@ -199,12 +198,16 @@ def usable_keys(document: bytes) -> dict[str | None, Any]:
         # A symmetric key that is published is no secret.
         if not isinstance(entry, dict) or entry.get("kty") == "oct" or entry.get("use", "sig") != "sig":
             continue
+        key_id = entry.get("kid")
+        if key_id is not None and not isinstance(key_id, str):
+            continue
         try:
             key = jwt.PyJWK.from_dict(entry)
-        except jwt.PyJWTError:
+        except Exception as error:  # PyJWT takes a field of another type for granted; the other keys hold
+            logger.debug("A published key cannot be read: %s", type(error).__name__)
             continue
         if key.algorithm_name in ASYMMETRIC:
-            keys[key.key_id] = key
+            keys[key_id] = key
     return keys
 
 

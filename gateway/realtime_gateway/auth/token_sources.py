@@ -165,7 +165,17 @@ def find_token(sources: Iterable[TokenSource], scope: Scope) -> Token | None:
     Raises:
         Rejected: what stands in one of them is no token, or two of them hold different ones.
     """
-    found = [token for source in sources if (token := source.find(scope)) is not None]
+    found: list[Token] = []
+    rejected: Rejected | None = None
+    for source in sources:
+        try:
+            token = source.find(scope)
+        except Rejected as error:
+            rejected = rejected or error
+        else:
+            found += [token] if token is not None else []
+    if rejected is not None:
+        raise rejected
     if len({token.value for token in found}) > 1:
         raise Rejected(Reason.TOKEN_MALFORMED, "it brings two tokens")
     return next((token for token in found if token.chosen_subprotocol), found[0] if found else None)

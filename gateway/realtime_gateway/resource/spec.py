@@ -202,8 +202,12 @@ class Jwt:
 
     jwks_url: str | None = setting("Where the issuer publishes its keys.", default=None, rule=URL)
     secret_ref: SecretKey | None = setting("A Secret that holds a shared key.", default=None)
-    issuer: str | None = setting("The issuer that a token must name.", default=None, rule=LINE)
-    audience: str | None = setting("The audience that a token must name.", default=None, rule=LINE)
+    issuer: str | None = setting(
+        "The issuer that a token must name; where none is set, it may name none.", default=None, rule=LINE
+    )
+    audience: str | None = setting(
+        "The audience that a token must name; where none is set, it may name none.", default=None, rule=LINE
+    )
 
 
 @dataclass(frozen=True)

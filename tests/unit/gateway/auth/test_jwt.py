@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from realtime_gateway.auth.identity import Rejected
 from realtime_gateway.auth.jwt import JwtMiddleware, JwtRules
 from realtime_gateway.security.denial import Reason, Receive, Scope, Send
+from realtime_gateway.telemetry import recorder
 
 # Tables of tokens are made when the tests are collected, which may be long before they run.
 A_DAY_SECONDS = 86_400
@@ -76,6 +77,22 @@ async def test_each_kind_of_key_is_used(algorithm: str) -> None:
     assert await user_of(token(algorithm), algorithm=algorithm) == "ann"
 
 
+@pytest.mark.parametrize(
+    "named", ["RS256", "PS256", "ES256", "ES384", "ES512", "ES256K", "EdDSA", "HS256", "none", "XX"]
+)
+@pytest.mark.parametrize("algorithm", KEYS)
+async def test_an_algorithm_that_is_not_of_the_keys_kind_is_refused(algorithm: str, named: str) -> None:
+    forged = f"{unsigned(alg=named)}{'A' * 86}"
+    assert await refusal(forged, algorithm=algorithm) is Reason.TOKEN_INVALID
+
+
+async def test_a_handshake_that_names_an_algorithm_of_another_kind_is_refused_and_counted() -> None:
+    before = recorder.denials.values.get("token_invalid", 0)
+    headers = [(b"authorization", f"Bearer {unsigned(alg='ES256')}{'A' * 86}".encode())]
+    assert await WebsocketCommunicator(middleware("RS256"), "/ws/", headers=headers).connect() == (False, 4401)
+    assert recorder.denials.values["token_invalid"] == before + 1
+
+
 def unsigned(**header: Any) -> str:
     def part(content: Any) -> str:
         return base64.urlsafe_b64encode(json.dumps(content).encode()).rstrip(b"=").decode()
@@ -120,6 +137,21 @@ REFUSED: dict[str, tuple[str, Reason]] = {
     "its header is a number": ("NQ.NQ.NQ", Reason.TOKEN_MALFORMED),
     "it names nobody": (token(sub=None), Reason.USER_UNKNOWN),
 }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "changed", [{"exp": 1e400}, {"exp": []}, {"nbf": {}}, {"iat": "yesterday"}, {"aud": 5}, {"iss": 5}]
+)
+async def test_a_claim_of_another_type_is_refused(changed: dict[str, Any]) -> None:
+    # As an issuer might sign it; PyJWT itself would not.
+    signed = jwt.PyJWS().encode(json.dumps(claims(**changed)).encode(), RSA, "RS256")
+    await refusal(signed)
+
+
+async def test_an_issuer_that_no_rule_names_is_refused() -> None:
+    assert await refusal(token(), issuer=None) is Reason.TOKEN_ISSUER
+    assert await user_of(token(iss=None), issuer=None) == "ann"
+    assert await user_of(token(), issuer=("you", "me")) == "ann"
 
 
 @pytest.mark.parametrize("why", REFUSED)

@@ -8,10 +8,19 @@ from typing import Any
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa, x25519
 
 from realtime_gateway.auth.identity import Rejected
-from realtime_gateway.auth.signing_keys import FRESH_SECONDS, LOOK_AGAIN_SECONDS, PublishedKeys, usable_keys
+from realtime_gateway.auth.signing_keys import (
+    FRESH_SECONDS,
+    LOOK_AGAIN_SECONDS,
+    OF_RSA,
+    GivenKey,
+    PublishedKeys,
+    usable_keys,
+)
+from realtime_gateway.errors import ConfigurationError
 from realtime_gateway.security.denial import Reason
 
 PRIVATE = rsa.generate_private_key(65537, 2048)
@@ -100,3 +109,57 @@ def test_keys_that_are_for_other_things_are_left_out() -> None:
     document = json.loads(published("enc", use="enc"))
     document["keys"] += [secret, {"kty": "XX", "kid": "x"}, 5, *json.loads(published("good"))["keys"]]
     assert list(usable_keys(json.dumps(document).encode())) == ["good"]
+
+
+ODD: list[Any] = [
+    {"kty": "RSA", "n": 5, "e": "AQAB", "kid": "odd"},
+    {"kty": "RSA", "n": "A", "e": "AQAB", "kid": "odd"},
+    {**json.loads(published("odd"))["keys"][0], "kid": ["x"]},
+    {**json.loads(published("odd"))["keys"][0], "kid": 5},
+    {**json.loads(published("odd"))["keys"][0], "alg": 5},
+    {**json.loads(published("odd"))["keys"][0], "alg": "RSA-OAEP"},
+    {"kty": "EC", "crv": "P-256", "x": 5, "y": 5},
+    {"kty": "EC", "crv": "P-256", "x": "AQEB", "y": "AgIC"},
+    {"kty": ["RSA"]},
+    {"kty": "OKP", "crv": "X448", "x": "AA"},
+]
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_a_key_that_nobody_can_read_leaves_the_others(odd: Any) -> None:
+    document = {"keys": [*json.loads(published("before"))["keys"], odd, *json.loads(published("after"))["keys"]]}
+    assert list(usable_keys(json.dumps(document).encode())) == ["before", "after"]
+
+
+KINDS = {
+    "RSA": (rsa.generate_private_key(65537, 2048), OF_RSA),
+    "P-256": (ec.generate_private_key(ec.SECP256R1()), ("ES256",)),
+    "P-384": (ec.generate_private_key(ec.SECP384R1()), ("ES384",)),
+    "P-521": (ec.generate_private_key(ec.SECP521R1()), ("ES512",)),
+    "secp256k1": (ec.generate_private_key(ec.SECP256K1()), ("ES256K",)),
+    "Ed25519": (ed25519.Ed25519PrivateKey.generate(), ("EdDSA",)),
+    "Ed448": (ed448.Ed448PrivateKey.generate(), ("EdDSA",)),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_algorithms_follow_from_the_kind_of_the_key_and_work_with_it(kind: str) -> None:
+    private, algorithms = KINDS[kind]
+    given = GivenKey(pem(private))
+    assert given.algorithms == algorithms
+    for algorithm in algorithms:
+        signed = jwt.encode({"sub": "ann"}, private, algorithm)
+        assert jwt.decode(signed, await given.key(None), [algorithm]) == {"sub": "ann"}
+
+
+@pytest.mark.parametrize("private", [x25519.X25519PrivateKey.generate(), ec.generate_private_key(ec.BrainpoolP256R1())])
+def test_a_key_that_no_algorithm_is_for_stops_the_start(private: Any) -> None:
+    with pytest.raises(ConfigurationError, match="of the kind"):
+        GivenKey(pem(private))
+
+
+def pem(private: Any) -> str:
+    public: bytes = private.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return public.decode()

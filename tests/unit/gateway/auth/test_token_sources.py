@@ -113,3 +113,11 @@ def test_two_different_tokens_are_refused_and_the_same_one_twice_is_not() -> Non
     assert found.value == "abc"
     with pytest.raises(Rejected, match="two tokens"):
         find_token((Header(), Query()), both(b"token=other"))
+
+
+@pytest.mark.parametrize("authorization", [b"Bearer", b"Bearer a b"])
+def test_a_token_is_taken_out_of_the_query_where_another_place_is_wrong(authorization: bytes) -> None:
+    theirs = scope(headers=[(b"authorization", authorization)], query_string=b"room=1&token=secret")
+    with pytest.raises(Rejected):
+        find_token((Header(), Query()), theirs)
+    assert theirs["query_string"] == b"room=1"
