@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
         StartError: the channel layer cannot be reached.
     """
     import django
-    from channels.layers import get_channel_layer
+    from channels.layers import InMemoryChannelLayer, get_channel_layer
     from django.core.exceptions import ImproperlyConfigured
 
     from realtime_gateway.auth.notices import GROUP, Action, Notice, message_of
@@ -40,8 +40,12 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigurationError(
             f"The site's settings cannot be used: {error}", "Set DJANGO_SETTINGS_MODULE."
         ) from error
-    if layer is None:
-        raise ConfigurationError("The settings have no channel layer, through which the other processes could be told.")
+    if layer is None or isinstance(layer, InMemoryChannelLayer):
+        which = "no channel layer" if layer is None else "a channel layer in memory, which no other process hears"
+        raise ConfigurationError(
+            f"The settings have {which}: there is nothing through which the other processes could be told.",
+            "Run it with the settings that the site runs with.",
+        )
     if len(arguments.reason.encode()) > 123:
         raise ConfigurationError("The reason is longer than 123 bytes, which is what a close frame holds.")
     notice = Notice(Action.END, (arguments.user,), reason=arguments.reason)

@@ -14,9 +14,11 @@ from collections.abc import Sequence
 from typing import cast
 from urllib.parse import urlparse
 
+import idna
 from channels.security.websocket import OriginValidator
 from django.conf import settings
 
+from realtime_gateway.errors import ConfigurationError
 from realtime_gateway.security.denial import Application, Reason, Receive, Scope, Send, deny, note_denial
 
 NULL = "null"
@@ -92,11 +94,20 @@ def allowed_hosts_origin_validation(application: Application, *, report_only: bo
 
 
 def _as_browsers_write(pattern: str) -> str:
-    """Return a pattern in lower case, with a domain name as it goes over the wire (RFC 5890)."""
+    """Return a pattern in lower case, with a domain name as browsers put it on the wire (UTS 46, RFC 5890).
+
+    Raises:
+        ConfigurationError: no domain name can be written so.
+    """
     lowered = pattern.lower()
     if lowered.isascii():
         return lowered
     scheme, separator, rest = lowered.rpartition("://")
     host, colon, port = rest.partition(":")
-    labels = [label.encode("idna").decode() if label else "" for label in host.split(".")]
-    return f"{scheme}{separator}{'.'.join(labels)}{colon}{port}"
+    dot = "." if host.startswith(".") else ""
+    try:
+        # Python's own codec is of 2003, and takes faß.example for fass.example, which may be somebody else's.
+        wired = idna.encode(host.removeprefix("."), uts46=True).decode()
+    except idna.IDNAError as error:
+        raise ConfigurationError(f"The allowed origin {pattern!r} holds no domain name: {error}.") from error
+    return f"{scheme}{separator}{dot}{wired}{colon}{port}"

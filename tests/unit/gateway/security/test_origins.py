@@ -12,6 +12,7 @@ from django.test import override_settings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from realtime_gateway.errors import ConfigurationError
 from realtime_gateway.security.denial import Receive, Scope, Send
 from realtime_gateway.security.origins import OriginValidation, allowed_hosts_origin_validation
 from realtime_gateway.telemetry import recorder
@@ -62,6 +63,10 @@ async def test_whose_page_may_connect(origin: bytes | None, expected: bool) -> N
         ("(missing)", None, True),
         ("(missing)", b"null", False),
         ("https://bücher.example", b"https://xn--bcher-kva.example", True),
+        ("https://faß.example", b"https://xn--fa-hia.example", True),
+        ("https://faß.example", b"https://fass.example", False),
+        ("https://βόλος.example:8443", b"https://xn--nxasmm1c.example:8443", True),
+        ("https://bücher。example", b"https://xn--bcher-kva.example", True),
         (".BÜCHER.example", b"https://a.xn--bcher-kva.example", True),
         ("https://Chat.Example.COM", b"https://chat.example.com", True),
         ("https://chat.example.com:8443", b"https://chat.example.com:8443", True),
@@ -72,6 +77,12 @@ async def test_whose_page_may_connect(origin: bytes | None, expected: bool) -> N
 )
 async def test_what_is_a_choice_is_made_in_words(pattern: str, origin: bytes | None, expected: bool) -> None:
     assert await accepted(OriginValidation(accepting, [pattern]), origin) is expected
+
+
+@pytest.mark.parametrize("pattern", ["https://bü cher.example", "https://ü..example", "https://-ü-.example"])
+def test_a_pattern_that_can_be_no_domain_name_stops_the_start(pattern: str) -> None:
+    with pytest.raises(ConfigurationError, match="no domain name"):
+        OriginValidation(accepting, [pattern])
 
 
 async def test_two_origins_are_refused_even_if_each_is_allowed() -> None:
