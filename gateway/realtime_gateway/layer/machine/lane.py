@@ -11,7 +11,7 @@ from realtime_gateway.layer.machine.follow import Server
 # A script holds the server up while it runs: some 2 ms for this many small messages, or this much to copy.
 _BATCH_MESSAGES = 256
 _BATCH_BYTES = 1024 * 1024
-_DIRECT = "-"
+_DIRECT = "!"  # no group is called so
 _ADDRESSES = 20_000
 
 

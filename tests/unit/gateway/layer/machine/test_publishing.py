@@ -259,6 +259,20 @@ def test_a_group_message_waits_for_the_queues_of_its_normal_channels() -> None:
     assert [one.reason for one in bench.of(actions.Dropped)] == ["queue_full"]
 
 
+@pytest.mark.parametrize("group", ["room", "-", ".", "_"])
+def test_what_a_queue_gets_through_a_group_is_marked_apart_from_what_it_gets_directly(group: str) -> None:
+    bench = Bench()
+    bench.link_up()
+    bench.send(group)
+    bench.answer("publish", [b"OK", [b"1-1", b"work"]])
+    through_group = bench.call("publish").keys[3]
+    bench = Bench()
+    bench.link_up()
+    bench.feed(events.Publish(1, names.queue("work"), Kind.QUEUED, "", b"", b"x", 100))
+    bench.feed(events.TurnEnded())
+    assert bench.call("publish").keys[3] != through_group
+
+
 def test_an_older_shard_is_fenced_before_the_batch_is_tried_again() -> None:
     bench = Bench(hosts(3, "0"))
     bench.link_up(epoch=3)
