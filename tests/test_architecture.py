@@ -108,7 +108,6 @@ TESTED_BY = {
     "realtime_gateway.layer.machine.follow": "unit/gateway/layer/machine/test_following.py",
     "realtime_gateway.layer.machine.lane": "unit/gateway/layer/machine/test_publishing.py",
     "realtime_gateway.layer.machine.limits": "unit/gateway/layer/test_options.py",
-    "realtime_gateway.layer.machine.passing": "unit/gateway/layer/machine/test_membership.py",
     "realtime_gateway.server.request_facts": "integration/server/test_websocket.py",
     "realtime_gateway.local.application_plan": "unit/gateway/local/test_plan.py",
     "realtime_gateway.local.redis_plan": "unit/gateway/local/test_plan.py",

@@ -35,7 +35,7 @@ async def _clear(driver: Driver, shard: str, message: bytes) -> None:
     cursor, pattern = b"0", identity.names.every_key_pattern()
     while True:
         cursor, found = await _command(driver, shard, ("SCAN", cursor, "MATCH", pattern, "COUNT", _KEYS_PER_STEP))
-        keys = [key for key in found if identity.names.is_flushed(key.decode())]
+        keys = [key for key in found if identity.names.is_flushed(key.decode(errors="replace"))]
         if keys:
             await _command(driver, shard, ("UNLINK", *keys))
         if cursor == b"0":

@@ -17,11 +17,20 @@ digest of it leaves the process: in keys, in the names of pub/sub channels and i
 from __future__ import annotations
 
 import hmac
+import re
 from dataclasses import dataclass
 
 GROUP, INBOX, QUEUE = "g", "i", "q"
-_FLUSHED = ("g:", "i:", "q:", "t:", "group:", "groups", "s:", "full:")
 CONTROL = "control"
+# What holds messages or members, by its whole form after the prefix: a prefix may be the beginning of another one, and
+# then the other one's keys begin as ours do. No name has a colon.
+_BOOKS = "(?:epoch|hosts|dataset|processes|groups)"
+_KINDS = "(?:g|i|q|t|s|group|full|process)"
+_FLUSHED = re.compile(
+    f"groups|(?:g|q|group):[^:]+|i:(?!{_BOOKS}$)[^:]+|full:(?!{_BOOKS}$)[^:]*"
+    f"|t:(?!{_KINDS}:)[^:]+:(?!{_BOOKS}$)[^:]+|s:(?!{_KINDS}:)[^:]+:[0-9a-f]+:[^:]+"
+)
+_AMBIGUOUS = ("g", "q", "group")
 
 
 def group(name: str) -> str:
@@ -86,6 +95,12 @@ class GroupNames:
         """Return the name of a destination for people here; a digest where this process has never heard the name."""
         name = name_of(destination)
         return self._inside.get(name, name) if self._key is not None and destination[0] == GROUP else name
+
+
+def ambiguous_end(prefix: str) -> str:
+    """Return the end that no prefix may have, or "": the keys of ``site:g`` would be those of groups in ``site``."""
+    head, colon, end = prefix.rpartition(":")
+    return f":{end}" if head and colon and end in _AMBIGUOUS else ""
 
 
 @dataclass(frozen=True)
@@ -157,4 +172,4 @@ class Names:
 
     def is_flushed(self, key: str) -> bool:
         """Whether a key holds messages or members, rather than book-keeping or something of a longer prefix."""
-        return key.removeprefix(f"{self.prefix}:").startswith(_FLUSHED)
+        return _FLUSHED.fullmatch(key.removeprefix(f"{self.prefix}:")) is not None

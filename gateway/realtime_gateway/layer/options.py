@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 from realtime_gateway.environment import Environment
 from realtime_gateway.errors import ConfigurationError, HostListInvalid
 from realtime_gateway.hosts import HostList, Shard
+from realtime_gateway.layer.names import ambiguous_end
 from realtime_gateway.resource.spec import ChannelLayer
 
 DEFAULT_ADDRESS = "redis://localhost:6379"
@@ -73,6 +74,12 @@ class LayerOptions:
     def __post_init__(self) -> None:
         # AssertionError: what upstream raises, and what its users' tests expect.
         assert isinstance(self.prefix, str), "Prefix must be unicode"
+        end = ambiguous_end(self.prefix)
+        if end:
+            raise ConfigurationError(
+                f"The channel layer's prefix {self.prefix!r} must not end in {end!r}: a deployment with the prefix "
+                f"{self.prefix.removesuffix(end)!r} has keys of the same names."
+            )
         for name in _ABOVE_ZERO:
             _require_number(name, getattr(self, name))
         for pattern, capacity in self.channel_capacity.items():

@@ -12,6 +12,7 @@ from typing import Any
 from realtime_gateway.environment import read_environment
 from realtime_gateway.hosts import HostList, Shard
 from realtime_gateway.layer.account import with_account
+from realtime_gateway.layer.machine.passing import passes
 from realtime_gateway.layer.options import describe
 from realtime_gateway.layer.shards.dialling import DialFailed
 from realtime_gateway.layer.shards.link import Callbacks, Link, open_link
@@ -25,8 +26,6 @@ _FIRST_WAIT_SECONDS = 0.05
 _LONGEST_WAIT_SECONDS = 1.0
 # Over which all processes come to a new primary that Sentinel has announced.
 _SPREAD_SECONDS = 0.1
-# Answers of a server that is starting, or is no longer (or not yet) the primary: dialling again helps.
-_PASSING = ("LOADING", "MASTERDOWN", "READONLY", "BUSY", "NOREPLICAS", "ERR max number of clients reached")
 
 
 class ShardLinks:
@@ -113,7 +112,7 @@ class ShardLinks:
                 if str(error) != told:
                     told = str(error)
                     log.warning("shard %s cannot be used: %s", name, reason)
-                self._on_down(name, reason, bool(error.refused) and not error.refused.startswith(_PASSING))
+                self._on_down(name, reason, bool(error.refused) and not passes(error.refused))
             except Exception:
                 log.exception("shard %s cannot be used: %s", name, describe(self._shards[name]))
                 self._on_down(name, "an unexpected error; see the log", False)

@@ -327,6 +327,16 @@ async def test_flush_spares_the_deployments_own_keys_and_other_prefixes(
         assert client.exists("flush:g:room")
 
 
+async def test_flush_spares_a_deployment_whose_prefix_goes_on_like_a_key(
+    redis_server: RedisProcess, make_layer: Make
+) -> None:
+    layer, longer = make_layer(redis_server.url, prefix="site"), make_layer(redis_server.url, prefix="site:t")
+    await longer.send("work", {"n": 1})
+    await layer.flush()
+    async with asyncio.timeout(10):
+        assert await longer.receive("work") == {"n": 1}
+
+
 async def test_group_send_costs_one_write_whatever_the_number_of_members(
     redis_server: RedisProcess, make_layer: Make
 ) -> None:

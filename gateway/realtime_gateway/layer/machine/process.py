@@ -28,7 +28,8 @@ from realtime_gateway.layer.machine.following import Following
 from realtime_gateway.layer.machine.lane import BatchSent
 from realtime_gateway.layer.machine.limits import Identity, Limits
 from realtime_gateway.layer.machine.membership import LeaseCall, MemberCall, Membership
-from realtime_gateway.layer.machine.publishing import DEMOTED, Publishing
+from realtime_gateway.layer.machine.passing import DEMOTED
+from realtime_gateway.layer.machine.publishing import Publishing
 from realtime_gateway.layer.machine.queues import PopCall, Queues
 from realtime_gateway.layer.machine.taken import PutBackCall
 
@@ -68,7 +69,8 @@ class ProcessMachine:
         self._run_ids: dict[str, str] = {}
         self._heard_at: dict[str, float] = {}  # shard → its last answer
         self._lost: dict[str, set[str]] = {}  # shard → what was lost on it without an interruption, not told yet
-        self.reported_epoch = hosts.epoch
+        # Whoever starts in the middle of a move has a share in it as well.
+        self.reported_epoch = hosts.earlier[-1].epoch if hosts.earlier else hosts.epoch
         self._trouble: dict[str, str] = {}  # shard → why it is out of reach
         self._own_inbox = names.inbox(identity.process)
         self.publishing = Publishing(identity, limits, hosts, self._emit, self._heard)

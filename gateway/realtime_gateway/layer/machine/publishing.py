@@ -30,11 +30,7 @@ from realtime_gateway.layer.machine.follow import Server
 from realtime_gateway.layer.machine.lane import BatchSent, Item, Lane
 from realtime_gateway.layer.machine.limits import Identity, Limits
 from realtime_gateway.layer.machine.moving import owned_elsewhere
-
-# Answers that pass by themselves; the batch is tried again until the senders' time is up.
-_PASSING = frozenset({"LOADING", "BUSY", "MASTERDOWN", "TRYAGAIN", "NOREPLICAS", "CLUSTERDOWN", "UNKILLABLE"})
-# Answers of a server that is no longer the primary.
-DEMOTED = frozenset({"READONLY"})
+from realtime_gateway.layer.machine.passing import DEMOTED, PASSING
 
 
 class Publishing:
@@ -287,7 +283,7 @@ class Publishing:
         for item, answer in zip(items, result[1:], strict=True):
             if isinstance(answer, Refusal):
                 # What was acknowledged once is not given up for an error: it is tried for as long as it may be missed.
-                if answer.code in _PASSING or answer.code in DEMOTED or item.acknowledged_at is not None:
+                if answer.code in PASSING or item.acknowledged_at is not None:
                     again.append(item)
                     lane.trouble = answer.text
                 else:

@@ -55,14 +55,32 @@ def test_the_pattern_for_every_key_takes_the_prefix_literally(prefix: str) -> No
         assert fnmatch.fnmatchcase(f"{prefix}:g:room", pattern)
 
 
-def test_a_flush_takes_messages_and_members_and_nothing_of_a_longer_prefix() -> None:
-    made, longer = names.Names("chat"), names.Names("chat:staging")
-    kept = [made.epoch, made.hosts, made.data_set, made.processes, made.process("x")]
-    kept += [longer.epoch, longer.key("g:x"), longer.members("g:x"), longer.full("x")]
-    assert not any(made.is_flushed(key) for key in kept)
-    flushed = [made.key(key) for key in ("g:x", "i:x", "q:x")]
-    flushed += [made.members("g:x"), made.full("x"), made.mark("q:x", 7, "-")]
-    assert all(made.is_flushed(key) for key in flushed)
+PROCESS = "0123456789abcdef0123456789abcdef"
+
+
+def books(made: names.Names) -> list[str]:
+    return [made.epoch, made.hosts, made.data_set, made.processes, made.process(PROCESS)]
+
+
+def flushed(made: names.Names) -> list[str]:
+    keys = [made.key(key) for key in ("g:x", f"g:{PROCESS}", f"i:{PROCESS}", "q:x", "q:hosts", "g:epoch")]
+    keys += [made.groups, made.members("g:x"), made.members("g:hosts"), made.full(""), made.full(f"a.{PROCESS}!x")]
+    return [*keys, made.mark("q:x", 7, "!"), made.mark("q:x", 2**63 - 1, "room"), made.taken("q:x", PROCESS)]
+
+
+def test_a_flush_takes_messages_and_members_and_no_book_keeping() -> None:
+    made = names.Names("chat")
+    assert not any(map(made.is_flushed, books(made)))
+    assert all(map(made.is_flushed, flushed(made)))
+
+
+@pytest.mark.parametrize(
+    "end", ["staging", "t", "s", "i", "full", "process", "hosts", "groups", "t:x", "g:x", "s:x", "0"]
+)
+def test_a_flush_takes_nothing_of_a_longer_prefix(end: str) -> None:
+    longer = names.Names(f"chat:{end}")
+    assert not names.ambiguous_end(longer.prefix)
+    assert [key for key in [*books(longer), *flushed(longer)] if names.Names("chat").is_flushed(key)] == []
 
 
 def test_the_names_need_neither_django_nor_channels() -> None:

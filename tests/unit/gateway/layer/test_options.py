@@ -58,6 +58,13 @@ def test_a_prefix_must_be_text() -> None:
         read_options({"prefix": b"bytes"})
 
 
+@pytest.mark.parametrize("end", ["g", "q", "group"])
+def test_a_prefix_whose_keys_would_be_those_of_another_one_is_refused(end: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"must not end in ':{end}': a deployment with the prefix 'site' has"):
+        read_options({"prefix": f"site:{end}"})
+    assert read_options({"prefix": end}).prefix == end
+
+
 def test_keys_are_not_in_the_repr() -> None:
     assert "hush" not in repr(read_options({"symmetric_encryption_keys": ["hush"]}))
 
