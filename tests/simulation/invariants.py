@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 
 from realtime_gateway.layer import names
@@ -74,13 +75,16 @@ class _Check:
         # A stream's ids are one server's times; another one that reads them may be ahead or behind.
         spread = max(shard.clock_spread_ms for shard in world.shards.values())
         self._clock_bound = _AGE_BOUND_SECONDS + spread / 1000
+        self._missed: defaultdict[tuple[str, str], list[float]] = defaultdict(list)  # (process, destination) → sent at
 
     def all(self) -> list[str]:
         """Check every promise."""
-        return [
+        found = [
             *self._lost_in_groups(), *self._lost_to_channels(), *self._lost_in_queues(), *self._twice(),
             *self._out_of_order(), *self._older_than_the_join(),
         ]  # fmt: skip
+        self._count_alarms()
+        return found
 
     # Loss
 
@@ -114,6 +118,7 @@ class _Check:
     def _missing(self, message: Message, process: str, channel: str, destination: str) -> Iterator[str]:
         if (channel, message.number) in self.record.refused:
             return
+        self._missed[process, destination].append(message.sent_at)
         if self._died_with_its_shard(message):
             self.counts["lost with sender and shard"] += 1
             return
@@ -129,6 +134,14 @@ class _Check:
             return
         acknowledged = f"acknowledged at {message.acknowledged_at:.3f}"
         yield f"message {message.number} to {destination}, {acknowledged}, never reached {channel}"
+
+    def _count_alarms(self) -> None:
+        """How often a process that lived to the end was told of a loss, and how often nothing was missing."""
+        for one in self.record.loss_reports:
+            for destination in one.destinations if one.process in self.live else ():
+                self.counts["told of a loss"] += 1
+                if not any(sent_at <= one.at for sent_at in self._missed[one.process, destination]):
+                    self.counts["told of a loss that was none"] += 1
 
     def _was_the_last_for_long(self, message: Message, destination: str) -> bool:
         def stream(other: Message) -> str:

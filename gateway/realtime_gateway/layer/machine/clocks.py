@@ -10,6 +10,8 @@ from realtime_gateway.layer.machine.follow import Server
 _SERVERS_KEPT = 4
 # An answer that was on its way for no longer than this is as good as any.
 _EXACT_SECONDS = 0.1
+# How far an entry's age may be over-estimated: stream ids carry the time at which the server's loop turned.
+AGE_ERROR_SECONDS = 0.1
 
 
 class Clocks:

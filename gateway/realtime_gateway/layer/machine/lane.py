@@ -33,7 +33,7 @@ class Item:
         self.capacity = event.capacity
         self.size = len(event.body) + len(event.trace) + 200  # bytes, about
         self.sequence = sequence
-        self.previous = -1  # set when it is packed for the first time
+        self.previous = -1  # set when it is packed, until it is acknowledged
         self.first_at = now
         self.deadline = deadline
         self.attempted = False

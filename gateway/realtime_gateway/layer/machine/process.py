@@ -22,6 +22,7 @@ from realtime_gateway.layer.machine.actions import (
     Verdict,
 )
 from realtime_gateway.layer.machine.carrying import CarryCall, Carrying
+from realtime_gateway.layer.machine.clocks import AGE_ERROR_SECONDS
 from realtime_gateway.layer.machine.epochs import Epochs, FenceCall
 from realtime_gateway.layer.machine.follow import Follow, GapCall, Phase, Server
 from realtime_gateway.layer.machine.following import Following
@@ -37,8 +38,6 @@ _HEARTBEAT_SECONDS = 2.5
 _LEASE_SECONDS = 30
 # Renewed every second while the mailbox stays full, so it outlives a renewal that comes a little late.
 _FULL_MS = 2000
-# How far an entry's age may be over-estimated: stream ids carry the time at which the server's loop turned.
-_AGE_ERROR_SECONDS = 0.1
 
 
 class HeartbeatCall(NamedTuple):
@@ -324,7 +323,7 @@ class ProcessMachine:
     def _deliver(self, follow: Follow, entry: Entry, age_seconds: float) -> None:
         sent_at = self._now - age_seconds
         if entry.kind == Kind.GROUP:
-            members, latest = follow.members, sent_at + _AGE_ERROR_SECONDS
+            members, latest = follow.members, sent_at + AGE_ERROR_SECONDS
             if follow.joined_at > latest or follow.phase is not Phase.LIVE:
                 # Whoever joined after it was sent for the first time does not get it, nor whoever is let in when what
                 # is being read has come to its end.

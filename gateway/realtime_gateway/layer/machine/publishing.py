@@ -262,8 +262,9 @@ class Publishing:
         destination = item.destination
         if destination[0] == names.QUEUE:
             return
-        if item.previous < 0:
-            # Only what is stored counts: readers would look for a message that was refused, and report it as lost.
+        if item.acknowledged_at is None:
+            # Only what is stored counts: readers would look for a message that was refused, or given up between two
+            # tries of this one, and report it as lost.
             last = self._last.get(destination) or self._last_before.get(destination, 0)
             item.previous = in_this_batch.get(destination, last)
         if destination[0] == names.GROUP:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from realtime_gateway.hosts import HostList
 from realtime_gateway.layer.envelope import Entry, EnvelopeInvalid, Kind, parse
 from realtime_gateway.layer.machine.actions import Call, Dropped, Lost, Repeated
-from realtime_gateway.layer.machine.clocks import Clocks
+from realtime_gateway.layer.machine.clocks import AGE_ERROR_SECONDS, Clocks
 from realtime_gateway.layer.machine.continuity import Continuity, continuity
 from realtime_gateway.layer.machine.events import Refusal
 from realtime_gateway.layer.machine.follow import BEGINNING, Follow, GapCall, Phase, Server, Span, order
@@ -175,6 +176,10 @@ class Reading:
 
     def _take_from_page(self, follow: Follow, span: Span, entry: Entry, place: tuple[bytes, bytes], now: float) -> None:
         stream_id, link = place
+        age_seconds = entry.age_ms / 1000 + self._links.clocks.seconds_since(span.shard, order(stream_id)[0], now)
+        if self._is_before_all_members(follow, span, now - age_seconds):
+            span.position = stream_id
+            return
         mark = follow.mark_of(entry.sender)
         never_read = span.position is None and span.before is None and span in follow.past
         if not never_read:
@@ -187,10 +192,18 @@ class Reading:
         if follow.lacks_predecessor(entry):
             self._lost(follow, "a sender's message before this one is missing")
         span.position = stream_id
-        age_seconds = entry.age_ms / 1000 + self._links.clocks.seconds_since(span.shard, order(stream_id)[0], now)
         if span.whole and mark < 0 and age_seconds > self._limits.memory_seconds:
             return  # so old that it may have been seen and forgotten: beyond any window
         self.take(follow, entry, age_seconds)
+
+    @staticmethod
+    def _is_before_all_members(follow: Follow, span: Span, sent_at: float) -> bool:
+        """Whether an earlier owner, read late and only for what is still to come there, holds something older.
+
+        To remember its sender would prove a gap where that sender's next message names one of the time in between.
+        """
+        late = span.whole and span.before is None and span in follow.past
+        return late and sent_at + AGE_ERROR_SECONDS < next(iter(follow.members.values()), inf)
 
     def _end(self, follow: Follow, span: Span, now: float) -> None:
         """Everything of a span was read."""

@@ -341,3 +341,22 @@ def test_what_was_acknowledged_once_is_not_refused_by_a_full_mailbox_when_it_is_
     bench.link_up(run_id="new")
     call = bench.call("publish")
     assert (sequences(call), call.keys[3]) == ([1], "p:full:")
+
+
+def test_a_message_names_none_as_the_one_before_it_that_was_given_up_between_two_tries() -> None:
+    bench = Bench(send_timeout_seconds=5)
+    bench.link_up()
+    given_up = bench.send()
+    refused = events.Refusal("NOREPLICAS", "NOREPLICAS Not enough good replicas to write.")
+    bench.now += 4
+    bench.answer("publish", refused)
+    bench.send()
+    bench.tick()
+    bench.answer("publish", [b"OK", refused, refused])
+    bench.tick(2)
+    verdict = bench.verdict(given_up)
+    assert verdict is not None
+    assert verdict.verdict is Verdict.UNAVAILABLE
+    bench.tick()
+    call = bench.call("publish")
+    assert (sequences(call), [parse(bytes(raw)).previous for raw in packed(call)]) == ([2], [0])

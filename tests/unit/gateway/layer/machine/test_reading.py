@@ -113,6 +113,21 @@ def test_who_joins_while_an_earlier_owner_is_out_of_reach_reads_it_later_from_th
     assert not lost(bench), "what was trimmed before the join is no loss"
 
 
+def test_what_an_earlier_owner_has_from_before_the_join_proves_no_gap_after_it() -> None:
+    bench = Bench(TWO)
+    bench.link_up("1", epoch=2)
+    bench.join_live(ROOM, shard="1", last=b"99000-0")
+    bench.now += 10
+    bench.feed(events.LinkUp("0", "run"))
+    bench.answer("fence", [2, b"", b"word", b"100000"], "0")
+    bench.answer("read", page((b"88000-0", entry(THEM, 1, epoch=1)), server_ms=b"100000", epoch=1), "0")
+    # Its second message came to the present owner, before the join.
+    pushed = b"100000-0 99000-0/2 " + entry(THEM, 3, epoch=2, previous=2)
+    bench.feed(events.Pushed("1", names.group(ROOM), pushed))
+    assert bench.bodies() == [b"3"]
+    assert not lost(bench)
+
+
 def test_an_old_owner_that_stays_out_of_reach_is_given_up_and_said() -> None:
     bench = in_a_room()
     bench.link_down("0")
