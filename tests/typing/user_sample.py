@@ -10,7 +10,9 @@ from realtime_gateway.consumers import (
     AsyncJsonWebsocketConsumer,
     AsyncWebsocketConsumer,
     JsonWebsocketConsumer,
+    NotAllowed,
     fanout,
+    requires,
 )
 from realtime_gateway.errors import ConfigurationError
 from realtime_gateway.hosts import HostList, owner
@@ -26,13 +28,22 @@ class Echo(AsyncWebsocketConsumer):
         await self.send(text_data=text_data, bytes_data=bytes_data)
 
 
+async def may_enter(user: Any, group: str) -> bool:
+    return group == f"user-{user.pk}"
+
+
 class Room(AsyncJsonWebsocketConsumer):
     groups = ["tea"]
+    group_policies = {"tea": True, "staff": "chat.moderate", "user-*": may_enter}
 
+    @requires("chat.add_message", close=True)
     async def receive_json(self, content: Any, **kwargs: Any) -> None:
         event = {"type": "chat.message", "message": str(content), "sender": self.channel_name}
         await self.channel_layer.group_send("tea", event)
         await self.send_json({"sent": True})
+
+    async def not_allowed(self, refused: NotAllowed) -> None:
+        await self.send_json({"type": "sorry", "why": refused.reason.told})
 
     @fanout(exclude="sender")
     @classmethod

@@ -5,6 +5,7 @@
 Imports Django, Channels, ``fanout``, ``security`` and what lies below; knows no server, layer or auth.
 """
 
+from realtime_gateway.consumers.permissions import requires
 from realtime_gateway.consumers.websocket import (
     AsyncJsonWebsocketConsumer,
     AsyncWebsocketConsumer,
@@ -12,11 +13,14 @@ from realtime_gateway.consumers.websocket import (
     WebsocketConsumer,
 )
 from realtime_gateway.fanout.handlers import fanout
+from realtime_gateway.security.permissions import NotAllowed
 
 __all__ = [
     "AsyncJsonWebsocketConsumer",
     "AsyncWebsocketConsumer",
     "JsonWebsocketConsumer",
+    "NotAllowed",
     "WebsocketConsumer",
     "fanout",
+    "requires",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import channels.consumer
@@ -14,9 +14,11 @@ from channels.consumer import get_handler_name
 from channels.exceptions import StopConsumer
 
 from realtime_gateway.consumers.lanes import LANES, Lane
+from realtime_gateway.consumers.permissions import GuardedLayer
 from realtime_gateway.fanout.batch import Member
 from realtime_gateway.fanout.consumer_class import ConsumerClass
 from realtime_gateway.fanout.delivery import FanOut, fan_out_of
+from realtime_gateway.security.permissions import GroupPolicies, Rule
 
 logger = logging.getLogger("realtime_gateway.consumers")
 
@@ -36,9 +38,13 @@ class RunsHere:
 
     Attributes:
         fanout_direct: whether @fanout handlers may write straight to sockets, past middleware that wraps ``send``.
+        group_policies: which groups the consumer may join: pattern → True, a permission, or a callable of user and
+            group; None leaves all of it to the consumer.
     """
 
     fanout_direct = True
+    group_policies: Mapping[str, Rule] | None = None
+    _policies: GroupPolicies | None = None
 
     # Of Channels' consumers, which stand behind this class and have no types.
     _sync: bool
@@ -50,6 +56,11 @@ class RunsHere:
     channel_receive: Receive
     dispatch: Callable[[Message], Awaitable[None]]
 
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        if "group_policies" in vars(cls):
+            cls._policies = None if cls.group_policies is None else GroupPolicies(cls.group_policies)
+
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Run the consumer; what ``channels.consumer.AsyncConsumer.__call__`` does, and what is ours around it."""
         self.scope = scope
@@ -59,6 +70,8 @@ class RunsHere:
         if layer is None:
             await _until_stopped([receive], self.dispatch)
             return
+        if self._policies is not None:
+            self.channel_layer = GuardedLayer(layer, self, self._policies)
         self.channel_name = await layer.new_channel()
         try:
             self.channel_receive = functools.partial(layer.receive, self.channel_name)

@@ -42,6 +42,8 @@ class Reason(Enum):
     TOKEN_KEY = "token_key", 401, "token signed with an unknown key"
     KEYS_UNAVAILABLE = "keys_unavailable", 503, "try again later"
     USER_UNKNOWN = "user_unknown", 401, "invalid token"
+    PERMISSION = "permission", 403, "not allowed"
+    GROUP = "group", 403, "not allowed"
     RATE = "rate", 429, "too many requests"
 
     def __new__(cls, label: str, status: int, told: str) -> Reason:

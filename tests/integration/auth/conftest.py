@@ -19,6 +19,7 @@ from realtime_gateway.auth import revalidation, watch
 from realtime_gateway.auth.connections import registry
 from realtime_gateway.auth.identity import Identity
 from realtime_gateway.auth.watch import run_watched
+from realtime_gateway.consumers.lanes import LANES
 from realtime_gateway.layer import RedisChannelLayer
 from realtime_gateway.security.denial import Application, Message, Receive, Scope, Send
 
@@ -79,10 +80,16 @@ def known_as(identity: Identity) -> Application:
 
 @pytest.fixture(autouse=True)
 async def no_database_connection_left_in_a_thread(transactional_db: None) -> AsyncIterator[None]:
-    """Close what asgiref's thread has opened: the next module's tests may have no database."""
+    """Close what asgiref's thread and the consumers' have opened: the next module's tests may have no database."""
     yield
-    # An in-memory database of SQLite is not closed by its own wrapper.
-    await sync_to_async(lambda: BaseDatabaseWrapper.close(connections["default"]))()
+
+    def close() -> None:
+        # An in-memory database of SQLite is not closed by its own wrapper.
+        BaseDatabaseWrapper.close(connections["default"])
+
+    await sync_to_async(close)()
+    for lane in LANES._lanes:
+        await lane.wrap(close)()
 
 
 class Sockets:

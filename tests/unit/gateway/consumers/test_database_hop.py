@@ -34,6 +34,8 @@ def patched() -> Iterator[None]:
         mock.patch.object(database_hop, "_destinations", type(database_hop._destinations)()),
     ):
         assert database_hop.apply()
+        # Tests with a database leave theirs open in this thread, in which an application has none.
+        database_hop._open._connections.clear()
         yield
         database_hop.remove()
     assert database_hop.apply()
