@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 
+from realtime_gateway.layer.envelope import Kind
 from realtime_gateway.layer.machine.events import Publish
 from realtime_gateway.layer.machine.follow import Server
 
@@ -44,6 +45,13 @@ class Item:
         self.source = _DIRECT
         self.parent: Item | None = None
         self.unfinished = 0
+
+    def outlasts(self, error_code: str) -> bool:
+        """Whether it is tried for as long as it may be missed, whatever the error: acknowledged once, or a loss marker.
+
+        Where the key is no stream nobody reads, and so nobody waits for a marker.
+        """
+        return self.acknowledged_at is not None or (self.kind == Kind.LOSS and error_code != "WRONGTYPE")
 
     @property
     def abandoned(self) -> bool:

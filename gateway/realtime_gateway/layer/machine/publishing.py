@@ -283,8 +283,7 @@ class Publishing:
         stored = 0
         for item, answer in zip(items, result[1:], strict=True):
             if isinstance(answer, Refusal):
-                # What was acknowledged once is not given up for an error: it is tried for as long as it may be missed.
-                if answer.code in PASSING or item.acknowledged_at is not None:
+                if answer.code in PASSING or item.outlasts(answer.code):
                     again.append(item)
                     lane.trouble = answer.text
                 else:
@@ -308,13 +307,11 @@ class Publishing:
     def _stored(self, lane: Lane, item: Item, answer: Any, now: float) -> None:
         first_time = item.acknowledged_at is None
         item.acknowledged_at, item.unconfirmed_since = now, None
-        if item.kind == Kind.LOSS:
-            self._markers.discard(item.destination)
         if item.destination[0] != names.QUEUE:
             self._last[item.destination] = max(item.sequence, self._last.get(item.destination, 0))
         lane.retained.append(item)
         lane.retained_bytes += item.size
-        if first_time and isinstance(answer, list) and item.ticket is not None:
+        if first_time and item.kind == Kind.GROUP and isinstance(answer, list) and item.ticket is not None:
             self._spread(item, answer[1:], now)
         if not item.unfinished:
             self._finish(item, Verdict.DONE, lane.shard)
@@ -344,13 +341,15 @@ class Publishing:
                 self._finish(parent, Verdict.DONE, shard)
         elif item.ticket is not None:
             ticket, item.ticket = item.ticket, None
+            if item.kind == Kind.LOSS:
+                self._markers.discard(item.destination)
             self._emit(Settle(ticket, verdict, shard, detail))
 
     def _fail_waiting(self, lane: Lane, verdict: Verdict, detail: str) -> None:
         waiting, lane.queue = lane.queue, deque()
         lane.queue_bytes = 0
         for item in waiting:
-            if item.acknowledged_at is not None:
+            if item.outlasts(""):
                 lane.enqueue(item)
             else:
                 self._finish(item, verdict, lane.shard, detail)

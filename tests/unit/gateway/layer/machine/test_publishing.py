@@ -148,6 +148,62 @@ def one_for_each(bench: Bench, answer: Any) -> Any:
     return [b"OK", *answer[1:] * count] if answer[0] == b"OK" else answer
 
 
+def with_a_loss() -> Bench:
+    """A sender that could not confirm a message for longer than its readers could have found it."""
+    bench = Bench(history_seconds=60)
+    bench.link_up(run_id="old")
+    bench.send()
+    bench.answer_all_ok()
+    bench.link_down()
+    bench.feed(events.LinkUp("0", "new"))
+    bench.answer("fence", [0, b"", b"word", b"0"])
+    bench.answer("publish", events.Refusal("OOM", "OOM no memory"))
+    bench.now += 61
+    bench.link_down()
+    bench.tick()
+    return bench
+
+
+def kinds(bench: Bench) -> list[int]:
+    """What the batch that waits is made of."""
+    return [parse(bytes(raw)).kind for raw in packed(bench.call("publish"))]
+
+
+@pytest.mark.parametrize("code", ["OOM", "NOPERM", "MISCONF", "NOREPLICAS"])
+def test_a_loss_is_told_as_soon_as_a_shard_that_refuses_takes_it(code: str) -> None:
+    bench = with_a_loss()
+    bench.link_up(run_id="newer")
+    bench.answer("publish", [b"OK", events.Refusal(code, f"{code} no")])
+    bench.tick()
+    assert kinds(bench) == [Kind.LOSS]
+
+
+def test_a_loss_is_told_by_the_next_link_when_a_shard_did_not_let_us_in() -> None:
+    bench = with_a_loss()
+    bench.feed(events.LinkRefused("0", "NOAUTH"))
+    bench.link_up(run_id="newer")
+    assert kinds(bench) == [Kind.LOSS]
+
+
+def test_a_loss_that_nobody_can_read_of_is_given_up_and_does_not_stand_in_the_way_of_the_next() -> None:
+    bench = with_a_loss()
+    for _ in range(2):
+        bench.link_up(run_id="newer")
+        bench.answer("publish", [b"OK", events.Refusal("WRONGTYPE", "WRONGTYPE no")])
+        bench.tick()
+        assert not bench.calls("publish")
+        bench.machine.publishing._mark_loss(names.group("room"), bench.now)
+        bench.link_down()
+
+
+def test_a_loss_is_no_message_for_the_normal_channels_of_a_group() -> None:
+    bench = with_a_loss()
+    bench.link_up(run_id="newer")
+    bench.answer("publish", [b"OK", [b"1-1", b"receipts"]])
+    bench.tick()
+    assert not bench.calls("publish")
+
+
 def test_what_is_kept_is_bounded_in_bytes() -> None:
     bench = Bench(replay_bytes=10_000)
     bench.link_up(run_id="old")
