@@ -196,24 +196,6 @@ def _hlen(data: Keys, arguments: Arguments) -> Any:
     return len(data.typed(arguments[0], dict) or ())
 
 
-# Sets, in the order in which their members came, which is one of those that a server may choose
-
-
-def _sadd(data: Keys, arguments: Arguments) -> Any:
-    members = data.made(arguments[0], dict)
-    new = [one for one in dict.fromkeys(arguments[1:]) if one not in members]
-    members.update(dict.fromkeys(new, b""))
-    return len(new)
-
-
-def _srem(data: Keys, arguments: Arguments) -> Any:
-    return _hdel(data, arguments)
-
-
-def _smembers(data: Keys, arguments: Arguments) -> Any:
-    return list(data.typed(arguments[0], dict) or ())
-
-
 # Sorted sets
 
 
@@ -341,7 +323,7 @@ def _id(text: bytes, rest: tuple[int, int]) -> tuple[int, int]:
 
 _NAMES = (
     "get mget set mset incr del exists expire pexpire pttl ttl time lpush rpush lpop llen lindex lrange"
-    " hset hget hmget hgetall hkeys hdel hlen sadd srem smembers"
+    " hset hget hmget hgetall hkeys hdel hlen"
     " zadd zrange zscore zrem zrangebyscore zremrangebyscore zcard xadd xtrim xrange xrevrange xlen"
 )
 COMMANDS: dict[bytes, Callable[[Keys, Arguments], Any]] = {
@@ -349,6 +331,5 @@ COMMANDS: dict[bytes, Callable[[Keys, Arguments], Any]] = {
 }
 COMMANDS[b"UNLINK"] = _del
 WRITES = frozenset(
-    b"SET MSET INCR DEL UNLINK EXPIRE PEXPIRE LPUSH RPUSH LPOP HSET HDEL SADD SREM"
-    b" ZADD ZREM ZREMRANGEBYSCORE XADD XTRIM".split()
+    b"SET MSET INCR DEL UNLINK EXPIRE PEXPIRE LPUSH RPUSH LPOP HSET HDEL ZADD ZREM ZREMRANGEBYSCORE XADD XTRIM".split()
 )

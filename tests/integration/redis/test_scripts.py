@@ -288,6 +288,15 @@ def test_member_adds_and_removes_at_the_writers_epoch_only(client: redis.Redis) 
     assert run(client, "member", MEMBER_KEYS, 1, "add", "work", 60_000, "room", 0) == [b"NEW", 2, b"document"]
 
 
+def test_the_index_of_groups_forgets_those_whose_members_have_expired(client: redis.Redis) -> None:
+    now = int(time.time() * 1000)
+    client.zadd("groups", {"expired": now - 61_000, "young": now - 50_000})
+    for action, left in (("add", [b"young", b"room"]), ("remove", [b"young"])):
+        assert run(client, "member", MEMBER_KEYS, 0, action, "work", 60_000, "room", 0) == [b"OK"]
+        assert run(client, "groups", ["groups"]) == left
+        client.zadd("groups", {"expired": now - 61_000})
+
+
 def test_who_was_taken_out_in_the_middle_of_a_move_is_not_brought_back_by_what_is_carried_over(
     client: redis.Redis,
 ) -> None:

@@ -25,7 +25,7 @@ SINCE = {
     "DEL": "1.0", "EVAL": "2.6", "EVALSHA": "2.6", "EXISTS": "1.0", "EXPIRE": "1.0", "GET": "1.0",
     "HDEL": "2.0", "HGET": "2.0", "HGETALL": "2.0", "HSET": "4.0", "INFO": "1.0",
     "LINDEX": "1.0", "LLEN": "1.0", "LPOP": "1.0", "LPUSH": "1.0", "PEXPIRE": "2.6", "PING": "1.0", "PUBLISH": "2.0",
-    "RPUSH": "1.0", "SADD": "1.0", "SMEMBERS": "1.0", "SREM": "1.0",
+    "RPUSH": "1.0",
     "SCAN": "2.8", "SCRIPT": "2.6", "SET": "1.0", "SUBSCRIBE": "2.0", "TIME": "2.6", "UNLINK": "4.0",
     "UNSUBSCRIBE": "2.0", "XADD": "5.0", "XRANGE": "6.2", "XREVRANGE": "5.0", "XTRIM": "6.2", "ZADD": "1.2",
     "ZRANGE": "1.2", "ZSCORE": "1.2", "ZRANGEBYSCORE": "1.0", "ZREM": "1.2", "ZREMRANGEBYSCORE": "1.2",

@@ -11,6 +11,8 @@ for n = 4, #ARGV, 2 do
   end
 end
 redis.call('PEXPIRE', KEYS[3], ARGV[2])
-redis.call('SADD', KEYS[2], ARGV[3])
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('ZADD', KEYS[2], string.format('%.0f', now), ARGV[3])
 redis.call('PEXPIRE', KEYS[2], ARGV[2])
 return 1

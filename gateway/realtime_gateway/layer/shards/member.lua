@@ -1,6 +1,7 @@
 -- Add a normal channel to a group, or take it out.
 --
--- KEYS  1 epoch, 2 hosts document, 3 sorted set of members, 4 index of groups that have any
+-- KEYS  1 epoch, 2 hosts document, 3 sorted set of members, 4 index of groups that have any: a sorted set by
+--       the time in ms of the last change, after which a group's members live for as long as the group expiry
 -- ARGV  1 writer's epoch, 2 "add" or "remove", 3 channel, 4 group expiry in ms, 5 group,
 --       6 "1" while an earlier owner of the group may still hold the channel, else "0"
 -- Returns {"OLD", epoch}, {"NEW", epoch, document} or {"OK"}
@@ -23,9 +24,10 @@ else
 end
 if redis.call('EXISTS', KEYS[3]) == 1 then
   redis.call('PEXPIRE', KEYS[3], ARGV[4])
-  redis.call('SADD', KEYS[4], ARGV[5])
+  redis.call('ZADD', KEYS[4], string.format('%.0f', now), ARGV[5])
   redis.call('PEXPIRE', KEYS[4], ARGV[4])
 else
-  redis.call('SREM', KEYS[4], ARGV[5])
+  redis.call('ZREM', KEYS[4], ARGV[5])
 end
+redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', string.format('%.0f', now - ARGV[4]))
 return {'OK'}
