@@ -48,6 +48,7 @@ class Faults:
             "server hangs": (5, self.hang),
             "server hangs and is replaced": (4, self.hang_and_replace),
             "process crash": (7, self.crash_process),
+            "worker leaves with its connections": (3, self.leave_with_connections),
             "writes refused": (4, self.refuse_writes),
             "pushes lost": (4, self.lose_pushes),
             "slow network": (4, self.slow_down),
@@ -322,6 +323,10 @@ class Faults:
     def crash_process(self) -> None:
         if self.world.processes:
             self.crash(self._random.choice(list(self.world.processes)))
+
+    def leave_with_connections(self) -> None:
+        if self.world.processes:
+            self._random.choice(list(self.world.processes.values())).leaves_with_connections = True
 
     def crash(self, name: str) -> None:
         """End a process without a word, and start it again."""

@@ -16,6 +16,7 @@ from realtime_gateway.layer.machine.lane import Lane
 from realtime_gateway.layer.machine.memory import Memory
 from realtime_gateway.layer.machine.process import ProcessMachine
 from realtime_gateway.layer.machine.publishing import Publishing
+from realtime_gateway.layer.machine.queues import Queues
 from realtime_gateway.layer.shards.scripts import load
 from tests.simulation import lua, network
 from tests.simulation.lua import Scripts
@@ -129,6 +130,24 @@ def any_answer_is_contact() -> Iterator[None]:
 
 
 @contextmanager
+def putting_back_at_once_or_never() -> Iterator[None]:
+    """What has come has arrived, and is put back if its shard can be reached in the moment in which a worker leaves."""
+    put_back = Queues._put_back
+
+    def put_back_at_once(self: Queues) -> None:
+        put_back(self)
+        for place in self.taken.places_to_put_back():
+            call = None if place.shard in self._links else self.taken.put_back(place, quiet=True)
+            if call is not None:
+                self.taken.answered(call, done=True)
+                for one in call.messages:
+                    self.taken.done_with(place, one.number, one.expires_at)
+
+    with patch.object(Queues, "_put_back", put_back_at_once):
+        yield
+
+
+@contextmanager
 def connections_on_two_servers() -> Iterator[None]:
     """Nobody looks whether both connections of a link lead to the same server."""
     with patch.object(network, "same_server", lambda one, other: True):
@@ -213,6 +232,9 @@ MUTATIONS: dict[str, Mutation] = {
     ),
     "forgetting by the clock": Mutation(forgetting_by_the_clock, ("long outage with a loss",)),
     "any answer is contact": Mutation(any_answer_is_contact, ("primary without its replicas",)),
+    "putting back at once or never": Mutation(
+        putting_back_at_once_or_never, ("worker leaves with its connections",), ("never taken",)
+    ),
     "connections on two servers": Mutation(connections_on_two_servers, ("a link between two primaries",)),
     "no loss report": Mutation(no_loss_report, ("long absence",)),
     "no look at a push's predecessor": Mutation(no_look_at_a_push_s_predecessor, ("pushes lost",)),

@@ -75,6 +75,7 @@ class Process:
         self.id = f"{name}{incarnation}"
         self.alive = True
         self.raised: list[str] = []
+        self.leaves_with_connections = False  # the next receiver that gets something is cancelled as they break
         self.in_vain: list[bytes] = []  # what it had taken from queues when it crashed, and nobody had
         # Monotonic clocks of two processes have nothing to do with one another.
         self._clock_offset = self.clock.random.random() * 1000
@@ -307,7 +308,16 @@ class Process:
             return
         receiver.ready = False
         self.submit(events.Wanted(action.channel, 0))
+        if self.leaves_with_connections:
+            self._leave_with_connections(action.channel, receiver)
         self.clock.after(self.clock.random.random() * _TURN_SECONDS, self._consume, action, receiver)
+
+    def _leave_with_connections(self, channel: str, receiver: Receiver) -> None:
+        self.leaves_with_connections = False
+        receiver.stopped = True
+        for shard in list(self.links):
+            self.cut_connections(shard)
+        self.clock.after(self.clock.random.uniform(0.5, 3), self.go_on_receiving, channel)
 
     def _consume(self, action: actions.HandOver, receiver: Receiver) -> None:
         """The receiver runs, if it has not been cancelled in the same moment."""
@@ -324,6 +334,13 @@ class Process:
         if self.alive and not receiver.stopped:
             receiver.ready = True
             self.submit(events.Wanted(channel, 1))
+
+    def go_on_receiving(self, channel: str) -> None:
+        """Wait again, after a pause."""
+        receiver = self.receivers.get(channel)
+        if receiver is not None:
+            receiver.stopped = False
+            self.receive(channel)
 
     def stop_receiving(self, channel: str) -> None:
         """Cancel a receiver."""

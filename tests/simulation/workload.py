@@ -104,13 +104,7 @@ class Workload:
         receiver = process.receivers.get(queue)
         if receiver is not None and not receiver.stopped:
             process.stop_receiving(queue)
-            self._clock.after(self._random.uniform(0.1, 2), self._worker_goes_on, process, queue)
-
-    def _worker_goes_on(self, process: Process, queue: str) -> None:
-        receiver = process.receivers.get(queue)
-        if receiver is not None:
-            receiver.stopped = False
-            process.receive(queue)
+            self._clock.after(self._random.uniform(0.1, 2), process.go_on_receiving, queue)
 
     # Groups
 
