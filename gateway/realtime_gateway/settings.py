@@ -48,6 +48,7 @@ class GatewaySettings:
             it to the resource.
         report_origins_only: let every origin pass ``gateway_application``, and log and count those to be refused.
         csrf_check: want Django's CSRF token in each handshake through ``gateway_application``.
+        save_sessions_at_disconnect: save what a consumer has changed in its session when the WebSocket is over.
     """
 
     auth_stack: str | None = None
@@ -58,6 +59,7 @@ class GatewaySettings:
     revalidation_period_seconds: float | None = None
     report_origins_only: bool = False
     csrf_check: bool = False
+    save_sessions_at_disconnect: bool = False
 
 
 def gateway_settings() -> GatewaySettings:
@@ -99,6 +101,7 @@ WANTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "ALLOWED_ORIGINS": ("a list of origins", _is_list_of_text),
     "REPORT_ORIGINS_ONLY": ("True or False", lambda value: isinstance(value, bool)),
     "CSRF_CHECK": ("True or False", lambda value: isinstance(value, bool)),
+    "SAVE_SESSIONS_AT_DISCONNECT": ("True or False", lambda value: isinstance(value, bool)),
     "JWT": ("a dict", lambda value: isinstance(value, Mapping)),
     "REVALIDATION_PERIOD_SECONDS": (
         "a number of seconds",

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from typing import Any
 
 from channels.auth import AuthMiddleware
 from channels.db import database_sync_to_async
 from channels.sessions import CookieMiddleware, SessionMiddleware
+from django.contrib.sessions.backends.base import UpdateError
 
 from realtime_gateway.auth.session_user import session_identity
 from realtime_gateway.auth.watch import run_watched
 from realtime_gateway.security.denial import Application, Receive, Scope, Send
+from realtime_gateway.settings import gateway_settings
+
+logger = logging.getLogger("realtime_gateway.security")
 
 
 class SessionUserMiddleware(AuthMiddleware):  # type: ignore[misc]  # Channels ships no types, so the base is Any
@@ -18,9 +24,17 @@ class SessionUserMiddleware(AuthMiddleware):  # type: ignore[misc]  # Channels s
 
     A login whose session hash was made with one of SECRET_KEY_FALLBACKS holds; and where the hash is wrong, the user is
     anonymous and the session stays, since deleting it is up to the site's next request.
+
+    Args:
+        inner: the application.
+        save_at_disconnect: save what a consumer has changed in the session when its WebSocket is over.
     """
 
     inner: Application
+
+    def __init__(self, inner: Application, *, save_at_disconnect: bool = False) -> None:
+        super().__init__(inner)
+        self._save_at_disconnect = save_at_disconnect
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Put ``user`` and ``auth`` into the scope, and watch over the connection."""
@@ -30,10 +44,34 @@ class SessionUserMiddleware(AuthMiddleware):  # type: ignore[misc]  # Channels s
         identity = await database_sync_to_async(session_identity)(scope["session"])
         if hasattr(scope["user"], "_wrapped"):
             scope["user"]._wrapped = identity.user
-        await run_watched(self.inner, identity, (scope, receive, send), began_at)
+        try:
+            await run_watched(self.inner, identity, (scope, receive, send), began_at)
+        finally:
+            if self._save_at_disconnect and scope["type"] == "websocket":
+                await _save_changes(scope["session"])
 
 
-def session_stack(inner: Application) -> Application:
-    """Cookies, Django's session, and the user who is logged in."""
-    stack: Application = CookieMiddleware(SessionMiddleware(SessionUserMiddleware(inner)))
+async def _save_changes(session: Any) -> None:
+    """Save a session that has changed; one that is gone stays so, and none is made, since no cookie could name it."""
+    if not session.modified or session.session_key is None:
+        return
+    try:
+        await database_sync_to_async(session.save)()
+    except UpdateError:
+        logger.debug("A session was gone before its WebSocket was")
+    except Exception:
+        logger.exception("What a WebSocket has changed in its session could not be saved")
+
+
+def session_stack(inner: Application, *, save_at_disconnect: bool | None = None) -> Application:
+    """Cookies, Django's session, and the user who is logged in.
+
+    Args:
+        inner: the application.
+        save_at_disconnect: save what a consumer has changed in the session when its WebSocket is over; None is as
+            ``REALTIME_GATEWAY["SAVE_SESSIONS_AT_DISCONNECT"]`` says.
+    """
+    saves = gateway_settings().save_sessions_at_disconnect if save_at_disconnect is None else save_at_disconnect
+    user = SessionUserMiddleware(inner, save_at_disconnect=saves)
+    stack: Application = CookieMiddleware(SessionMiddleware(user))
     return stack
