@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from typing import Any
@@ -38,6 +39,15 @@ async def test_who_comes_honestly_is_let_in(shop: Shop) -> None:
     assert await shop.user("/jwt/") == ""
 
 
+def forged(algorithm: str) -> str:
+    """A token whose header names an algorithm of their choice, over a signature of zeros."""
+
+    def part(content: bytes) -> str:
+        return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
+
+    return ".".join(map(part, (json.dumps({"alg": algorithm}).encode(), b"{}", bytes(64))))
+
+
 ATTACKS: dict[str, tuple[str, dict[str, Any], str]] = {
     "an expired token": ("/jwt/", bearing(token(exp=int(time.time()) - 60)), "token_expired"),
     "a token that is not valid yet": ("/jwt/", bearing(token(nbf=int(time.time()) + A_DAY_SECONDS)),
@@ -51,6 +61,10 @@ ATTACKS: dict[str, tuple[str, dict[str, Any], str]] = {
     "a token that names its own key server": ("/jwt/", bearing(token("e" * 32, {"jku": "https://eve.test/"})),
                                               "token_invalid"),
     "a path as the key's id": ("/jwt/", bearing(token("e" * 32, {"kid": "../../dev/null"})), "token_invalid"),
+    "an elliptic algorithm for an RSA key": ("/rsa/", bearing(forged("ES256")), "token_invalid"),
+    "Edwards curves for an RSA key": ("/rsa/", bearing(forged("EdDSA")), "token_invalid"),
+    "a shared secret's algorithm for an RSA key": ("/rsa/", bearing(forged("HS256")), "token_invalid"),
+    "an RSA algorithm for a shared secret": ("/jwt/", bearing(forged("RS256")), "token_invalid"),
     "a huge token": ("/jwt/", bearing("a" * 9000), "token_malformed"),
     "rubbish": ("/jwt/", bearing("rubbish"), "token_malformed"),
     "a user who does not exist": ("/jwt/", bearing(token(sub="999")), "user_unknown"),
@@ -102,6 +116,8 @@ async def test_a_token_does_not_reach_the_log_whatever_happens(shop: Shop) -> No
             with pytest.raises(websockets.ConnectionClosed):
                 await socket.recv()
     await shop.status(f"/query/?token={secret}x")
+    # A place that is wrong does not leave the token in another.
+    await shop.status(f"/either/?token={secret}", additional_headers={"Authorization": "Bearer"})
     assert "the consumer failed" in shop.server.output
     assert secret[-30:] not in shop.server.output
     assert secret[-30:] not in shop.server.admin("metrics")[1]

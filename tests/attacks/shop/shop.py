@@ -6,6 +6,8 @@ from pathlib import Path
 
 from asgiref.sync import async_to_sync
 from channels.generic.websocket import AsyncJsonWebsocketConsumer, AsyncWebsocketConsumer, WebsocketConsumer
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from django.contrib.auth import login, logout
 from django.contrib.auth.models import User
 from django.http import HttpResponse
@@ -14,14 +16,16 @@ from django.views.decorators.csrf import csrf_exempt
 
 from realtime_gateway.auth.drf_token import DRFAuthTokenMiddleware
 from realtime_gateway.auth.identity import Identity
-from realtime_gateway.auth.jwt import JwtMiddleware
+from realtime_gateway.auth.jwt import JwtMiddleware, JwtRules
 from realtime_gateway.auth.login import get_user
 from realtime_gateway.auth.login import login as login_on
 from realtime_gateway.auth.login import logout as logout_on
 from realtime_gateway.auth.session import session_stack
 from realtime_gateway.auth.simple_jwt import QueryStringSimpleJWTAuthTokenMiddleware, SimpleJWTAuthTokenMiddleware
 from realtime_gateway.auth.token_middleware import TokenMiddleware
-from realtime_gateway.auth.token_sources import Cookie, FirstMessage, Header
+from realtime_gateway.auth.token_sources import Cookie, FirstMessage, Header, Query
+from realtime_gateway.consumers import AsyncJsonWebsocketConsumer as OurConsumer
+from realtime_gateway.consumers import requires
 
 
 class Knock(AsyncJsonWebsocketConsumer):
@@ -48,6 +52,30 @@ class Knock(AsyncJsonWebsocketConsumer):
     def note(self, line):
         with Path(os.environ["SHOP_DIARY"]).open("a") as diary:
             diary.write(line)
+
+
+async def is_own(user, group):
+    return group == f"user-{user.pk}"
+
+
+class Counter(OurConsumer):
+    """Joins the groups that its client names, as far as the policies go, and tells them what it is told to."""
+
+    group_policies = {"lobby": True, "staff": "auth.change_user", "user-*": is_own}
+
+    async def receive_json(self, content):
+        await getattr(self, {"join": "join", "tell": "tell"}[content["do"]])(content)
+        await self.send_json("done")
+
+    async def join(self, content):
+        await self.channel_layer.group_add(content["group"], self.channel_name)
+
+    @requires("auth.change_user")
+    async def tell(self, content):
+        await self.channel_layer.group_send(content["group"], {"type": "said", "text": content["text"]})
+
+    async def said(self, event):
+        await self.send_json(event["text"])
 
 
 class KnoxMiddleware(TokenMiddleware):
@@ -82,12 +110,18 @@ class SlowDesk(WebsocketConsumer):
         self.send(async_to_sync(get_user)(self.scope).get_username() or "nobody")
 
 
+RSA = rsa.generate_private_key(65537, 2048).public_key()
+RSA_KEY = RSA.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
+
 knock = Knock.as_asgi()
 STACKS = {
     "session": session_stack(knock),
     "desk": session_stack(Desk.as_asgi()),
     "slow-desk": session_stack(SlowDesk.as_asgi()),
     "jwt": JwtMiddleware(knock),
+    "rsa": JwtMiddleware(knock, rules=JwtRules(key=RSA_KEY, issuer="shop", audience="chat")),
+    "either": SimpleJWTAuthTokenMiddleware(knock, sources=(Header(), Query())),
+    "counter": DRFAuthTokenMiddleware(Counter.as_asgi()),
     "required": JwtMiddleware(knock, required=True),
     "drf": DRFAuthTokenMiddleware(knock),
     "simplejwt": SimpleJWTAuthTokenMiddleware(knock),
