@@ -176,7 +176,7 @@ class PublishedKeys:
     async def _refresh(self) -> None:
         try:
             keys = usable_keys(await asyncio.to_thread(self._get, self._url))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:  # a document of brackets only
             logger.warning("The keys at %s cannot be fetched: %s", _without_secrets(self._url), error)
             return
         self._keys = keys

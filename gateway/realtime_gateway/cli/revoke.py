@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
         async_to_sync(layer.group_send)(GROUP, message_of([(0.0, notice)]))
     except GatewayError:
         raise
-    except OSError as error:
+    except Exception as error:  # the layer may be anybody's, and so are its errors
         raise StartError(f"The channel layer cannot be reached: {error}") from error
     print(f"All processes have been told to close the WebSockets of the user {arguments.user}.")
     return 0

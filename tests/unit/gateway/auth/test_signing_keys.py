@@ -99,7 +99,7 @@ async def test_known_keys_hold_for_an_hour_while_the_issuer_is_away() -> None:
     await issuer.keys.key("a")
 
 
-@pytest.mark.parametrize("document", [b"", b"<html>", b"[]", b'{"keys": 5}', b"\xff"])
+@pytest.mark.parametrize("document", [b"", b"<html>", b"[]", b'{"keys": 5}', b"\xff", b"[" * 100_000])
 async def test_what_is_no_jwks_is_an_outage(document: bytes) -> None:
     assert await Issuer(document).refusal("a") is Reason.KEYS_UNAVAILABLE
 

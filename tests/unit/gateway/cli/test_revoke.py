@@ -9,7 +9,7 @@ import pytest
 from django.test import override_settings
 
 from realtime_gateway.cli import revoke
-from realtime_gateway.errors import ConfigurationError, ShardUnavailable
+from realtime_gateway.errors import ConfigurationError, ShardUnavailable, StartError
 
 IN_MEMORY = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 OURS = {"BACKEND": "realtime_gateway.layer.RedisChannelLayer"}
@@ -29,8 +29,14 @@ def test_a_site_whose_processes_cannot_hear_each_other_is_refused(
     assert capsys.readouterr().out == ""
 
 
-def test_a_layer_out_of_reach_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
-    with override_settings(CHANNEL_LAYERS=NOWHERE), pytest.raises(ShardUnavailable):
+UPSTREAM = {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": ["redis://127.0.0.1:1"]}}
+
+
+@pytest.mark.parametrize(("layers", "error"), [(NOWHERE, ShardUnavailable), ({"default": UPSTREAM}, StartError)])
+def test_a_layer_out_of_reach_is_an_error(
+    layers: dict[str, Any], error: type[Exception], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with override_settings(CHANNEL_LAYERS=layers), pytest.raises(error):
         told()
     assert capsys.readouterr().out == ""
 
