@@ -58,7 +58,7 @@ class Epochs:
         self.hosts = hosts
         self.answered: Callable[[str, int, str, int], None] = lambda shard, epoch, data_set, server_ms: None
         self.ready: Callable[[str, int], None] = lambda shard, epoch: None
-        self.busy: Callable[[], bool] = lambda: False
+        self.busy: Callable[[HostList], bool] = lambda target: False
         self.adopting: Callable[[], None] = lambda: None
         self.adopted: Callable[[HostList], None] = lambda hosts: None
         self.invalid: Callable[[str], None] = lambda reason: None
@@ -205,7 +205,7 @@ class Epochs:
         for shard in behind:
             if shard not in self._fencing or self._fencing[shard].epoch < target.epoch:
                 self._fence(shard)
-        if self._fencing or behind or self.busy():
+        if self._fencing or behind or self.busy(target):
             return
         self._target = None
         self.hosts = target

@@ -81,7 +81,7 @@ class ProcessMachine:
         self.following.live = self._became_live
         self.carrying = Carrying(identity, limits, self._emit)
         self.carrying.done = self.epochs.advance
-        self.epochs.busy = lambda: self.carrying.busy
+        self.epochs.busy = lambda target: self.carrying.busy(target, self._now)
         self.epochs.answered = self._fence_answered
         self.epochs.ready = self._link_fenced
         self.epochs.adopting = self.publishing.pause
@@ -116,7 +116,7 @@ class ProcessMachine:
             BatchSent: lambda shard, purpose, result: self.publishing.replied(shard, purpose, result, self._now),
             GapCall: lambda _, purpose, result: self.following.replied(purpose, result, self._now),
             FenceCall: self.epochs.replied,
-            CarryCall: self.carrying.replied,
+            CarryCall: lambda shard, purpose, result: self.carrying.replied(shard, purpose, result, self._now),
             PopCall: lambda _, purpose, result: self.queues.replied(purpose, result, self._now),
             PutBackCall: lambda _, purpose, result: self.queues.put_back(purpose, result),
             MemberCall: lambda shard, purpose, result: self.membership.replied(shard, purpose, result, self._now),
@@ -234,14 +234,14 @@ class ProcessMachine:
         self.following.link_down(shard, self._heard_at.get(shard, self._now))
         self.queues.link_down(shard)
         self.membership.link_down(shard)
-        self.carrying.link_down(shard)
+        self.carrying.link_down(shard, self._now)
         self.epochs.link_down(shard)
 
     def _fence_answered(self, shard: str, epoch: int, data_set: str, server_ms: int) -> None:
         server = Server(self._run_ids[shard], data_set)
         self.publishing.server_known(shard, server, self._now)
         self.following.link_up(shard, server, epoch, server_ms, self._now)
-        self.carrying.fenced(shard, server, epoch, self.epochs.newest)
+        self.carrying.fenced(shard, server, epoch, self.epochs.newest, self._now)
         self._report_return(shard)
 
     def _link_fenced(self, shard: str, epoch: int) -> None:
@@ -342,10 +342,12 @@ class ProcessMachine:
         self.following.tick(now)
         self.queues.tick(now)
         self.membership.tick(now)
+        self.carrying.tick(now)
         self.epochs.finish(self.following.shards_to_finish())
-        if self.reported_epoch != self.epochs.hosts.epoch and self.following.settled():
+        hosts = self.epochs.hosts
+        if self.reported_epoch != hosts.epoch and self.following.settled() and self.carrying.settled(hosts, now):
             # To report an epoch means that all moves to it are finished: whoever retires older lists relies on it.
-            self.reported_epoch = self.epochs.hosts.epoch
+            self.reported_epoch = hosts.epoch
         self._report_losses()
         for shard in self.epochs.unanswered():
             self.epochs.outdated(shard)

@@ -86,6 +86,126 @@ def test_an_old_owner_that_went_away_in_the_middle_is_asked_again_when_it_is_bac
     assert bench.calls("groups") == 1
 
 
+def settled(bench: Bench) -> bool:
+    bench.tick(0)
+    return bench.machine.reported_epoch == 2
+
+
+BUSY = events.Refusal("BUSY", "BUSY Redis is busy running a script")
+
+
+def test_a_step_that_is_refused_holds_nothing_up_and_is_tried_until_it_is_done() -> None:
+    bench = adopting()
+    bench.answer("groups", [], "1")
+    bench.answer("groups", BUSY, "0")
+    assert adopted(bench)
+    assert not settled(bench)
+    assert not bench.calls("groups"), "not at once"
+    bench.tick(1)
+    bench.answer("groups", [MOVED.encode()], "0")
+    bench.answer("members", BUSY, "0")
+    bench.tick(1)
+    bench.answer("groups", [MOVED.encode()], "0")
+    bench.answer("members", [PAIRS], "0")
+    for refusal in (BUSY, 0):  # 0: the shard is at another epoch
+        bench.answer("carry", refusal, "1")
+        assert not settled(bench)
+        bench.tick(1)
+    assert bench.call("carry", "1").arguments[2:] == (MOVED, *PAIRS)
+    assert not settled(bench)
+    assert [one.count for one in bench.of(actions.Dropped) if one.reason == "carry_refused"] == [1] * 4
+    (told,) = {one.reason for one in bench.of(actions.HostsRefused) if "shard 1" in one.reason}
+    assert BUSY.text in told
+
+
+def test_an_epoch_is_reported_when_the_members_have_arrived() -> None:
+    bench = adopting()
+    bench.answer("groups", [], "1")
+    bench.answer("groups", [MOVED.encode()], "0")
+    bench.answer("members", [PAIRS], "0")
+    assert not settled(bench)
+    bench.answer("carry", 1, "1")
+    assert settled(bench)
+
+
+def test_an_epoch_is_not_reported_while_the_new_owner_cannot_take_over() -> None:
+    bench = adopting()
+    bench.answer("groups", [], "1")
+    bench.answer("groups", [MOVED.encode()], "0")
+    bench.link_down("1")
+    bench.answer("members", [PAIRS], "0")
+    assert adopted(bench)
+    bench.tick(600)
+    assert not settled(bench)
+    bench.link_up("1", "other", epoch=2)
+    bench.answer("groups", [], "1")
+    bench.answer("carry", 1, "1")
+    assert settled(bench)
+
+
+def test_an_earlier_owner_that_stays_out_of_reach_is_given_up_after_as_long_as_history_lasts() -> None:
+    bench = adopting()
+    bench.answer("groups", [], "1")
+    bench.link_down("0")
+    bench.tick(59)
+    assert not settled(bench)
+    bench.tick(2)
+    assert settled(bench)
+
+
+def test_what_waits_for_a_new_owner_does_not_grow_with_each_look() -> None:
+    bench = adopting()
+    bench.answer("groups", [], "1")
+    bench.link_down("1")
+    for _ in range(5):
+        bench.answer("groups", [MOVED.encode()], "0")
+        bench.answer("members", [PAIRS], "0")
+        bench.link_down("0")
+        bench.link_up("0", epoch=2)
+    bench.link_up("1", "other", epoch=2)
+    assert bench.calls("carry") == 1
+
+
+def test_what_was_carried_to_a_server_that_was_replaced_is_carried_again() -> None:
+    bench = adopting()
+    bench.answer("groups", [], "1")
+    bench.answer("groups", [MOVED.encode()], "0")
+    bench.answer("members", [PAIRS], "0")
+    bench.answer("carry", 1, "1")
+    bench.link_down("1")
+    bench.link_up("1", "a replica that lacks it", epoch=2)
+    bench.answer("groups", [MOVED.encode()], "0")
+    bench.answer("members", [PAIRS], "0")
+    assert bench.calls("carry") == 1
+
+
+def test_a_shard_that_tells_us_of_the_list_itself_is_looked_at_as_well() -> None:
+    bench = Bench(ONE)
+    bench.no_normal_members = False
+    bench.feed(events.LinkUp("0", "run"))
+    bench.answer("fence", [2, TWO.to_json().encode(), b"word", b"0"])
+    assert not adopted(bench)
+    bench.answer("groups", [MOVED.encode()], "0")
+    bench.answer("members", [PAIRS], "0")
+    assert adopted(bench)
+    bench.link_up("1", epoch=2)
+    assert bench.call("carry", "1").arguments[2] == MOVED
+
+
+def test_who_starts_in_the_middle_of_a_move_has_a_share_in_it() -> None:
+    bench = Bench(TWO)
+    bench.no_normal_members = False
+    assert bench.machine.reported_epoch == 1
+    bench.link_up("0", epoch=2)
+    bench.link_up("1", epoch=2)
+    bench.answer("groups", [MOVED.encode()], "0")
+    bench.answer("groups", [], "1")
+    bench.answer("members", [PAIRS], "0")
+    assert not settled(bench)
+    bench.answer("carry", 1, "1")
+    assert settled(bench)
+
+
 def test_a_plain_list_moves_nothing() -> None:
     bench = Bench()
     bench.no_normal_members = False
