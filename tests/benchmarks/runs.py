@@ -62,6 +62,11 @@ def run_figure(figure: str, backend: str, cores: Cores, **arguments: Any) -> dic
         return _program("tests.benchmarks.layer_figures", wanted, cores.server)
 
 
+def run_auth_figure(figure: str, cores: Cores, **arguments: Any) -> dict[str, float]:
+    """Measure one of tests/benchmarks/auth_figures.py."""
+    return _program("tests.benchmarks.auth_figures", {"figure": figure, **arguments}, cores.server)
+
+
 def _program(module: str, argument: object, core: int | None) -> dict[str, Any]:
     """Run a module as a program on one core and read the JSON object that it prints."""
     command = [sys.executable, "-m", module, json.dumps(argument)]

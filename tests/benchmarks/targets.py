@@ -1,4 +1,4 @@
-"""What the channel layer is asked for, beside what it measures now and what other layers do in the same run.
+"""What the channel layer and the auth stacks are asked for, beside what they measure now and what others do.
 
 Each figure comes from fresh processes, a few runs of which the middle one counts. Nothing is asserted.
 """
@@ -14,7 +14,7 @@ from realtime_gateway.hosts import HostList, Shard
 from tests.benchmarks.contenders import CORE, OURS, PUBSUB
 from tests.benchmarks.cores import Cores
 from tests.benchmarks.layer_alone import LayerLoad
-from tests.benchmarks.runs import run_figure, run_layer
+from tests.benchmarks.runs import run_auth_figure, run_figure, run_layer
 
 MANY_MEMBERS = 10_000
 
@@ -45,7 +45,8 @@ class Targets:
     def each(self) -> Iterator[Target]:
         """Yield each line when it has been measured."""
         for measure in (
-            self.fan_out, self.alone, self.publishing, self.synchronous, self.moved, self.member, self.group, self.burst
+            self.fan_out, self.alone, self.publishing, self.synchronous, self.moved, self.member, self.group,
+            self.burst, self.authentication,
         ):  # fmt: skip
             yield from measure()
 
@@ -142,6 +143,28 @@ class Targets:
     def _count(self, number: int) -> int:
         return max(int(number * self._scale), 1000 if number >= 1000 else 1)
 
+    def authentication(self) -> Iterator[Target]:
+        """What a stack adds to a connection."""
+        checks = [run_auth_figure("jwt", self._cores, checks=self._count(5000))["cpu_us"] for _ in range(self._runs)]
+        yield Target(
+            "CPU of a JWT's check, RS256 with a key that is known", "<= 150 us", f"{statistics.median(checks):.0f} us"
+        )
+        connections = self._count(500)
+        ours, channels = (
+            run_auth_figure("session", self._cores, connections=connections, stack=stack)
+            for stack in ("realtime_gateway.auth.session.session_stack", "channels.auth.AuthMiddlewareStack")
+        )
+        yield Target(
+            "queries of a session's WebSocket with 100 messages",
+            "<= 2: its session and its user",
+            f"{ours['queries']:g} (Channels' stack: {channels['queries']:g})",
+        )
+        yield Target(
+            "CPU of all of it",
+            "",
+            f"{ours['cpu_us']:.0f} us (Channels' stack: {channels['cpu_us']:.0f} us)",
+        )
+
     def _figure(self, name: str, backend: str, **arguments: Any) -> Mapping[str, float]:
         found = [run_figure(name, backend, self._cores, **arguments) for _ in range(self._runs)]
         return {key: statistics.median(one[key] for one in found) for key in found[0]}
@@ -153,6 +176,6 @@ def _times(found: Mapping[str, float]) -> str:
 
 def print_targets(targets: Targets, write: Callable[[str], object]) -> None:
     """Print the table, line by line, as it is measured."""
-    write("The channel layer: asked and measured")
+    write("The channel layer and the auth stacks: asked and measured")
     for target in targets.each():
         write(f"  {target.what}\n      asked {target.asked}; measured {target.measured}")

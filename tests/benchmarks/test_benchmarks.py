@@ -57,3 +57,11 @@ def test_targets_of_the_layer_are_measured_beside_what_is_asked():
     assert found["keys that move from 2 shards to 3"].measured.startswith("33.")
     [burst] = [target for what, target in found.items() if what.startswith("1,000 messages")]
     assert burst.measured.startswith("0 dropped")
+
+
+def test_a_sessions_websocket_takes_a_query_for_its_session_and_one_for_its_user_and_none_for_its_messages():
+    targets = Targets(Cores(None, None, None), runs=1, scale=0.02)
+    [check, queries, cpu] = targets.authentication()
+    assert check.measured.endswith(" us")
+    assert queries.measured.startswith("2 ")
+    assert "Channels' stack" in cpu.measured
