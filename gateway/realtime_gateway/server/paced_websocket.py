@@ -45,6 +45,10 @@ class PacedWebSocket(LeanWebSocket):
         if self.transport is not None:
             self.transport.pauseProducing()
 
+    def _let_others_have_a_turn(self) -> None:
+        self._pause_reading()
+        self.server.loop.call_soon(self._resume_reading)
+
     def _resume_reading(self) -> None:
         if self.transport is None or self.application_queue.paused or self.state == self.STATE_CLOSED:
             return

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import statistics
+import sys
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -16,6 +19,9 @@ from websockets.asyncio.client import connect
 MIB = 1024 * 1024
 FLOOD_BYTES = 300 * MIB
 MAY_RISE_BYTES = 2 * MIB
+PIECE_BYTES = 64 * 1024
+ECHOES = 50
+PATIENCE_SECONDS = 30.0
 
 
 @contextlib.contextmanager
@@ -37,21 +43,40 @@ def flooding(client: socket.socket, piece: bytes) -> Iterator[threading.Thread]:
         thread.join()
 
 
-async def highest_rise(server: ServeProcess, before: int) -> int:
-    """Look at the memory while a neighbour is served a hundred times."""
-    highest = before
-    async with connect(f"{server.websocket_url}/echo") as neighbour:
-        for number in range(100):
+async def highest_rise(server: ServeProcess, before: int, what: str) -> int:
+    """Look at the memory while a neighbour is served a few times; print how long it waits."""
+    highest, waited = before, []
+    async with connect(f"{server.websocket_url}/echo", open_timeout=PATIENCE_SECONDS) as neighbour:
+        for number in range(ECHOES):
+            sent_at = time.perf_counter()
             await neighbour.send(str(number))
-            assert await neighbour.recv() == str(number)
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                assert await neighbour.recv() == str(number)
+            waited.append(time.perf_counter() - sent_at)
             highest = max(highest, server.resident_bytes())
-            await asyncio.sleep(0.01)
+    median, longest = statistics.median(waited) * 1000, max(waited) * 1000
+    sys.stdout.write(f"{what}: a neighbour's echo takes {median:.1f} ms, at most {longest:.0f} ms\n")
     return highest - before
 
 
+def pieces(frame: bytes) -> bytes:
+    """So many of a small frame that to send them is cheap."""
+    return frame * (PIECE_BYTES // len(frame))
+
+
+# What never ends must meet a bound: the application's queue, the client's own unread answers, or a limit.
 FLOODS = {
     "large messages at a busy consumer": ("/busy?until=/nowhere", client_frame(0x82, b"x" * 100_000)),
+    "messages of one byte at a busy consumer": ("/busy?until=/nowhere", pieces(client_frame(0x82, b"x"))),
+    "empty messages at a busy consumer": ("/busy?until=/nowhere", pieces(client_frame(0x81))),
+    "messages of one byte whose echoes nobody reads": ("/echo", pieces(client_frame(0x82, b"x"))),
+    "large messages whose echoes nobody reads": ("/echo", client_frame(0x82, b"x" * 100_000)),
+    "pings whose pongs nobody reads": ("/echo", pieces(client_frame(0x89, b"x" * 125))),
+    "pongs that nobody asked for": ("/echo", pieces(client_frame(0x8A))),
+    "fragments of one byte without an end": ("/echo", pieces(client_frame(0x00, b"x"))),
+    "empty fragments without an end": ("/echo", pieces(client_frame(0x00))),
 }
+BEGINS = {name: client_frame(0x02, b"x") for name in FLOODS if "fragments" in name}
 
 
 @pytest.mark.parametrize("flood", FLOODS)
@@ -62,7 +87,15 @@ async def test_a_flood_takes_no_memory_and_leaves_the_others_alone(server: Serve
             await warm.send("x" * 100_000)
             await warm.recv()
     with RawClient(server.port, path) as client:
+        client.send(BEGINS.get(flood, b""))
         before = server.resident_bytes()
         with flooding(client.socket, piece):
-            rise = await highest_rise(server, before)
+            rise = await highest_rise(server, before, flood)
+    assert rise <= MAY_RISE_BYTES, f"{rise / MIB:.1f} MiB"
+
+
+async def test_what_a_client_does_not_read_takes_no_memory(server: ServeProcess):
+    with RawClient(server.port, f"/flood?count={FLOOD_BYTES // 65536}"):
+        before = server.resident_bytes()
+        rise = await highest_rise(server, before, "300 MB towards a client that does not read")
     assert rise <= MAY_RISE_BYTES, f"{rise / MIB:.1f} MiB"
