@@ -28,6 +28,8 @@ from realtime_operator.target import FIELD_MANAGER, KIND
 CRD_POLL_SECONDS = 5.0
 # How often it is asked whether an optional kind has come.
 OPTIONAL_POLL_SECONDS = 120.0
+# What a cluster serves follows the deletion of a definition within seconds.
+SETTLING_SECONDS = 10.0
 log = logging.getLogger("realtime_operator")
 
 
@@ -51,14 +53,16 @@ async def run(options: Options) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     client = await KubeClient.connect()
     try:
-        kinds = await _wait_for_kinds(client, stop)
-        if not stop.is_set():
+        # Once, and anew each time that the cluster begins or ceases to serve a kind. To end the process for that would
+        # make it wait for minutes where it was started again a few times before.
+        while kinds := await _wait_for_kinds(client, stop):
             await _serve(options, client, kinds, stop)
     finally:
         await client.close()
 
 
 async def _serve(options: Options, client: KubeClient, kinds: Sequence[str], stop: asyncio.Event) -> None:
+    """Watch kinds and do what is to be done, until a signal comes or the cluster serves other kinds."""
     cache = ObjectCache()
     leadership = Leadership(client, options.namespace, FIELD_MANAGER, options.identity, time.monotonic)
     following = Following(options, client, cache, leadership, time.monotonic, Random())
@@ -88,21 +92,43 @@ async def _serve(options: Options, client: KubeClient, kinds: Sequence[str], sto
     if missing := [kind for kind in OPTIONAL if kind not in kinds]:
         tasks.append(asyncio.create_task(_until_served(client, missing), name="wait for kinds"))
     log.info("%s serves %s.", options.identity, ", ".join(options.watched) or "all namespaces")
-    await asyncio.wait([*tasks, asyncio.create_task(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
-    await following.close()
-    await _end(tasks)
-
-
-async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
-    """End all tasks; one that failed by itself is why the operator ends, and is raised."""
+    asked_to_end = asyncio.create_task(stop.wait())
+    await asyncio.wait([*tasks, asked_to_end], return_when=asyncio.FIRST_COMPLETED)
     failed = [task for task in tasks if task.done() and not task.cancelled() and task.exception() is not None]
+    await following.close()
+    await _end([*tasks, asked_to_end])
+    # To watch what is not served any more fails.
+    if failed and not stop.is_set() and not await _serves_others(client, kinds, stop):
+        raise RuntimeError(f"The operator's task {failed[0].get_name()!r} failed") from failed[0].exception()
+
+
+async def _end(tasks: Sequence[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
     for task in tasks:
         with suppress(asyncio.CancelledError, Exception):
             await task
-    for task in failed:
-        raise RuntimeError(f"The operator's task {task.get_name()!r} failed") from task.exception()
+
+
+async def _serves_others(client: KubeClient, kinds: Sequence[str], stop: asyncio.Event) -> bool:
+    """Whether the cluster serves other kinds now than those that were watched, or soon."""
+    with suppress(TimeoutError, KubeError):
+        async with asyncio.timeout(SETTLING_SECONDS):
+            while not stop.is_set():
+                served = await _kinds(client)
+                if served != kinds:
+                    log.info("The cluster does not serve the same kinds any more: watching what it serves now.")
+                    return True
+                await asyncio.sleep(1)
+    return False
+
+
+async def _kinds(client: KubeClient) -> tuple[str, ...]:
+    """What is to be watched of what the cluster serves; empty without our own kind."""
+    if not await client.serves(KIND):
+        return ()
+    optional = [kind for kind in OPTIONAL if await client.serves(kind)]
+    return (*OWNED, *optional, "Pod", KIND)
 
 
 async def _wait_for_kinds(client: KubeClient, stop: asyncio.Event) -> tuple[str, ...]:
@@ -110,9 +136,8 @@ async def _wait_for_kinds(client: KubeClient, stop: asyncio.Event) -> tuple[str,
     waited = False
     while not stop.is_set():
         try:
-            if await client.serves(KIND):
-                optional = [kind for kind in OPTIONAL if await client.serves(kind)]
-                return (*OWNED, *optional, "Pod", KIND)
+            if kinds := await _kinds(client):
+                return kinds
             if not waited:
                 log.info("Waiting for the CustomResourceDefinition of %s.", KIND)
                 waited = True
@@ -125,13 +150,13 @@ async def _wait_for_kinds(client: KubeClient, stop: asyncio.Event) -> tuple[str,
 
 
 async def _until_served(client: KubeClient, missing: Sequence[str]) -> None:
-    """Wait for a kind that was not there at the start. When it has come the operator ends, and starts anew with it."""
+    """Wait for a kind that was not there at the start; kopf watches only those that it is started with."""
     while True:
         await asyncio.sleep(OPTIONAL_POLL_SECONDS)
         for kind in missing:
             with suppress(KubeError):
                 if await client.serves(kind):
-                    log.info("The cluster serves %s now: ending, to be started again and watch it.", kind)
+                    log.info("The cluster serves %s now: watching it, too.", kind)
                     return
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.cluster.cluster import Cluster, Namespace, Object
 from tests.cluster.node.machine import CACHE
-from tests.cluster.operator_bed import Gateway, operators, operators_run, restarts
+from tests.cluster.operator_bed import NAMESPACE, Gateway, operators, restarts
 from tests.cluster.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("operator")
@@ -55,10 +55,8 @@ def test_a_route_is_named_without_the_gateway_api_and_made_and_kept_with_it(
     assert gateway.status["url"] == "wss://chat.example.com"
     gateway.wait_until_ready(180)
 
-    # The operators look for the kind every other minute, and start anew to watch it.
-    wait_until(
-        lambda: operators_run(cluster) and all(restarts(pod) > before[name_of(pod)] for pod in operators(cluster)), 240
-    )
+    # The operators look for the kind every other minute, and watch it from then on without ending for it.
+    wait_until(lambda: all("HTTPRoute now: watching it" in log_of(cluster, pod) for pod in operators(cluster)), 240)
 
     def hostnames() -> str:
         return namespace.kubectl("get", "httproute/chat", "-o", f"jsonpath={HOSTNAMES}")
@@ -71,8 +69,14 @@ def test_a_route_is_named_without_the_gateway_api_and_made_and_kept_with_it(
     # With the definition every route goes. The operator says so and works on.
     cluster.kubectl("delete", "crd", CRD)
     gateway.wait_for("Degraded", "True", "NotServed")
+    wait_until(lambda: all("watching what it serves now" in log_of(cluster, pod) for pod in operators(cluster)), 60)
     namespace.kubectl("delete", "configmap/chat-resource")
     wait_until(lambda: namespace.try_kubectl("get", "configmap/chat-resource").returncode == 0, 60)
+    assert {name_of(pod): restarts(pod) for pod in operators(cluster)} == before
+
+
+def log_of(cluster: Cluster, pod: Object) -> str:
+    return cluster.kubectl("-n", NAMESPACE, "logs", name_of(pod))
 
 
 def name_of(pod: Object) -> str:

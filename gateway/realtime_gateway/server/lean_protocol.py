@@ -22,7 +22,6 @@ from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 
 from realtime_gateway.server.whole_frames import whole_message
 
-
 # What one client may have parsed in one turn of the loop before others have theirs: some three milliseconds. One read
 # holds ten thousand of the smallest frames, and a client that sends nothing else kept its neighbours waiting for a
 # second each time.
