@@ -19,6 +19,8 @@ from tests.support.serve_process import ServeProcess
 
 SHOP = Path(__file__).with_name("shop")
 ORIGIN = "http://shop.test"
+# The shop runs code of the documents, which tests.support reads.
+WITH_TESTS = {"PYTHONPATH": str(SHOP.parents[2])}
 PREPARE = """
 import json
 from django.core.management import call_command
@@ -118,6 +120,7 @@ def open_shop(directory: Path, **more: str) -> Iterator[Shop]:
         "SHOP_DATABASE": str(directory / "shop.sqlite3"),
         "SHOP_DIARY": str(diary),
         "PYTHONWARNINGS": "default",  # knox warns by itself
+        **WITH_TESTS,
         **more,
     }
     with Errands(environment) as errands:

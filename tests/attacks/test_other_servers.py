@@ -13,7 +13,7 @@ import pytest
 import websockets
 from websockets.asyncio.client import connect
 
-from tests.attacks.conftest import ORIGIN, PREPARE, SHOP, Errands
+from tests.attacks.conftest import ORIGIN, PREPARE, SHOP, WITH_TESTS, Errands
 from tests.support.conditions import until
 from tests.support.redis_process import RedisProcess
 from tests.support.server_process import ServerProcess
@@ -47,6 +47,7 @@ def stall(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             "SHOP_DATABASE": str(directory / "shop.sqlite3"),
             "SHOP_DIARY": str(diary),
             "REDIS_URL": redis.url,
+            **WITH_TESTS,
         }
         with Errands(environment) as errands:
             users = json.loads(errands.run(PREPARE))

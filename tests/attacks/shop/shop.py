@@ -13,16 +13,15 @@ from django.contrib.auth.models import User
 from django.http import HttpResponse
 from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
+from tests.support.documented import code_under
 
 from realtime_gateway.auth.drf_token import DRFAuthTokenMiddleware
-from realtime_gateway.auth.identity import Identity
 from realtime_gateway.auth.jwt import JwtMiddleware, JwtRules
 from realtime_gateway.auth.login import get_user
 from realtime_gateway.auth.login import login as login_on
 from realtime_gateway.auth.login import logout as logout_on
 from realtime_gateway.auth.session import session_stack
 from realtime_gateway.auth.simple_jwt import QueryStringSimpleJWTAuthTokenMiddleware, SimpleJWTAuthTokenMiddleware
-from realtime_gateway.auth.token_middleware import TokenMiddleware
 from realtime_gateway.auth.token_sources import Cookie, FirstMessage, Header, Query
 from realtime_gateway.consumers import AsyncJsonWebsocketConsumer as OurConsumer
 from realtime_gateway.consumers import requires
@@ -78,16 +77,6 @@ class Counter(OurConsumer):
         await self.send_json(event["text"])
 
 
-class KnoxMiddleware(TokenMiddleware):
-    sources = (Header(("Token",)),)
-
-    def authenticate(self, token, scope):
-        from knox.auth import TokenAuthentication
-
-        user, row = TokenAuthentication().authenticate_credentials(token.encode())
-        return Identity(user, token=row, expires_at=row.expiry and row.expiry.timestamp())
-
-
 class Desk(AsyncWebsocketConsumer):
     """Logs in who says "in"."""
 
@@ -109,6 +98,11 @@ class SlowDesk(WebsocketConsumer):
             async_to_sync(logout_on)(self.scope)
         self.send(async_to_sync(get_user)(self.scope).get_username() or "nobody")
 
+
+# The stack that the documentation has for others to copy, as it is written there.
+documented = {}
+exec(code_under("auth.md", "## A stack of your own"), documented)
+KnoxMiddleware = documented["KnoxMiddleware"]
 
 RSA = rsa.generate_private_key(65537, 2048).public_key()
 RSA_KEY = RSA.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
