@@ -145,14 +145,19 @@ class Queues:
     def _hand_over(self, one: TakenMessage) -> None:
         self._emit(HandOver(one.place.channel, one.number, one.trace, one.body, one.expires_at))
 
+    def under_way(self, shard: str) -> bool:
+        """Whether something is on its way from a queue on a shard, or back to it."""
+        taking = any(call.shard == shard for waiting in self._waiting.values() for call in waiting.popping)
+        return taking or self.taken.returns_to(shard)
+
     def link_up(self, shard: str, now: float) -> None:
-        """Subscribe again, and look: something may have come meanwhile."""
+        """Give back what was to go back, subscribe again, and look: something may have come meanwhile."""
         self._links.add(shard)
+        self._put_back()
         for channel, waiting in self._waiting.items():
             if shard in waiting.owners:
                 self._emit(Subscribe(shard, (names.queue(channel),)))
                 self._pop(channel, waiting, now)
-        self._put_back()
 
     def link_down(self, shard: str) -> None:
         """Calls that were under way will not be answered."""

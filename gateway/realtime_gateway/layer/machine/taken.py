@@ -164,6 +164,10 @@ class Taken:
         for number in [number for number, one in self._held.items() if one.place.channel == channel]:
             self.consumed(number, now)
 
+    def returns_to(self, shard: str) -> bool:
+        """Whether something is on its way back to a shard."""
+        return any(one.place.shard == shard for one in self._returned.values())
+
     def bodies(self) -> list[bytes]:
         """What is here and nobody has."""
         return [one.body for each in (self._held, self._returned) for one in each.values()]

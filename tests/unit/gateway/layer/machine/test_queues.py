@@ -133,6 +133,33 @@ def test_the_copy_of_a_message_that_nobody_has_yet_answers_to_no_other_call() ->
     assert call.arguments[1:] == (3, held, 1, consumed)
 
 
+def test_what_may_be_back_already_goes_back_before_anything_is_taken_over_a_new_link() -> None:
+    bench = Bench()
+    bench.link_up()
+    (number,) = took(bench, b"job")
+    bench.feed(events.Unwanted(number))
+    bench.link_down()
+    bench.feed(events.Wanted("work", 1))
+    assert len(bench.of(actions.HandOver)) == 1
+    bench.link_up(run_id="new")
+    assert [call.script for call in bench.pending if call.script in ("pop", "put_back")] == ["put_back", "pop"]
+
+
+def test_something_is_under_way_from_the_first_look_until_what_nobody_wants_is_back() -> None:
+    bench = Bench()
+    bench.link_up()
+    assert not bench.machine.queues.under_way("0")
+    bench.feed(events.Wanted("work", 1))
+    bench.feed(events.Wanted("work", 0))
+    assert bench.machine.queues.under_way("0")
+    bench.answer("pop", [b"1", JOB, b"0"])
+    bench.feed(events.Unwanted(bench.of(actions.HandOver)[-1].number))
+    assert bench.machine.queues.under_way("0")
+    assert not bench.machine.queues.under_way("1")
+    bench.answer("put_back", 1)
+    assert not bench.machine.queues.under_way("0")
+
+
 def test_a_flush_leaves_nothing_to_put_back() -> None:
     bench = Bench()
     bench.link_up()
