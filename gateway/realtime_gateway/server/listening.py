@@ -73,7 +73,7 @@ def _bind_unix(address: UnixAddress, backlog: int) -> socket.socket:
     try:
         _remove_dead_socket(address.path)
         listener.bind(address.path)
-        os.chmod(address.path, 0o666)  # as Twisted and Daphne make it: the directory is what protects it
+        os.chmod(address.path, 0o666)  # noqa: S103  # as Twisted and Daphne: the directory is what protects it
         listener.listen(backlog)
         listener.setblocking(False)
     except BaseException:

@@ -108,7 +108,7 @@ def process_mounts(target: Target) -> list[dict[str, Any]]:
     mounts = [
         pods.mount("hosts", HOSTS_DIRECTORY),
         pods.mount("resource", RESOURCE_DIRECTORY),
-        pods.mount("tmp", "/tmp", read_only=False),
+        pods.mount("tmp", "/tmp", read_only=False),  # noqa: S108  # a volume of the pod's own
     ]
     return mounts if target.spec.redis.managed is None else [*mounts, pods.mount("account", ACCOUNT_DIRECTORY)]
 
