@@ -40,9 +40,10 @@ class World:
     Args:
         seed: decides everything.
         keep_log: whether each step is written down.
+        limits: of every process.
     """
 
-    def __init__(self, seed: int, keep_log: bool = False) -> None:
+    def __init__(self, seed: int, keep_log: bool = False, limits: Limits = LIMITS) -> None:
         self.random = Random(seed)
         self.clock = Clock(self.random, keep_log)
         scripts = lua.real_scripts()
@@ -62,7 +63,7 @@ class World:
         self.crashed_at: dict[str, float] = {}  # process id → when
         self.born: list[Callable[[Process], None]] = []
         self._incarnations = dict.fromkeys(PROCESS_NAMES, 0)
-        self._parts = Parts(self.clock, self.network, self.record, LIMITS)
+        self._parts = Parts(self.clock, self.network, self.record, limits)
 
     def start_process(self, name: str, hosts: HostList | None = None) -> Process:
         """Start a process with the host list that its file has."""
