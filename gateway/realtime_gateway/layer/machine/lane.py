@@ -72,8 +72,8 @@ class Lane:
     """What goes to one shard."""
 
     __slots__ = (
-        "addresses", "at_risk", "contact_at", "epoch", "in_flight", "queue", "queue_bytes", "retained",
-        "retained_bytes", "retry_at", "server", "shard", "trouble", "up",
+        "addresses", "at_risk", "contact_at", "epoch", "held_up", "in_flight", "in_flight_before", "queue",
+        "queue_bytes", "retained", "retained_bytes", "retry_at", "server", "shard", "trouble", "up",
     )  # fmt: skip
 
     def __init__(self, shard: str, server: Server | None = None) -> None:
@@ -84,6 +84,8 @@ class Lane:
         self.queue: deque[Item] = deque()
         self.queue_bytes = 0
         self.in_flight: BatchSent | None = None
+        self.in_flight_before: BatchSent | None = None  # at the last look
+        self.held_up = False  # its server refuses, or has not answered from one look to the next
         self.retained: deque[Item] = deque()
         self.retained_bytes = 0
         # Destinations of messages that were let go by the bound before they were certain, and when they were stored.
@@ -92,6 +94,17 @@ class Lane:
         self.contact_at = -1e9
         self.retry_at = 0.0
         self.trouble = ""  # why it is out of reach
+
+    def has_room(self, item: Item, bound_bytes: int, paused: bool) -> bool:
+        """Whether one more may wait. A burst to a server that takes it is bounded by its senders, who wait for each."""
+        flows = self.up and self.epoch is not None and not self.held_up and not paused
+        return flows or self.queue_bytes + item.size <= bound_bytes
+
+    def look(self) -> None:
+        """See whether its server answers; what has come meanwhile has been read before each look."""
+        if self.in_flight is not None and self.in_flight is self.in_flight_before:
+            self.held_up = True
+        self.in_flight_before = self.in_flight
 
     def remember(self, destination: str, address: tuple[str, str, str]) -> tuple[str, str, str]:
         """Keep the address of a destination that many messages go to, within a bound; return it."""

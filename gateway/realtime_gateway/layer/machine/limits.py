@@ -21,7 +21,8 @@ class Limits:
         history_messages: how many entries a stream keeps at least.
         replay_seconds: acknowledged sends are kept for this long before the last contact with the server.
         replay_bytes: and never more than this for each shard.
-        unsent_bytes: what may wait for one shard that is out of reach; above it senders fail at once.
+        unsent_bytes: what may wait for one shard that is out of reach, refuses or does not answer; above it senders
+            fail at once.
         follow_hosts: adopt newer host lists found on the shards.
         capacity_of: how many messages a channel takes.
     """

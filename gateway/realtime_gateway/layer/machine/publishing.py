@@ -74,7 +74,7 @@ class Publishing:
         self.sequence += 1
         lane = self.lane_of(event.destination)
         item = Item(event, self.sequence, now, now + self._limits.send_timeout_seconds)
-        if not lane.up and lane.queue_bytes + item.size > self._limits.unsent_bytes:
+        if not lane.has_room(item, self._limits.unsent_bytes, self._paused):
             self._emit(Settle(event.ticket, Verdict.UNAVAILABLE, lane.shard, "what waits for it has reached its bound"))
             return self.sequence
         lane.enqueue(item)
@@ -121,7 +121,7 @@ class Publishing:
         """The present link has answered that the shard is at ``epoch``."""
         lane = self.lanes.get(shard)
         if lane is not None and lane.up:
-            lane.epoch = epoch
+            lane.epoch, lane.held_up = epoch, False
             self._send(lane, now)
 
     def link_down(self, shard: str, reason: str, refused: str = "") -> None:
@@ -205,6 +205,7 @@ class Publishing:
     def tick(self, now: float) -> None:
         """Give up what has waited too long, forget what is certain, try again what was put off."""
         for lane in self.lanes.values():
+            lane.look()
             self._give_up_late(lane, now)
             self._give_up_unconfirmed(lane, now)
             let_go = lane.forget_certain(lane.contact_at - self._limits.replay_seconds, self._limits.replay_bytes)
@@ -298,6 +299,7 @@ class Publishing:
                     # It takes writes. One that refuses them may be a primary that has been replaced (min-replicas).
                     lane.contact_at = now
                 self._stored(lane, item, answer, now)
+        lane.held_up = bool(again)
         if again:
             lane.requeue(item for item in again if not item.abandoned)
             lane.retry_at = now + 0.05
@@ -326,6 +328,9 @@ class Publishing:
             child = Item(event, parent.sequence, now, parent.deadline)
             child.ticket, child.parent, child.source = None, parent, names.name_of(parent.destination)
             lane = self.lane_of(destination)
+            if not lane.has_room(child, self._limits.unsent_bytes, self._paused):
+                self._finish(child, Verdict.UNAVAILABLE, lane.shard)
+                continue
             lane.enqueue(child)
             self._dirty[lane.shard] = None
             self._send(lane, now)

@@ -238,6 +238,73 @@ def test_what_waits_for_a_shard_out_of_reach_is_bounded() -> None:
     assert refused == tickets[4:]
 
 
+def refused_of_six(bench: Bench) -> int:
+    return sum(bench.verdict(ticket) is not None for ticket in [bench.send(body=b"x" * 1000) for _ in range(6)])
+
+
+def test_a_burst_to_a_server_that_takes_it_is_not_bounded() -> None:
+    bench = Bench(unsent_bytes=5000)
+    bench.link_up()
+    for _ in range(3):
+        bench.send()
+        bench.tick()
+        bench.answer("publish", ok())
+    assert refused_of_six(bench) == 0
+
+
+@pytest.mark.parametrize(
+    "body_of_answer", [events.Refusal("BUSY", "BUSY a script runs"), [b"OK", events.Refusal("BUSY", "")]]
+)
+def test_what_waits_for_a_server_that_refuses_for_a_while_is_bounded(body_of_answer: object) -> None:
+    bench = Bench(unsent_bytes=5000)
+    bench.link_up()
+    bench.send()
+    bench.answer("publish", body_of_answer)
+    assert refused_of_six(bench) > 0
+    bench.tick(1)
+    assert refused_of_six(bench) == 2, "also while a batch is tried again"
+    while bench.calls("publish"):
+        bench.answer_all_ok()
+    assert refused_of_six(bench) == 0
+
+
+def test_what_waits_for_a_server_that_does_not_answer_is_bounded() -> None:
+    bench = Bench(unsent_bytes=5000)
+    bench.link_up()
+    bench.send()
+    bench.tick(5)  # however long the loop was busy: an answer may have come, and is read before the next look
+    assert refused_of_six(bench) == 0
+    bench.tick()
+    assert refused_of_six(bench) == 6
+
+
+def test_what_waits_for_a_link_that_is_not_fenced_is_bounded() -> None:
+    bench = Bench(unsent_bytes=5000)
+    bench.feed(events.LinkUp("0", "run"))
+    assert refused_of_six(bench) == 2
+
+
+def test_what_waits_while_a_list_is_adopted_is_bounded() -> None:
+    bench = Bench(hosts(1, "0"), unsent_bytes=5000)
+    bench.link_up(epoch=1)
+    bench.feed(events.Learned(hosts(2, "0", earlier=(hosts(1, "0"),))))
+    assert refused_of_six(bench) == 2
+    bench.answer("fence", [2, b"", b"word", b"0"])
+    bench.answer_all_ok()
+    assert refused_of_six(bench) == 0
+
+
+def test_a_normal_channel_whose_shard_takes_no_more_is_left_out_and_counted() -> None:
+    both = hosts(0, "0", "1")
+    group, channel = group_owned_by("0", both), group_owned_by("1", both)
+    bench = Bench(both, unsent_bytes=100)
+    bench.link_up("0")
+    ticket = bench.send(group)
+    bench.answer("publish", [b"OK", [b"1-1", channel.encode()]], "0")
+    assert bench.verdict(ticket) == actions.Settle(ticket, Verdict.DONE, "1")
+    assert [one.reason for one in bench.of(actions.Dropped)] == ["queue_unreachable"]
+
+
 def test_a_shard_that_does_not_let_us_in_fails_its_senders_at_once() -> None:
     bench = Bench()
     ticket = bench.send()
