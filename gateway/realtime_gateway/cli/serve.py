@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import traceback
+from types import MethodType
 from typing import Any
 
 from realtime_gateway.cli.main import exit_code
@@ -63,6 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
         parent = None
         if arguments.parent_fd is not None:
             parent = ParentLine(arguments.parent_fd, server.loop, server.drain)
+        server.last_act = close_layers
         server.ready_callable = lambda: _say_ready(arguments.application, server.listening_addresses, parent)
         code = 1
         try:
@@ -133,6 +135,14 @@ def _run_child(given: str) -> int:
     parser = argparse.ArgumentParser()
     add_arguments(parser)
     return run(argparse.Namespace(**{**vars(parser.parse_args([arguments["application"]])), **arguments}))
+
+
+async def close_layers() -> None:
+    """End the connections of channel layers in order, so that what was sent last is on a replica."""
+    channels_layers = sys.modules.get("channels.layers")
+    for layer in list(channels_layers.channel_layers.backends.values()) if channels_layers else ():
+        if isinstance(close := getattr(layer, "close", None), MethodType):
+            await close()
 
 
 def _make_dispatch_cheaper() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from contextvars import Context
 from typing import Any, TypeVar
 
@@ -22,6 +23,8 @@ Work = Callable[[Driver], Coroutine[Any, Any, T]]
 
 # How long another loop may take to end its connections when a receiver takes them over.
 _MOVE_SECONDS = 5.0
+# How long a process that ends waits for what it has sent.
+_END_SECONDS = 4.0
 # Drivers that a fork left behind: never collected, so that their transports never run code in the child.
 _LEFT_BEHIND: list[Driver] = []
 
@@ -69,13 +72,25 @@ class Binding:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._run_here(work), driver.loop))
 
     async def close(self) -> None:
-        """End all connections and the process's own loop; the next call starts again."""
+        """End all connections, in order, and the process's own loop; the next call starts again."""
+        leaving = self._driver
+        if leaving is not None and leaving.loop is asyncio.get_running_loop():
+            await leaving.take_leave()
+        elif leaving is not None and leaving.alive:
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(leaving.take_leave(), leaving.loop))
         with self._lock:
             driver, self._driver = self._driver, None
         if driver is not None:
             await self._end(driver)
         if self._own_loop.loop is not None and self._own_loop.loop is not asyncio.get_running_loop():
             self._own_loop.stop()
+
+    def process_ends(self) -> None:
+        """Take leave where the process's own loop has the connections: it runs to the last, and nobody closes it."""
+        driver = self._driver
+        if driver is not None and driver.alive and driver.loop is self._own_loop.loop:
+            with suppress(Exception):  # nothing may keep a process from ending
+                asyncio.run_coroutine_threadsafe(driver.take_leave(), driver.loop).result(_END_SECONDS)
 
     def let_go(self) -> None:
         """End everything soon, from whichever thread the layer was collected in."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import secrets
 import weakref
@@ -185,7 +186,7 @@ class RedisChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels shi
         await self._binding.run(flush)
 
     async def close(self) -> None:
-        """End all connections; the layer opens new ones when it is used again."""
+        """End all connections, when what was sent is on a replica; the layer opens new ones when it is used again."""
         await self._binding.close()
 
     async def close_pools(self) -> None:
@@ -258,5 +259,11 @@ def _after_fork_in_child() -> None:
         layer._after_fork_in_child()
 
 
+def _at_exit() -> None:
+    for layer in list(_LAYERS):
+        layer._binding.process_ends()
+
+
+atexit.register(_at_exit)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)

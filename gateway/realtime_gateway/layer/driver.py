@@ -13,6 +13,7 @@ from typing import Any
 from realtime_gateway.hosts import HostList
 from realtime_gateway.layer import drops, names
 from realtime_gateway.layer.delivering import Deliveries
+from realtime_gateway.layer.leaving import take_leave
 from realtime_gateway.layer.machine import actions, events
 from realtime_gateway.layer.mailboxes import Body
 from realtime_gateway.layer.options import label
@@ -77,6 +78,13 @@ class Driver:
         self._use(self.state.machine.epochs.shards_in_use())
         self._tick_task = self.loop.create_task(self._tick(), context=Context())
         self._stop_before_the_loop_closes()
+
+    async def take_leave(self) -> None:
+        """Before the end: wait until what was sent has left and is on a replica, as nobody may be here to repeat it."""
+        self.submit(events.TurnEnded())
+        lanes = self._machine.publishing.lanes
+        open_links = self.links.open.items()
+        await asyncio.gather(*(take_leave(lanes[shard], link) for shard, link in open_links if shard in lanes))
 
     async def stop(self) -> None:
         """Cut every link; what is in flight stays in the machine as unacknowledged."""

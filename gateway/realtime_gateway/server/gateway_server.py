@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from random import random
 from typing import Any
 
@@ -120,6 +120,8 @@ class GatewayServer(daphne_server.Server):
         self._requests: set[GatewayRequest] = set()
         self._websockets: dict[GatewayWebSocket, None] = {}  # in order of arrival
         self._runs: set[ApplicationRun] = set()
+        # What is done when applications have ended, on the server's loop.
+        self.last_act: Callable[[], Awaitable[None]] | None = None
         self._start: asyncio.Task[None] | None = None
         self._end: asyncio.Task[None] | None = None
         self._hurry = asyncio.Event()
@@ -220,6 +222,8 @@ class GatewayServer(daphne_server.Server):
             await self._until_quiet(deadline)
             await self._cut_the_rest()
             await self._lifespan.shutdown()
+            if self.last_act is not None:
+                await self.last_act()
             await self._admin.close()
         except Exception:
             logger.exception("The drain failed; stopping at once")

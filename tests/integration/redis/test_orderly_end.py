@@ -1,0 +1,148 @@
+"""A process that ends in order leaves nothing that only it could have sent again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import textwrap
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.conditions import wait_until
+from tests.support.redis_process import RedisProcess
+from tests.support.serve_process import ServeProcess
+
+from realtime_gateway.layer import RedisChannelLayer
+
+Make = Callable[..., RedisChannelLayer]
+
+
+@pytest.fixture
+def primary() -> Iterator[RedisProcess]:
+    with RedisProcess() as server:
+        yield server
+
+
+@pytest.fixture
+def replica(primary: RedisProcess) -> Iterator[RedisProcess]:
+    with RedisProcess() as server:
+        with primary.client as client:
+            client.config_set("repl-diskless-sync-delay", 0)
+        server.kill()
+        server.start_as_replica_of(primary)
+        wait_until(lambda: "online" in str(primary.info("replication")))
+        yield server
+
+
+def waits(server: RedisProcess) -> int:
+    with server.client as client:
+        return int(client.info("commandstats").get("cmdstat_wait", {"calls": 0})["calls"])
+
+
+async def test_what_was_sent_is_on_a_replica_when_a_layer_has_been_closed(
+    primary: RedisProcess, replica: RedisProcess, make_layer: Make
+) -> None:
+    layer = make_layer(primary.url)
+    await layer.group_send("room", {"n": 1})
+    await layer.close()
+    assert waits(primary) == 1
+    with replica.client as client:
+        assert client.xlen("asgi:g:room") == 1
+
+
+@pytest.mark.parametrize("receives", [True, False], ids=["on the receivers' loop", "on the process's own loop"])
+async def test_what_nobody_has_waited_for_leaves_before_the_link_is_cut(
+    primary: RedisProcess, make_layer: Make, receives: bool
+) -> None:
+    layer = make_layer(primary.url)
+    if receives:
+        await layer.new_channel()
+    await layer.group_send("room", {"n": 0})
+    sending = asyncio.gather(*(layer.group_send("room", {"n": n}) for n in range(1, 600)))
+    await asyncio.sleep(0)
+    await layer.close()
+    with primary.client as client:
+        assert client.xlen("asgi:g:room") == 600
+    await sending
+
+
+async def test_without_replicas_or_without_anything_sent_nothing_is_waited_for(
+    primary: RedisProcess, make_layer: Make
+) -> None:
+    for sends in (True, False):
+        layer = make_layer(primary.url)
+        if sends:
+            await layer.group_send("room", {})
+        else:
+            channel = await layer.new_channel()
+            await layer.group_add("room", channel)
+        await layer.close()
+    assert waits(primary) == 0
+
+
+async def test_a_replica_that_is_behind_is_waited_for_and_told_of(
+    primary: RedisProcess, replica: RedisProcess, make_layer: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    layer = make_layer(primary.url)
+    await layer.group_send("room", {})
+    replica.pause()
+    try:
+        await layer.group_send("room", {})
+        await layer.close()
+    finally:
+        replica.resume()
+    assert "no replica has what was sent last" in caplog.text
+
+
+def test_a_process_that_only_sends_from_synchronous_code_ends_in_order(
+    primary: RedisProcess, replica: RedisProcess, tmp_path: Path
+) -> None:
+    program = tmp_path / "site.py"
+    program.write_text(
+        textwrap.dedent(
+            f"""
+            from asgiref.sync import async_to_sync
+            from realtime_gateway.layer import RedisChannelLayer
+            layer = RedisChannelLayer(hosts=[{primary.url!r}])
+            async_to_sync(layer.group_send)("room", {{"n": 1}})
+            """
+        )
+    )
+    subprocess.run([sys.executable, str(program)], check=True, env=dict(os.environ))
+    assert waits(primary) == 1
+
+
+SERVED = """
+from django.conf import settings
+settings.configure(
+    SECRET_KEY="of a test",
+    CHANNEL_LAYERS={{"default": {{
+        "BACKEND": "realtime_gateway.layer.RedisChannelLayer", "CONFIG": {{"hosts": [{url!r}]}},
+    }}}},
+)
+from channels.layers import get_channel_layer
+
+async def application(scope, receive, send):
+    if scope["type"] == "http":
+        layer = get_channel_layer()
+        await layer.group_add("room", await layer.new_channel())
+        await layer.group_send("room", {{"n": 1}})
+        await send({{"type": "http.response.start", "status": 200, "headers": []}})
+        await send({{"type": "http.response.body", "body": b"sent"}})
+"""
+
+
+def test_a_server_that_is_told_to_stop_ends_in_order(
+    primary: RedisProcess, replica: RedisProcess, tmp_path: Path
+) -> None:
+    (tmp_path / "served.py").write_text(SERVED.format(url=primary.url))
+    with ServeProcess("served:application", directory=tmp_path) as server:
+        with urllib.request.urlopen(server.url, timeout=20) as response:
+            assert response.read() == b"sent"
+        server.terminate()
+        assert server.wait() == 0
+        assert waits(primary) == 1, server.output
