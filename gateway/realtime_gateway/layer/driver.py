@@ -82,9 +82,9 @@ class Driver:
     async def take_leave(self) -> None:
         """Before the end: wait until what was sent has left and is on a replica, as nobody may be here to repeat it."""
         self.submit(events.TurnEnded())
-        lanes = self._machine.publishing.lanes
+        lanes, queues = self._machine.publishing.lanes, self._machine.queues
         open_links = self.links.open.items()
-        await asyncio.gather(*(take_leave(lanes[shard], link) for shard, link in open_links if shard in lanes))
+        await asyncio.gather(*(take_leave(lanes[shard], queues, link) for shard, link in open_links if shard in lanes))
 
     async def stop(self) -> None:
         """Cut every link; what is in flight stays in the machine as unacknowledged."""

@@ -84,6 +84,30 @@ async def test_without_replicas_or_without_anything_sent_nothing_is_waited_for(
     assert waits(primary) == 0
 
 
+async def test_what_was_taken_for_a_worker_that_has_gone_is_back_for_the_next(
+    primary: RedisProcess, make_layer: Make
+) -> None:
+    layer, other = make_layer(primary.url), make_layer(primary.url)
+    await layer.group_add("room", await layer.new_channel())
+    await other.send("work", {"n": 1})
+    primary.pause()
+    try:
+        receiving = asyncio.create_task(layer.receive("work"))
+        async with asyncio.timeout(10):
+            while not layer._binding.state.machine.queues.under_way("0"):
+                await asyncio.sleep(0.01)
+        receiving.cancel()
+        await asyncio.wait([receiving])
+        closing = asyncio.create_task(layer.close())
+        closed, _ = await asyncio.wait([closing], timeout=0.2)
+        assert not closed
+    finally:
+        primary.resume()
+    await closing
+    async with asyncio.timeout(10):
+        assert await other.receive("work") == {"n": 1}
+
+
 async def test_a_replica_that_is_behind_is_waited_for_and_told_of(
     primary: RedisProcess, replica: RedisProcess, make_layer: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
