@@ -52,7 +52,8 @@ def run(arguments: argparse.Namespace) -> int:
     _make_dispatch_cheaper()
     end_tracing = start_tracing(environment, resource)
 
-    with access_log(arguments.access_log, by_default=arguments.verbosity >= 1) as action_logger:
+    form = arguments.access_log_format or ("text" if spec is None else spec.telemetry.access_log)
+    with access_log(arguments.access_log, form, by_default=arguments.verbosity >= 1) as action_logger:
         server = GatewayServer(
             application,
             endpoints=endpoints(arguments),

@@ -11,6 +11,7 @@ from realtime_gateway.server.reactor import LOOPS
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8000
+ACCESS_LOG_FORMATS = ("text", "json")
 LOG_LEVELS = {0: logging.WARNING, 1: logging.INFO, 2: logging.DEBUG, 3: logging.DEBUG}
 
 
@@ -118,6 +119,9 @@ def _add_running(group: Any) -> None:
     group.add_argument("--loop", choices=LOOPS, default="auto", help="the event loop (default uvloop, if installed)")
     group.add_argument("-v", "--verbosity", type=int, choices=LOG_LEVELS, default=1, help="0 to 3 (default 1)")
     group.add_argument("--access-log", help="file to append the access log to; - is stdout (default at verbosity 1)")
+    group.add_argument(
+        "--access-log-format", choices=ACCESS_LOG_FORMATS, help="how its lines look (default the resource's, or text)"
+    )
     group.add_argument("--log-fmt", default="%(asctime)-15s %(levelname)-8s %(message)s", help="format of the log")
 
 

@@ -332,6 +332,9 @@ class Telemetry:
         default=1.0,
         rule=Number(0, 3_600),
     )
+    access_log: Literal["text", "json"] = setting(
+        "How the lines of the access log look: as Daphne writes them, or as JSON.", default="text"
+    )
     dashboards: bool = setting("Whether Grafana's dashboards are written as ConfigMaps.", default=False)
 
 

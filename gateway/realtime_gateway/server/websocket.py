@@ -307,7 +307,7 @@ class GatewayWebSocket(PacedWebSocket):
         else:
             recorder.closed.add(1, ended_as.label)
         self._tell_disconnect(said_code, said_reason)
-        self._log_action("disconnected")
+        self._log_action("disconnected", code=said_code)
 
     def _how_it_ended(self, was_clean: bool, code: int | None, reason: str | None) -> tuple[endings.Ending, int, str]:
         """Return the ending with the code and reason that the application hears: those of whoever closed first."""
@@ -328,10 +328,10 @@ class GatewayWebSocket(PacedWebSocket):
 
     # The rest.
 
-    def _log_action(self, action: str) -> None:
+    def _log_action(self, action: str, **more: Any) -> None:
         if self.server.action_logger:
             client = "{}:{}".format(*self.client_addr) if self.client_addr else None
-            self.server.log_action("websocket", action, {"path": self.path, "client": client})
+            self.server.log_action("websocket", action, {"path": self.path, "client": client, **more})
 
     def __repr__(self) -> str:
         return f"<WebSocket {self.path} of {self.client_addr}>"

@@ -11,6 +11,8 @@ import httpx
 import pytest
 from tests.integration.server.test_websocket import read_to_end, settled
 from tests.support.serve_process import ServeProcess
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 
 def test_a_request_is_answered(server: ServeProcess):
@@ -142,6 +144,38 @@ def test_the_access_log_has_a_line_per_request(applications, tmp_path):
         httpx.get(f"{it.url}/scope?a=b")
         it.wait_until(log.read_text, "logging", 10)
     assert '"GET /scope?a=b" 200' in log.read_text()
+
+
+PATH = "/status?status=404"
+
+
+def test_the_access_log_may_be_json(applications, tmp_path):
+    log = tmp_path / "access.log"
+    options = ("--access-log", str(log), "--access-log-format", "json")
+    with ServeProcess("conversations:application", *options, directory=applications) as it:
+        httpx.get(f"{it.url}{PATH}")
+        with connect(f"{it.websocket_url}/close?code=4001") as client, pytest.raises(ConnectionClosed):
+            client.recv()
+        it.wait_until(lambda: "disconnected" in log.read_text(), "logging", 10)
+    request, *rest = (json.loads(line) for line in log.read_text().splitlines())
+    assert {request[name] for name in ("protocol", "event", "method", "path")} == {"http", "complete", "GET", PATH}
+    assert (request["status"], request["bytes"]) == (404, 0)
+    assert 0 <= request["seconds"] < 10
+    assert request["time"].endswith("Z")
+    assert [one["event"] for one in rest] == ["connecting", "connected", "disconnected"]
+    assert {one["path"] for one in rest} == {"/close"}
+    assert rest[-1]["code"] == 4001
+
+
+def test_the_form_of_the_access_log_may_stand_in_the_resource(applications, tmp_path):
+    resource = tmp_path / "gateway.json"
+    spec = {"application": "conversations:application", "telemetry": {"accessLog": "json"}}
+    head = {"apiVersion": "realtime-gateway.io/v1alpha1", "kind": "RealtimeGateway", "metadata": {"name": "chat"}}
+    resource.write_text(json.dumps({**head, "spec": spec}))
+    environment = {"REALTIME_GATEWAY_RESOURCE": str(resource)}
+    with ServeProcess("conversations:application", directory=applications, environment=environment) as it:
+        httpx.get(f"{it.url}{PATH}")
+        it.wait_until(lambda: '"event": "complete"' in it.output, "logging", 10)
 
 
 def test_it_runs_on_uvloop_and_sets_no_event_loop_policy(server: ServeProcess):
