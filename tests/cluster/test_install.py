@@ -144,7 +144,9 @@ def test_the_operator_asks_for_nothing_that_it_must_not_and_needs_what_it_may(
 ) -> None:
     entries = own_cluster.audited(f"system:serviceaccount:{SYSTEM}:{OPERATOR}")
     assert entries, "no operator has run: this reads what the test before has left"
-    forbidden = [one["requestURI"] for one in entries if one.get("responseStatus", {}).get("code") == 403]
+    refused = [one for one in entries if one.get("responseStatus", {}).get("code") == 403]
+    # Uninstalling takes its rights away before it has ended, when it gives the lead back.
+    forbidden = [one["requestURI"] for one in refused if one["objectRef"]["resource"] != "leases"]
     assert not forbidden
     table = {**rights.IN_SERVED_NAMESPACES, **rights.IN_ITS_OWN_NAMESPACE}
     allowed = {(*place, verb) for place, verbs in table.items() for verb in verbs}
