@@ -16,6 +16,9 @@ from realtime_gateway.layer.machine.actions import Call, UseShards
 from realtime_gateway.layer.machine.events import Refusal
 from realtime_gateway.layer.machine.limits import Identity, Limits
 
+# A fence takes milliseconds; a server that hangs is given up after seconds, by its link.
+_PATIENCE_SECONDS = 1.0
+
 
 class FenceCall:
     """The purpose of a fence call: the epoch it was to set."""
@@ -55,6 +58,7 @@ class Epochs:
         self._fencing: dict[str, FenceCall] = {}
         self._known = {shard.name: shard for shard in hosts.every_shard}
         self._to_finish: frozenset[str] = frozenset()
+        self._waiting_since: float | None = None  # for answers of shards to the list that is being adopted
         self.hosts = hosts
         self.answered: Callable[[str, int, str, int], None] = lambda shard, epoch, data_set, server_ms: None
         self.ready: Callable[[str, int], None] = lambda shard, epoch: None
@@ -188,6 +192,7 @@ class Epochs:
         if self._candidate is None or not self._reaches(self._candidate):
             return
         was_adopting = self._target is not None
+        self._waiting_since = None
         self._candidate, self._target = None, self._candidate
         if not was_adopting:
             self.adopting()
@@ -195,7 +200,19 @@ class Epochs:
     def _reaches(self, hosts: HostList) -> bool:
         return any(shard.name in self._links for shard in hosts.shards)
 
-    def advance(self) -> None:
+    def tick(self, now: float) -> None:
+        """Wait no longer for shards whose link is up and which do not answer: everybody's sending waits meanwhile.
+
+        They are as good as out of reach. Nothing is written to one of them before it has answered its fence.
+        """
+        if self._target is None or not self._fencing:
+            self._waiting_since = None
+        elif self._waiting_since is None:
+            self._waiting_since = now
+        elif now - self._waiting_since >= _PATIENCE_SECONDS:
+            self.advance(patient=False)
+
+    def advance(self, *, patient: bool = True) -> None:
         """Go on with an adoption, as far as the shards within reach have answered."""
         self._begin()
         target = self._target
@@ -205,7 +222,10 @@ class Epochs:
         for shard in behind:
             if shard not in self._fencing or self._fencing[shard].epoch < target.epoch:
                 self._fence(shard)
-        if self._fencing or behind or self.busy(target):
+        silent = self._fencing or behind
+        if silent and (patient or not any(self._links.get(shard.name) == target.epoch for shard in target.shards)):
+            return
+        if self.busy(target):
             return
         self._target = None
         self.hosts = target

@@ -343,6 +343,7 @@ class ProcessMachine:
         self.queues.tick(now)
         self.membership.tick(now)
         self.carrying.tick(now)
+        self.epochs.tick(now)
         self.epochs.finish(self.following.shards_to_finish())
         hosts = self.epochs.hosts
         if self.reported_epoch != hosts.epoch and self.following.settled() and self.carrying.settled(hosts, now):

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from tests.support.machine_bench import Bench, hosts
+from tests.support.machine_bench import Bench, group_owned_by, hosts
 
 from realtime_gateway.layer.machine import actions, events
 
@@ -78,6 +78,45 @@ def test_a_newer_list_in_the_middle_of_an_adoption_wins() -> None:
     bench.feed(events.Learned(NEW))
     bench.feed(events.Learned(newest))
     fence_all(bench, 3)
+    assert [one.hosts.epoch for one in bench.of(actions.Adopted)] == [3]
+
+
+def test_a_shard_that_does_not_answer_holds_an_adoption_up_for_a_moment_only() -> None:
+    both = hosts(1, "0", "1")
+    bench = Bench(both)
+    for shard in "01":
+        bench.link_up(shard, epoch=1)
+    bench.feed(events.Learned(hosts(2, "0", "1", earlier=(both,))))
+    silent = bench.call("fence", "1")
+    bench.tick()
+    bench.tick(2)
+    assert not bench.of(actions.Adopted), "no shard has taken the list yet"
+    bench.answer("fence", [2, b"", b"word", b"0"], "0")
+    bench.tick()
+    assert [one.hosts.epoch for one in bench.of(actions.Adopted)] == [2]
+    to_the_silent, to_the_other = (bench.send(group_owned_by(shard, both)) for shard in "10")
+    bench.answer_all_ok()
+    assert bench.verdict(to_the_other) is not None
+    assert bench.verdict(to_the_silent) is None, "nothing is written before the fence is answered"
+    bench.feed(events.Replied("1", silent.purpose, [2, b"", b"word", b"0"]))
+    bench.answer_all_ok()
+    assert bench.verdict(to_the_silent) is not None
+
+
+def test_a_newer_list_is_waited_for_as_long_as_the_one_before() -> None:
+    bench = Bench(OLD)
+    bench.link_up(epoch=1)
+    bench.feed(events.LinkUp("1", "other"))
+    bench.feed(events.Learned(NEW))
+    for _ in range(3):
+        bench.tick()
+    bench.feed(events.Learned(hosts(3, "0", "1", earlier=(NEW, OLD))))
+    bench.call("fence", "0")  # with the one before; its answer says nothing any more
+    bench.answer("fence", [3, b"", b"word", b"0"], "0")
+    bench.tick()
+    bench.tick(0.9)
+    assert not bench.of(actions.Adopted)
+    bench.tick(0.2)
     assert [one.hosts.epoch for one in bench.of(actions.Adopted)] == [3]
 
 
