@@ -101,7 +101,7 @@ class ShardError(GatewayError):
     """Trouble with one Redis shard.
 
     Attributes:
-        shard: the shard's name in the host list.
+        shard: its name in the host list; "" where the layer was closed before it answered.
     """
 
     def __init__(self, shard: str, message: str, remedy: str = "") -> None:

@@ -93,6 +93,9 @@ class Driver:
             self._tick_task.cancel()
             await asyncio.gather(self._tick_task, return_exceptions=True)
         await self.links.stop()
+        # Another driver may go on with what is in the machine, but nobody would tell those who wait here.
+        for ticket in list(self._tickets):
+            self._settle(actions.Settle(ticket, actions.Verdict.UNAVAILABLE, "", "the channel layer was closed meanwhile"))
 
     def leave_loop(self) -> None:
         """Sever a driver whose loop does not run now, and end its tasks if the loop ever runs again.

@@ -16,6 +16,7 @@ from tests.support.conditions import wait_until
 from tests.support.redis_process import RedisProcess
 from tests.support.serve_process import ServeProcess
 
+from realtime_gateway.errors import ShardUnavailable
 from realtime_gateway.layer import RedisChannelLayer
 
 Make = Callable[..., RedisChannelLayer]
@@ -170,3 +171,16 @@ def test_a_server_that_is_told_to_stop_ends_in_order(
         server.terminate()
         assert server.wait() == 0
         assert waits(primary) == 1, server.output
+
+
+async def test_who_waits_for_a_shard_that_is_away_is_told_when_the_layer_is_closed(make_layer: Make) -> None:
+    with RedisProcess() as server:
+        layer = make_layer(server.url, send_timeout=3600)
+        await layer.group_send("room", {"n": 1})
+        server.kill()
+        sending = asyncio.create_task(layer.group_send("room", {"n": 2}))
+        await asyncio.sleep(0)
+        await layer.close()
+        async with asyncio.timeout(20):
+            with pytest.raises(ShardUnavailable, match="not known whether this was stored: the channel layer was closed"):
+                await sending
