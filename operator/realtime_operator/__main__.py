@@ -49,16 +49,21 @@ def main() -> int:
 async def run(options: Options) -> None:
     """Serve until a signal asks to end."""
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     client = await KubeClient.connect()
     try:
         # Once, and anew each time that the cluster begins or ceases to serve a kind. To end the process for that would
         # make it wait for minutes where it was started again a few times before.
         while kinds := await _wait_for_kinds(client, stop):
             await _serve(options, client, kinds, stop)
+            if stop.is_set():
+                break
     finally:
         await client.close()
+
+
+def _end_at_a_signal(stop: asyncio.Event) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
 
 
 async def _serve(options: Options, client: KubeClient, kinds: Sequence[str], stop: asyncio.Event) -> None:
@@ -95,6 +100,8 @@ async def _serve(options: Options, client: KubeClient, kinds: Sequence[str], sto
     asked_to_end = asyncio.create_task(stop.wait())
     await asyncio.wait([*tasks, asked_to_end], return_when=asyncio.FIRST_COMPLETED)
     failed = [task for task in tasks if task.done() and not task.cancelled() and task.exception() is not None]
+    if tasks[0].done() and not failed:
+        stop.set()  # kopf puts its own handlers in the place of ours, and ends at a signal
     await following.close()
     await _end([*tasks, asked_to_end])
     # To watch what is not served any more fails.
@@ -134,6 +141,7 @@ async def _kinds(client: KubeClient) -> tuple[str, ...]:
 async def _wait_for_kinds(client: KubeClient, stop: asyncio.Event) -> tuple[str, ...]:
     """Wait for our own kind: with its scanning turned off, kopf serves only kinds that are there at its start."""
     waited = False
+    _end_at_a_signal(stop)
     while not stop.is_set():
         try:
             if kinds := await _kinds(client):

@@ -66,6 +66,8 @@ def settings_for(settings: kopf.OperatorSettings, kinds: Iterable[str]) -> None:
     """Kopf as a watch source and nothing else: no events, no finalizer, no scanning, only what is labelled as ours."""
     settings.posting.enabled = False
     settings.scanning.disabled = True
+    # Kopf would kill the process ten minutes after its end, and it ends whenever there are other kinds to watch.
+    settings.process.ultimate_exiting_timeout = None
     settings.persistence.finalizer = f"{FIELD_MANAGER}/never-set"
     for kind in kinds:
         if kind not in OTHERS or kind == "Pod":

@@ -10,7 +10,7 @@ from contextlib import suppress
 import pytest
 
 from tests.cluster.cluster import Cluster, Namespace
-from tests.cluster.operator_bed import Gateway, owner
+from tests.cluster.operator_bed import Gateway, assert_calm, owner, place
 from tests.cluster.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("operator")
@@ -72,6 +72,21 @@ async def test_two_resources_in_one_namespace_do_not_touch_each_other(namespace:
     wait_until(lambda: not first.owned(), 90)
     assert uids(second) == before
     await second.chat()
+
+
+def test_a_resource_whose_name_meets_an_object_of_another_says_so_and_leaves_it(namespace: Namespace) -> None:
+    first, second = Gateway(namespace), Gateway(namespace, name="chat-redis")
+    first.apply()
+    first.wait_until_ready()
+    before = {place(one): one["metadata"]["resourceVersion"] for one in first.owned()}
+    second.apply()
+    message = second.wait_for("Degraded", "True", "NameTaken")
+    assert "chat-redis exists and belongs to RealtimeGateway chat" in message
+    assert_calm(second)
+    after = {place(one): one["metadata"]["resourceVersion"] for one in first.owned()}
+    fought_for = ("serviceaccount/chat-redis", "networkpolicy/chat-redis")
+    assert {name: after[name] for name in fought_for} == {name: before[name] for name in fought_for}
+    assert first.condition("Ready")[0] == "True"
 
 
 async def test_a_resource_that_is_deleted_and_made_again_at_once_comes_up_as_a_new_one(namespace: Namespace) -> None:

@@ -14,12 +14,12 @@ from tests.cluster.waiting import wait_until
 pytestmark = pytest.mark.usefixtures("operator")
 
 
-def kill_operators(cluster: OwnCluster) -> None:
-    """`kill -9` of both operators' processes; the kubelet starts them again."""
+def kill_operators(cluster: OwnCluster, signal: str = "SIGKILL") -> None:
+    """Send a signal to both operators' processes; the kubelet starts them again."""
     for pod in operators(cluster):
         (container,) = pod["status"]["containerStatuses"]
         identity = container["containerID"].removeprefix("containerd://")
-        task = ("ctr", "-n", "k8s.io", "tasks", "kill", "--signal", "SIGKILL", identity)
+        task = ("ctr", "-n", "k8s.io", "tasks", "kill", "--signal", signal, identity)
         cluster.run_on_node(pod["spec"]["nodeName"], *task)
 
 
@@ -54,6 +54,16 @@ async def test_operators_that_are_killed_in_the_middle_of_a_start_finish_it(
     wait_until(lambda: all_restarts(own_cluster) >= before + 2, 180)
     gateway.wait_until_ready(240)
     await gateway.chat()
+
+
+@pytest.mark.timeout(600, func_only=True)
+def test_operators_that_are_told_to_end_do_so_in_order(own_cluster: OwnCluster) -> None:
+    wait_until(lambda: operators_run(own_cluster), 180)
+    before = all_restarts(own_cluster)
+    kill_operators(own_cluster, "SIGTERM")
+    wait_until(lambda: all_restarts(own_cluster) >= before + 2, 240)
+    ended = [pod["status"]["containerStatuses"][0]["lastState"]["terminated"] for pod in operators(own_cluster)]
+    assert [one["exitCode"] for one in ended] == [0, 0]
 
 
 def writes(cluster: OwnCluster, namespace: str) -> list[Object]:

@@ -75,19 +75,23 @@ def test_a_pod_that_no_node_takes_is_named(namespace: Namespace) -> None:
     assert_calm(gateway)
 
 
-def test_a_name_that_somebody_else_has_is_named_and_left_to_them(namespace: Namespace) -> None:
-    theirs = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "chat-resource"}, "data": {"theirs": "x"}}
-    namespace.apply(theirs)
+# One that is applied, and the two that are made once, by creating them.
+TAKEN = (("ConfigMap", "chat-resource"), ("Secret", "chat-redis-passwords"), ("ConfigMap", "chat-hosts"))
+
+
+@pytest.mark.parametrize(("kind", "name"), TAKEN, ids=[name for _, name in TAKEN])
+def test_a_name_that_somebody_else_has_is_named_and_left_to_them(namespace: Namespace, kind: str, name: str) -> None:
+    namespace.apply({"apiVersion": "v1", "kind": kind, "metadata": {"name": name}, "data": {"theirs": "eA=="}})
     gateway = Gateway(namespace)
     gateway.apply()
     message = gateway.wait_for("Degraded", "True", "NameTaken")
-    assert "ConfigMap/chat-resource exists and belongs to nobody" in message
+    assert f"{kind}/{name} exists and belongs to nobody" in message
     assert warnings(namespace, "NameTaken")
     assert_calm(gateway)
-    found = namespace.get("configmap/chat-resource")
-    assert found["data"] == theirs["data"]
+    found = namespace.get(f"{kind}/{name}")
+    assert found["data"] == {"theirs": "eA=="}
     assert "ownerReferences" not in found["metadata"]
-    namespace.kubectl("delete", "configmap/chat-resource")
+    namespace.kubectl("delete", f"{kind}/{name}")
     gateway.apply(drain={"acceptSeconds": 1, "periodSeconds": 1})  # what is refused for good is tried again on a change
     gateway.wait_for("Degraded", "False")
     gateway.wait_until_ready()

@@ -95,7 +95,7 @@ class Driver:
         await self.links.stop()
         # Another driver may go on with what is in the machine, but nobody would tell those who wait here.
         for ticket in list(self._tickets):
-            self._settle(actions.Settle(ticket, actions.Verdict.UNAVAILABLE, "", "the channel layer was closed meanwhile"))
+            self._settle(actions.Settle(ticket, actions.Verdict.UNAVAILABLE, "", "the channel layer was closed"))
 
     def leave_loop(self) -> None:
         """Sever a driver whose loop does not run now, and end its tasks if the loop ever runs again.

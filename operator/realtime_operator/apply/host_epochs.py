@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import resources
 from typing import Any
 
+from realtime_operator.apply.server_side_apply import create
 from realtime_operator.kube.client import MERGE_PATCH, KubeClient
 from realtime_operator.observe.redis_servers import RedisServers
 from realtime_operator.plan import AnnounceHosts, MintHosts
@@ -19,7 +20,7 @@ async def mint(client: KubeClient, action: MintHosts) -> dict[str, Any]:
     A patch that names a version is refused like a PUT when another one is there, and needs one right less.
     """
     if action.resource_version is None:
-        return await client.create(action.manifest)
+        return await create(client, action.manifest)
     metadata = {**action.manifest["metadata"], "resourceVersion": action.resource_version}
     body = {"metadata": metadata, "data": action.manifest["data"]}
     key = ObjectKey("ConfigMap", metadata["name"])

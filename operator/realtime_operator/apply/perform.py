@@ -10,7 +10,7 @@ from realtime_operator.apply import host_epochs, redis_commands, server_side_app
 from realtime_operator.apply.backoff import Backoff
 from realtime_operator.kube.client import KubeClient
 from realtime_operator.kube.errors import KubeError
-from realtime_operator.observe.object_cache import ObjectCache
+from realtime_operator.observe.object_cache import ObjectCache, owner_of
 from realtime_operator.observe.redis_servers import RedisServers
 from realtime_operator.plan import (
     Action,
@@ -113,7 +113,9 @@ async def _in_cluster(target: Target, action: Action, means: Means) -> None:
     client, cache, namespace = means.client, means.cache, target.namespace
     match action:
         case Apply():
-            known = cache.get(namespace, action.key) is not None
+            seen = cache.get(namespace, action.key)
+            # Another resource's object may have the name: "chat-redis" of chat's Redis, or of one that is called so.
+            known = seen is not None and owner_of(seen).get("uid") == target.uid
             cache.put(await server_side_apply.apply(client, action, known=known))
         case CreatePasswords():
             made = await server_side_apply.create_passwords(client, action, _new_password)

@@ -50,7 +50,22 @@ async def create_passwords(
 ) -> dict[str, Any]:
     """Create a Secret with new passwords."""
     data = {key: base64.b64encode(new_password().encode()).decode() for key in action.keys}
-    return await client.create({**action.manifest, "data": data})
+    return await create(client, {**action.manifest, "data": data})
+
+
+async def create(client: KubeClient, manifest: Manifest) -> dict[str, Any]:
+    """Create an object.
+
+    Raises:
+        NameTaken: there is one of this name that is not ours.
+        KubeError: another error; kind ``exists`` where it is ours.
+    """
+    try:
+        return await client.create(manifest)
+    except KubeError as error:
+        if error.refusal.kind == "exists":
+            await _check_name(client, manifest)
+        raise
 
 
 async def remove_foreign(client: KubeClient, action: RemoveForeign, namespace: str) -> dict[str, Any]:

@@ -15,15 +15,14 @@ SHOWN_OBJECTS = 3
 
 
 def passwords(target: Target, snapshot: Snapshot) -> Verdict:
-    """Passwords are drawn once; a Secret that was deleted comes back with the ones that servers know."""
+    """Passwords are drawn once; a Secret that was deleted or edited comes back with the ones that servers know."""
     if target.spec.redis.managed is None and not target.spec.cache.enabled:
         return Verdict()
     seen = snapshot.objects.get(ObjectKey("Secret", identity.passwords_name(target)))
-    if seen is not None and accounts.is_complete(seen):
-        return Verdict()
     lists = snapshot.objects.get(ObjectKey("Secret", identity.accounts_name(target)))
-    if lists is not None and accounts.keeps_passwords(lists):
-        return Verdict((Apply(stamped(accounts.restored_passwords(target, lists))),))
+    known = accounts.passwords_in_use(target, seen, lists)
+    if known is not None:
+        return Verdict() if seen is not None and covers(seen, known) else Verdict((Apply(stamped(known)),))
     if seen is not None:
         return Verdict((Delete(key_of(seen), seen["metadata"]["uid"]),))
     return Verdict((CreatePasswords(accounts.new_passwords(target), accounts.USERS),))

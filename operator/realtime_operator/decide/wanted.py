@@ -118,9 +118,11 @@ def _redis(target: Target, snapshot: Snapshot) -> Iterator[Manifest]:
         yield network_policy.redis(target)
     yield from _redis_services(target, redis, shards, known)
     yield from _redis_budgets(target, snapshot, shards)
-    passwords = snapshot.objects.get(ObjectKey("Secret", identity.passwords_name(target)))
+    secret = snapshot.objects.get(ObjectKey("Secret", identity.passwords_name(target)))
+    lists = snapshot.objects.get(ObjectKey("Secret", identity.accounts_name(target)))
+    passwords = accounts.passwords_in_use(target, secret, lists)
     names = address_names(target, redis, shards)
-    if passwords is None or not accounts.is_complete(passwords) or not _all_exist(snapshot, "Service", names):
+    if passwords is None or not _all_exist(snapshot, "Service", names):
         return
     yield accounts.access_lists(target, passwords)
     yield redis_config.addresses(target, {name: known[name] for name in names})

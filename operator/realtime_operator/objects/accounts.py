@@ -87,6 +87,27 @@ def read_passwords(secret: Manifest) -> dict[str, str]:
     return {user: base64.b64decode(secret["data"][user]).decode() for user in USERS}
 
 
+def passwords_in_use(target: Target, secret: Manifest | None, lists: Manifest | None) -> Manifest | None:
+    """The Secret with the passwords that servers know; None while there are none.
+
+    The access lists are what servers read, so theirs count, unless somebody has edited those.
+    """
+    complete = secret if secret is not None and is_complete(secret) else None
+    if lists is not None and keeps_passwords(lists):
+        restored = restored_passwords(target, lists)
+        if complete is None or _follow_from(lists, target, restored):
+            return restored
+    return complete
+
+
+def _follow_from(lists: Manifest, target: Target, secret: Manifest) -> bool:
+    try:
+        made = access_lists(target, secret)["data"]
+    except ValueError:  # somebody's edit is no base64, or no text
+        return False
+    return all(lists["data"].get(name) == value for name, value in made.items())
+
+
 def keeps_passwords(lists: Manifest) -> bool:
     """Whether the passwords can be restored from the Secret with the access lists."""
     return all(lists.get("data", {}).get(_KEPT + user) for user in USERS)

@@ -154,7 +154,7 @@ def _degraded(plan: Plan, outcomes: Sequence[Outcome]) -> Condition:
 
 
 # Troubles that conditions of their own, or the next pass a moment later, speak of.
-_NOT_DEGRADED = {reasons.REDIS_UNAVAILABLE, reasons.SWITCHOVER_FAILED, reasons.API_UNAVAILABLE}
+_NOT_DEGRADED = {reasons.REDIS_UNAVAILABLE, reasons.API_UNAVAILABLE}
 
 
 def _progressing(plan: Plan) -> Condition:

@@ -52,7 +52,7 @@ NO_QUORUM = "NoQuorum"  # too few Sentinels answer to decide on a failover
 BOOTSTRAP_BLOCKED = "BootstrapBlocked"  # a shard has no primary, and choosing one could lose data
 DATA_LOSS_POSSIBLE = "DataLossPossible"  # event: a primary is about to be chosen without having seen every server
 DATA_LOST = "DataLost"  # a shard came back empty
-SWITCHOVER_FAILED = "SwitchoverFailed"  # event: a planned switchover was given up; the primary stays
+SWITCHOVER_FAILED = "SwitchoverFailed"  # a planned switchover was given up; the primary stays, and it is tried again
 UNKNOWN = "Unknown"  # a server did not answer
 EXTERNAL = "External"  # unknown: the shards are run by somebody else, and not asked
 

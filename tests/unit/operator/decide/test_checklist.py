@@ -160,6 +160,20 @@ def test_the_budget_of_a_shard_lets_pods_go_that_crash_and_keeps_those_that_only
     assert budgets("CrashLoopBackOff") == {"chat-redis-0": "AlwaysAllow"}
 
 
+def test_passwords_that_somebody_edits_are_those_again_that_the_servers_know(ready: SimulatedCluster) -> None:
+    key = ObjectKey("Secret", "chat-redis-passwords")
+    before, copies = (
+        copy.deepcopy(ready.objects[key]["data"]),
+        ready.objects[ObjectKey("Secret", "chat-redis-accounts")],
+    )
+    edited = copy.deepcopy(ready.objects[key])
+    edited["data"]["gateway"] = "dGhlaXJz"
+    ready.objects[key] = edited
+    ready.run(30)
+    assert ready.objects[key]["data"] == before
+    assert ready.objects[ObjectKey("Secret", "chat-redis-accounts")]["data"] == copies["data"]
+
+
 def test_whoever_deletes_the_host_list_gets_it_back_from_the_shards(ready: SimulatedCluster) -> None:
     before = hosts_of(ready)
     del ready.objects[ObjectKey("ConfigMap", identity.hosts_name(ready.target))]
