@@ -85,7 +85,7 @@ def test_a_name_that_somebody_else_has_is_named_and_left_to_them(namespace: Name
     gateway = Gateway(namespace)
     gateway.apply()
     message = gateway.wait_for("Degraded", "True", "NameTaken")
-    assert f"{kind}/{name} exists and belongs to nobody" in message
+    assert f"{kind} {name} exists and belongs to nobody" in message
     assert warnings(namespace, "NameTaken")
     assert_calm(gateway)
     found = namespace.get(f"{kind}/{name}")
@@ -150,8 +150,8 @@ async def test_a_right_that_the_operator_lacks_is_named_and_all_else_is_made(
         message = gateway.wait_for("Degraded", "True", "Forbidden")
         assert "networkpolicies" in message
         assert warnings(namespace, "Forbidden")
-        assert_calm(gateway)
         gateway.wait_for("Ready", "True")
         await gateway.chat()
+        assert_calm(gateway)
     gateway.wait_for("Degraded", "False", seconds=300)
     assert namespace.get("networkpolicies")

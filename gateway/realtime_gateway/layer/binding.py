@@ -77,7 +77,8 @@ class Binding:
         if leaving is not None and leaving.loop is asyncio.get_running_loop():
             await leaving.take_leave()
         elif leaving is not None and leaving.alive:
-            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(leaving.take_leave(), leaving.loop))
+            gone = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(leaving.take_leave(), leaving.loop))
+            await asyncio.wait((gone,), timeout=_END_SECONDS)  # its loop may end meanwhile
         with self._lock:
             driver, self._driver = self._driver, None
         if driver is not None:
@@ -160,8 +161,9 @@ class Binding:
 
     async def _end(self, driver: Driver) -> None:
         if driver.loop is asyncio.get_running_loop():
-            await driver.stop()
+            await driver.close()
         elif driver.alive:
-            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(driver.stop(), driver.loop))
+            ended = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(driver.close(), driver.loop))
+            await asyncio.wait((ended,), timeout=_END_SECONDS)
         else:
             driver.leave_loop()

@@ -93,7 +93,10 @@ class Driver:
             self._tick_task.cancel()
             await asyncio.gather(self._tick_task, return_exceptions=True)
         await self.links.stop()
-        # Another driver may go on with what is in the machine, but nobody would tell those who wait here.
+
+    async def close(self) -> None:
+        """Stop, and tell whoever waits for a shard that nobody will tell him any more."""
+        await self.stop()
         for ticket in list(self._tickets):
             self._settle(actions.Settle(ticket, actions.Verdict.UNAVAILABLE, "", "the channel layer was closed"))
 

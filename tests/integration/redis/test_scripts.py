@@ -54,8 +54,8 @@ def publish(client: redis.Redis, *messages: tuple[str, str, str, str, int, int],
 
 def pop(client: redis.Redis, number: int = 1, *arrived: int, waiting_since: int | None = None, take: int = 1) -> Any:
     """Take from the queue; messages of the calls ``arrived`` have, and those before ``waiting_since`` never will."""
-    lowest = number if waiting_since is None else waiting_since
-    return run(client, "pop", ["queue", "taken"], 60_000, number, lowest, take, *arrived)
+    known = range(number if waiting_since is None else waiting_since, number + 1)
+    return run(client, "pop", ["queue", "taken"], 60_000, number, take, len(known), *known, *arrived)
 
 
 def group(body: str, stream: str = "stream", members: str = "members") -> tuple[str, str, str, str, int, int]:
@@ -196,6 +196,14 @@ def test_what_was_taken_for_a_call_whose_answer_never_arrived_answers_a_later_on
     assert pop(client, 6, waiting_since=6)[1] == b"third"
     assert client.hkeys("taken") == [b"6"]
     assert 0 < client.pttl("taken") <= 60_000
+
+
+def test_a_message_that_is_on_its_way_hides_no_later_one_of_which_nobody_heard(client: redis.Redis) -> None:
+    publish(client, queued("first", 1), queued("second", 2), queued("third", 3))
+    for number in (1, 2):
+        pop(client, number, waiting_since=1)
+    # The answer to 1 has come and its message goes back, that to 2 never came.
+    assert run(client, "pop", ["queue", "taken"], 60_000, 3, 1, 2, 1, 3)[1] == b"second"
 
 
 def test_what_is_put_back_is_popped_next(client: redis.Redis) -> None:

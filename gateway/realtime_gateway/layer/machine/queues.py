@@ -117,20 +117,23 @@ class Queues:
             message, expired = [], result
         if expired:
             self._emit(Dropped("expired", int(expired[0])))
+        if message:
+            self._came(place, purpose.number, message, now)
         if waiting is not None:
             self._heard(waiting, purpose, found=bool(message), now=now)
         if not message:
             self._put_back()
-            return
+
+    def _came(self, place: Place, number: int, message: list[Any], now: float) -> None:
         _, raw, age_ms = message
         try:
             entry = parse(raw)
         except EnvelopeInvalid:
             self._emit(Dropped("malformed"))
-            self.taken.done_with(place, purpose.number, now)
+            self.taken.done_with(place, number, now)
             return
         expires_at = now + self._limits.expiry_seconds - int(age_ms) / 1000
-        self._hand_over(self.taken.take(TakenMessage(place, purpose.number, entry.trace, entry.body, expires_at)))
+        self._hand_over(self.taken.take(TakenMessage(place, number, entry.trace, entry.body, expires_at)))
 
     def _heard(self, waiting: Waiting, purpose: PopCall, *, found: bool, now: float) -> None:
         """Count what may have been taken unheard: it answers before anything new does."""
@@ -261,7 +264,7 @@ class Queues:
         waiting.popping[call] = None
         place = Place(channel, call.shard)
         call.arrived = self.taken.arrived(place)
-        waiting_for = [one.number for one in waiting.popping if one.shard == call.shard]
-        lowest = min((*waiting_for, *self.taken.numbers_here(place)))
-        arguments = (self._expiry_ms, call.number, lowest, int(take), *call.arrived)
+        # By name: below the lowest of them there may be others, of which nobody has heard.
+        known = [one.number for one in waiting.popping if one.shard == call.shard] + self.taken.numbers_here(place)
+        arguments = (self._expiry_ms, call.number, int(take), len(known), *known, *call.arrived)
         self._emit(Call(call.shard, "pop", self._keys(names.queue(channel)), arguments, call))

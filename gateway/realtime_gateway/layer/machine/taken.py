@@ -110,7 +110,7 @@ class Taken:
             self._arrived.pop(place, None)
 
     def numbers_here(self, place: Place) -> list[int]:
-        """The numbers of what came from a place and is here: whose copies answer to no other call."""
+        """The numbers of what came from a place and is here: whose copies are no answer to another call."""
         return [one.number for each in (self._held, self._returned) for one in each.values() if one.place == place]
 
     def places_to_put_back(self) -> list[Place]:
