@@ -92,8 +92,7 @@ def test_a_name_that_somebody_else_has_is_named_and_left_to_them(namespace: Name
     assert found["data"] == {"theirs": "eA=="}
     assert "ownerReferences" not in found["metadata"]
     namespace.kubectl("delete", f"{kind}/{name}")
-    gateway.apply(drain={"acceptSeconds": 1, "periodSeconds": 1})  # what is refused for good is tried again on a change
-    gateway.wait_for("Degraded", "False")
+    gateway.wait_for("Degraded", "False")  # it is tried again after 2, 4, 8 … s
     gateway.wait_until_ready()
 
 

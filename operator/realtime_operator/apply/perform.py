@@ -79,7 +79,8 @@ async def _one(target: Target, action: Action, means: Means) -> Outcome:
     except KubeError as error:
         return _refused(action, error)
     except server_side_apply.NameTaken as error:
-        return Outcome(action, reasons.NAME_TAKEN, str(error), permanent=not error.passing)
+        # Whoever takes the other object away changes nothing that is watched: it is tried again, later each time.
+        return Outcome(action, reasons.NAME_TAKEN, str(error))
     except redis_commands.SwitchoverFailed as error:
         return Outcome(action, reasons.SWITCHOVER_FAILED, error.message)
     except redis_commands.FAILURES as error:

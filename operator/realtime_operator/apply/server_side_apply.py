@@ -13,15 +13,7 @@ from realtime_operator.snapshot import Manifest, ObjectKey
 
 
 class NameTaken(Exception):
-    """An object of this name belongs to somebody else.
-
-    Attributes:
-        passing: whether it is on its way out, and the name free soon.
-    """
-
-    def __init__(self, message: str, *, passing: bool) -> None:
-        super().__init__(message)
-        self.passing = passing
+    """An object of this name belongs to somebody else."""
 
 
 async def apply(client: KubeClient, action: Apply, *, known: bool) -> dict[str, Any]:
@@ -86,6 +78,6 @@ async def _check_name(client: KubeClient, manifest: Manifest) -> None:
     passing = any(reference["kind"] == owner["kind"] and reference["name"] == owner["name"] for reference in references)
     whose = ", ".join(f"{reference['kind']} {reference['name']}" for reference in references) or "nobody"
     if passing:
-        raise NameTaken(f"{key} is still there from an earlier resource of this name.", passing=True)
+        raise NameTaken(f"{key} is still there from an earlier resource of this name.")
     message = f"{key} exists and belongs to {whose}, not to this resource: rename it, or the resource."
-    raise NameTaken(message, passing=False)
+    raise NameTaken(message)
