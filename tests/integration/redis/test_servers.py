@@ -27,8 +27,8 @@ SINCE = {
     "LINDEX": "1.0", "LLEN": "1.0", "LPOP": "1.0", "LPUSH": "1.0", "PEXPIRE": "2.6", "PING": "1.0", "PUBLISH": "2.0",
     "RPUSH": "1.0",
     "SCAN": "2.8", "SCRIPT": "2.6", "SET": "1.0", "SUBSCRIBE": "2.0", "TIME": "2.6", "UNLINK": "4.0",
-    "UNSUBSCRIBE": "2.0", "WAIT": "3.0", "XADD": "5.0", "XRANGE": "6.2", "XREVRANGE": "5.0", "XTRIM": "6.2", "ZADD": "1.2",
-    "ZRANGE": "1.2", "ZSCORE": "1.2", "ZRANGEBYSCORE": "1.0", "ZREM": "1.2", "ZREMRANGEBYSCORE": "1.2",
+    "UNSUBSCRIBE": "2.0", "WAIT": "3.0", "XADD": "5.0", "XRANGE": "6.2", "XREVRANGE": "5.0", "XTRIM": "6.2",
+    "ZADD": "1.2", "ZRANGE": "1.2", "ZSCORE": "1.2", "ZRANGEBYSCORE": "1.0", "ZREM": "1.2", "ZREMRANGEBYSCORE": "1.2",
 }  # fmt: skip
 # Of a Sentinel, not of a shard.
 SENTINEL = {"SENTINEL"}
