@@ -30,8 +30,8 @@ EXPIRY_SECONDS = 20
 # How often each talker says something, and how it ends.
 PAUSE_SECONDS = 0.1
 LAST_WORD = "goodbye"
-# What is not in the way is made meanwhile, and each step of it changes the status: some twenty calls. What is refused is
-# tried again after 2, 4, 8 … s; without that wait it would be hundreds.
+# What is not in the way is made meanwhile, and each step of it changes the status: some twenty calls. What is refused
+# is tried again after 2, 4, 8 … s; without that wait it would be hundreds.
 CALM_SECONDS = 20.0
 MOST_CALLS_IN_TROUBLE = 60
 WRITES = {"create", "update", "patch", "delete"}
