@@ -106,7 +106,6 @@ TESTED_BY = {
     "realtime_gateway.layer.machine.actions": "unit/gateway/layer/machine/test_process.py",
     "realtime_gateway.layer.machine.events": "unit/gateway/layer/machine/test_process.py",
     "realtime_gateway.layer.machine.follow": "unit/gateway/layer/machine/test_following.py",
-    "realtime_gateway.layer.machine.lane": "unit/gateway/layer/machine/test_publishing.py",
     "realtime_gateway.layer.machine.limits": "unit/gateway/layer/test_options.py",
     "realtime_gateway.server.request_facts": "integration/server/test_websocket.py",
     "realtime_gateway.local.application_plan": "unit/gateway/local/test_plan.py",

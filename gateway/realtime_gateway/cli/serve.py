@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from types import MethodType
 from typing import Any
 
@@ -179,7 +180,8 @@ def load_application(path: str) -> Any:
         target = getattr(target, name)
     if not callable(target):
         raise StartError(f"{path} is no ASGI application: it is {target!r:.60}.", "Name what is one.")
-    return guarantee_single_callable(target)  # type: ignore[no-untyped-call]  # asgiref is typed, but not this function
+    as_one_callable: Callable[[Any], Any] = guarantee_single_callable  # asgiref gives it no types
+    return as_one_callable(target)
 
 
 def endpoints(arguments: argparse.Namespace) -> list[str]:

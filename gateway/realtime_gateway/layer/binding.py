@@ -114,8 +114,9 @@ class Binding:
         self.state = self._make_state()
 
     async def _acquire(self) -> None:
-        # A loop never blocks on the lock: whoever holds it may be waiting for this very loop to end its driver.
-        while not self._lock.acquire(blocking=False):  # noqa: ASYNC110 - a lock between threads cannot be awaited
+        # A loop never blocks on the lock: whoever holds it may be waiting for this very loop to end its driver. Nor does
+        # a thread for it: were this caller cancelled, that thread would get the lock and nobody would release it.
+        while not self._lock.acquire(blocking=False):  # noqa: ASYNC110 - so nobody can wait for it
             await asyncio.sleep(0.001)
 
     def _bind(self, loop: asyncio.AbstractEventLoop, receives: bool, waits: bool) -> Driver:
