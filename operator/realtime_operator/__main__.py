@@ -87,8 +87,9 @@ async def _serve(options: Options, client: KubeClient, kinds: Sequence[str], sto
         namespaces=options.watched,
         stop_flag=stop,
     )
+    watch = asyncio.create_task(watching, name="watch")
     tasks = [
-        asyncio.create_task(watching, name="watch"),
+        watch,
         asyncio.create_task(leadership.run(), name="lead"),
         asyncio.create_task(
             relist_for_ever(client, kinds, options.watched, cache, following, listed), name="list again"
@@ -100,7 +101,7 @@ async def _serve(options: Options, client: KubeClient, kinds: Sequence[str], sto
     asked_to_end = asyncio.create_task(stop.wait())
     await asyncio.wait([*tasks, asked_to_end], return_when=asyncio.FIRST_COMPLETED)
     failed = [task for task in tasks if task.done() and not task.cancelled() and task.exception() is not None]
-    if tasks[0].done() and not failed:
+    if watch.done() and not failed:
         stop.set()  # kopf puts its own handlers in the place of ours, and ends at a signal
     await following.close()
     await _end([*tasks, asked_to_end])

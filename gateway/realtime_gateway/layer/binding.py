@@ -114,8 +114,8 @@ class Binding:
         self.state = self._make_state()
 
     async def _acquire(self) -> None:
-        # A loop never blocks on the lock: whoever holds it may be waiting for this very loop to end its driver. Nor does
-        # a thread for it: were this caller cancelled, that thread would get the lock and nobody would release it.
+        # A loop never blocks on the lock: whoever holds it may be waiting for this very loop to end its driver.
+        # Nor can a thread wait for it: were this caller cancelled, it would get the lock, and nobody would release it.
         while not self._lock.acquire(blocking=False):  # noqa: ASYNC110 - so nobody can wait for it
             await asyncio.sleep(0.001)
 

@@ -75,9 +75,8 @@ async def _check_name(client: KubeClient, manifest: Manifest) -> None:
     references = found["metadata"].get("ownerReferences", [])
     if any(reference["uid"] == owner["uid"] for reference in references):
         return
-    passing = any(reference["kind"] == owner["kind"] and reference["name"] == owner["name"] for reference in references)
     whose = ", ".join(f"{reference['kind']} {reference['name']}" for reference in references) or "nobody"
-    if passing:
+    if any(reference["kind"] == owner["kind"] and reference["name"] == owner["name"] for reference in references):
         raise NameTaken(f"{key} is still there from an earlier resource of this name.")
     message = f"{key} exists and belongs to {whose}, not to this resource: rename it, or the resource."
     raise NameTaken(message)
