@@ -20,6 +20,8 @@ MIB = 1024 * 1024
 FLOOD_BYTES = 300 * MIB
 MAY_RISE_BYTES = 2 * MIB
 PIECE_BYTES = 64 * 1024
+# One client's ordinary messages that are parsed in a turn (lean_protocol), and as many that were there before.
+MOST_IN_A_TURN = 2 * 256
 ECHOES = 50
 PATIENCE_SECONDS = 30.0
 
@@ -92,6 +94,13 @@ async def test_a_flood_takes_no_memory_and_leaves_the_others_alone(server: Serve
         with flooding(client.socket, piece):
             rise = await highest_rise(server, before, flood)
     assert rise <= MAY_RISE_BYTES, f"{rise / MIB:.1f} MiB"
+
+
+def test_what_one_client_sends_at_once_comes_to_its_application_over_several_turns_of_the_loop(server: ServeProcess):
+    with RawClient(server.port, "/turns") as client:
+        client.send(client_frame(0x82, b"x") * 5000, client_frame(0x81, b"how many?"))
+        _, most = client.frame()
+    assert 0 < int(most) <= MOST_IN_A_TURN
 
 
 async def test_what_a_client_does_not_read_takes_no_memory(server: ServeProcess):

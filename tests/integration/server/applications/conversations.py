@@ -171,6 +171,24 @@ async def websocket_busy(scope, receive, send, query):
             await send({"type": "websocket.send", "text": str(received)})
 
 
+async def websocket_turns(scope, receive, send, query):
+    """Says how many messages came to it in one turn of the loop at most."""
+    loop, turn, came = asyncio.get_running_loop(), 0, {}
+
+    def next_turn():
+        nonlocal turn, ticking
+        turn += 1
+        ticking = loop.call_soon(next_turn)
+
+    ticking = loop.call_soon(next_turn)
+    await accept(receive, send)
+    while (message := await receive())["type"] == "websocket.receive":
+        came[turn] = came.get(turn, 0) + 1
+        if message.get("text") == "how many?":
+            await send({"type": "websocket.send", "text": str(max(came.values()))})
+    ticking.cancel()
+
+
 async def websocket_flood(scope, receive, send, query):
     """Sends to a client that may not read, and says how far it came."""
     await accept(receive, send)
