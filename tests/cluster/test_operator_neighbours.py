@@ -46,32 +46,26 @@ def uids(gateway: Gateway) -> set[str]:
     return {one["metadata"]["uid"] for one in gateway.owned()}
 
 
-async def test_the_same_name_in_two_namespaces_is_two_resources(namespace: Namespace, neighbour: Namespace) -> None:
-    first, second = Gateway(namespace), Gateway(neighbour)
+async def assert_second_outlives_first(first: Gateway, second: Gateway) -> None:
+    """Both serve, apart from each other, and the end of one changes nothing of the other."""
     first.apply()
     second.apply()
     first.wait_until_ready()
     second.wait_until_ready()
     await assert_apart(first, second)
     before = uids(second)
-    namespace.kubectl("delete", "realtimegateway/chat")
+    first.namespace.kubectl("delete", f"realtimegateway/{first.name}")
     wait_until(lambda: not first.owned(), 90)
     assert uids(second) == before
     await second.chat()
+
+
+async def test_the_same_name_in_two_namespaces_is_two_resources(namespace: Namespace, neighbour: Namespace) -> None:
+    await assert_second_outlives_first(Gateway(namespace), Gateway(neighbour))
 
 
 async def test_two_resources_in_one_namespace_do_not_touch_each_other(namespace: Namespace) -> None:
-    first, second = Gateway(namespace), Gateway(namespace, name="chat-two")
-    first.apply()
-    second.apply()
-    first.wait_until_ready()
-    second.wait_until_ready()
-    await assert_apart(first, second)
-    before = uids(second)
-    namespace.kubectl("delete", "realtimegateway/chat")
-    wait_until(lambda: not first.owned(), 90)
-    assert uids(second) == before
-    await second.chat()
+    await assert_second_outlives_first(Gateway(namespace), Gateway(namespace, name="chat-two"))
 
 
 def test_a_resource_whose_name_meets_an_object_of_another_says_so_and_leaves_it(namespace: Namespace) -> None:

@@ -7,6 +7,7 @@ import logging
 import os
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import Context
 from typing import Any
 
@@ -87,17 +88,20 @@ class Driver:
         await asyncio.gather(*(take_leave(lanes[shard], queues, link) for shard, link in open_links if shard in lanes))
 
     async def stop(self) -> None:
-        """Cut every link; what is in flight stays in the machine as unacknowledged."""
+        """Cut every link; what is in flight stays in the machine as unacknowledged, for the next driver to send."""
         self.stopped = True
         if self._tick_task is not None:
             self._tick_task.cancel()
             await asyncio.gather(self._tick_task, return_exceptions=True)
         await self.links.stop()
+        callers = (ticket for ticket, owner in self._tickets.items() if isinstance(owner, asyncio.Future))
+        self.state.waiting_elsewhere.update(dict.fromkeys(callers, self._settle_from_elsewhere))
 
     async def close(self) -> None:
         """Stop, and tell whoever waits for a shard that nobody will tell him any more."""
         await self.stop()
         for ticket in list(self._tickets):
+            self.state.waiting_elsewhere.pop(ticket, None)
             self._settle(actions.Settle(ticket, actions.Verdict.UNAVAILABLE, "", "the channel layer was closed"))
 
     def leave_loop(self) -> None:
@@ -299,9 +303,16 @@ class Driver:
 
     # Messages
 
+    def _settle_from_elsewhere(self, action: actions.Settle) -> None:
+        with suppress(RuntimeError):  # this loop has been closed, with whoever waited on it
+            self.loop.call_soon_threadsafe(self._settle, action)
+
     def _settle(self, action: actions.Settle) -> None:
         owner = self._tickets.pop(action.ticket, None)
         if owner is None:
+            tell = self.state.waiting_elsewhere.pop(action.ticket, None)
+            if tell is not None:
+                tell(action)
             return
         if action.verdict is actions.Verdict.UNAVAILABLE and not action.detail:
             # It is there, but whatever has to come first (a fence, the look at a stream) was refused.

@@ -17,6 +17,7 @@ from realtime_gateway.hosts import Documents, HostList
 from realtime_gateway.layer import drops, names
 from realtime_gateway.layer.hosts_file import HostsFile
 from realtime_gateway.layer.machine import events
+from realtime_gateway.layer.machine.actions import Settle
 from realtime_gateway.layer.machine.limits import Identity, Limits
 from realtime_gateway.layer.machine.process import ProcessMachine
 from realtime_gateway.layer.mailboxes import Body, Mailbox, Mailboxes
@@ -97,6 +98,8 @@ class ProcessState:
         self.full_logged_at = -1e9
         self.fan_out: FanOut | None = None
         self._tickets = 0
+        # Ticket → how to tell somebody whose loop has not the I/O any more.
+        self.waiting_elsewhere: dict[int, Callable[[Settle], None]] = {}
         self.own = OwnMessages(self._seen)
         self._flushes: deque[str] = deque(maxlen=100)
 

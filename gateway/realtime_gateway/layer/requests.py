@@ -85,7 +85,7 @@ async def group_send(driver: Driver, trace: bytes, group: str, body: bytes) -> S
 async def _come_back(driver: Driver, destination: str, number: int) -> None:
     """Let members of this process have what it sends to them before the sender goes on; never a reason to fail."""
     own, follow = driver.state.own, driver.state.machine.following.follows.get(destination)
-    if follow is None or follow.phase is not Phase.LIVE or own.is_back(destination, number):
+    if driver.stopped or follow is None or follow.phase is not Phase.LIVE or own.is_back(destination, number):
         return
     waiter: asyncio.Future[None] = driver.loop.create_future()
     own.wait(destination, number, waiter)

@@ -99,6 +99,24 @@ async def test_a_process_that_only_sent_before_may_begin_to_receive(
     assert (await soon(layer, channel))["type"] == "from a thread again"
 
 
+async def test_who_sends_while_a_receiver_takes_the_connections_over_is_told_how_it_ended(make_layer: Make) -> None:
+    with RedisProcess() as server:
+        layer = make_layer(server.url, send_timeout=60)
+        await asyncio.to_thread(async_to_sync(layer.group_send), "room", {"type": "n", "n": 1})
+        server.pause()
+        sending = asyncio.create_task(asyncio.to_thread(async_to_sync(layer.group_send), "room", {"type": "n", "n": 2}))
+        machine = layer._binding.state.machine
+        async with asyncio.timeout(10):
+            while machine.last_sequence < 2:
+                await asyncio.sleep(0.01)
+        await layer.new_channel()  # its loop has the connections from here on
+        server.resume()
+        async with asyncio.timeout(30):
+            await sending
+        with server.client as client:
+            assert client.xlen("asgi:g:room") >= 2, "also what was written to the first connection may have been read"
+
+
 def test_a_closed_loop_hands_over_to_the_next_with_its_channels(redis_server: RedisProcess) -> None:
     layer = RedisChannelLayer(hosts=[redis_server.url])
 
