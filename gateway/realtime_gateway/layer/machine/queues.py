@@ -264,7 +264,8 @@ class Queues:
         waiting.popping[call] = None
         place = Place(channel, call.shard)
         call.arrived = self.taken.arrived(place)
-        # By name: below the lowest of them there may be others, of which nobody has heard.
-        known = [one.number for one in waiting.popping if one.shard == call.shard] + self.taken.numbers_here(place)
-        arguments = (self._expiry_ms, call.number, int(take), len(known), *known, *call.arrived)
+        lowest = min(one.number for one in waiting.popping if one.shard == call.shard)
+        # By name: below the lowest of these, too, there may be others, of which nobody has heard.
+        known = [number for number in self.taken.numbers_here(place) if number < lowest]
+        arguments = (self._expiry_ms, call.number, int(take), lowest, len(known), *known, *call.arrived)
         self._emit(Call(call.shard, "pop", self._keys(names.queue(channel)), arguments, call))

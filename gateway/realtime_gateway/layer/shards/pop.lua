@@ -1,23 +1,24 @@
 -- Take the oldest message of a queue that has not expired, or one that was taken before and whose answer never arrived.
 --
 -- KEYS  1 list, 2 hash of what this process has taken and has not said to have: number of the call → entry
--- ARGV  1 expiry in ms, 2 number of this call, 3 "1", or "0" to take nothing new,
---       4 how many numbers of calls follow that wait for their answers, or whose messages are on their way to a receiver
---       or back; and behind those, numbers of calls whose messages have arrived
+-- ARGV  1 expiry in ms, 2 number of this call, 3 "1", or "0" to take nothing new, 4 the lowest number of a call that
+--       still waits for its answer: those of a connection that broke are all below it,
+--       5 how many numbers below that follow of calls whose messages are on their way to a receiver, or back; and behind
+--       those, numbers of calls whose messages have arrived
 -- Returns {time of queueing in ms, bytes, age in ms}, or {} when there is none; and behind that, where messages that
 --   had expired were dropped, how many.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local expired = 0
-local known, last_known = {}, 4 + tonumber(ARGV[4])
-for n = 5, last_known do known[ARGV[n]] = true end
+local known, last_known = {}, 5 + tonumber(ARGV[5])
+for n = 6, last_known do known[ARGV[n]] = true end
 for n = last_known + 1, #ARGV do redis.call('HDEL', KEYS[2], ARGV[n]) end
 
 local function left_behind()
-  local taken, oldest, entry = redis.call('HGETALL', KEYS[2]), nil, nil
+  local taken, oldest, entry = redis.call('HGETALL', KEYS[2]), tonumber(ARGV[4]), nil
   for n = 1, #taken, 2 do
     local number = tonumber(taken[n])
-    if not known[taken[n]] and (not oldest or number < oldest) then oldest, entry = number, taken[n + 1] end
+    if number < oldest and not known[taken[n]] then oldest, entry = number, taken[n + 1] end
   end
   if entry then redis.call('HDEL', KEYS[2], string.format('%.0f', oldest)) end
   return entry
