@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -171,6 +172,33 @@ def test_a_server_that_is_told_to_stop_ends_in_order(
         server.terminate()
         assert server.wait() == 0
         assert waits(primary) == 1, server.output
+
+
+async def test_a_layer_can_be_closed_while_the_loop_that_has_its_connections_ends(make_layer: Make) -> None:
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    with RedisProcess() as server:
+        layer = make_layer(server.url)
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(layer.new_channel(), loop))
+        await layer.group_send("room", {"n": 1})
+        server.pause()
+        sending = asyncio.create_task(layer.group_send("room", {"n": 2}))
+        await asyncio.sleep(0)
+        closing = asyncio.create_task(layer.close())
+        await asyncio.sleep(0)
+        loop.call_soon_threadsafe(loop.stop)
+        async with asyncio.timeout(20):
+            await closing
+        server.resume()
+    thread.join()
+    sending.cancel()
+    await asyncio.gather(sending, return_exceptions=True)
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    await asyncio.to_thread(loop.run_until_complete, asyncio.wait(left) if left else asyncio.sleep(0))
+    loop.close()
 
 
 async def test_who_waits_for_a_shard_that_is_away_is_told_when_the_layer_is_closed(make_layer: Make) -> None:

@@ -167,6 +167,13 @@ def test_what_a_person_must_change_comes_before_what_may_pass() -> None:
     assert told(READY.target, serving(READY), passing, permanent)["Degraded"][1] == reasons.STORAGE_IMMUTABLE
 
 
+def test_a_switchover_that_was_given_up_is_said_and_a_server_that_is_away_is_left_to_its_own_condition() -> None:
+    action = Apply({"kind": "Service", "metadata": {"name": "chat"}})
+    away, given_up = (Outcome(action, why, "no") for why in (reasons.REDIS_UNAVAILABLE, reasons.SWITCHOVER_FAILED))
+    assert told(READY.target, serving(READY), away)["Degraded"][0] == "False"
+    assert told(READY.target, serving(READY), away, given_up)["Degraded"] == ("True", reasons.SWITCHOVER_FAILED, "no")
+
+
 def test_a_time_changes_only_with_the_status_of_its_condition() -> None:
     snapshot = serving(READY)
     plan = decide(READY.target, snapshot)
