@@ -74,6 +74,7 @@ PURE = (
     "realtime_gateway.layer.mailboxes",
     "realtime_gateway.layer.own_messages",
     "realtime_gateway.fanout.batch",
+    "realtime_gateway.security.token_bucket",
     "realtime_gateway.server.admission",
     "realtime_gateway.server.client_address",
     "realtime_gateway.server.drain",

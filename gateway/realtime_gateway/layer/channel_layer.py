@@ -29,6 +29,7 @@ from realtime_gateway.layer.offer import FanOut
 from realtime_gateway.layer.options import describe
 from realtime_gateway.layer.process_state import ProcessState
 from realtime_gateway.layer.refusals import readable, remedy_for
+from realtime_gateway.layer.shared_limits import Tokens, take_tokens
 from realtime_gateway.layer.sources import choose_hosts, choose_options
 from realtime_gateway.telemetry import spans
 
@@ -139,6 +140,25 @@ class RedisChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels shi
     def attach(self, deliver: FanOut) -> None:
         """Offer every message to ``deliver``, on the loop that has the I/O, before it goes into mailboxes."""
         self._binding.state.fan_out = deliver
+
+    async def take_tokens(self, key: str, rate_per_second: float, burst: float, wanted: int = 1) -> Tokens:
+        """Take tokens out of a bucket that all processes share, by one call of Redis; never raises for its trouble.
+
+        While the bucket's shard does not answer, this process has a bucket of its own, as large as the shared one.
+
+        Args:
+            key: the bucket's name; one that is new is full.
+            rate_per_second: how many tokens come.
+            burst: how many fit.
+            wanted: how many to take, or as many as there are.
+
+        Raises:
+            ValueError: a number is not above 0, or a token does not fit.
+        """
+        if not (rate_per_second > 0 and burst >= 1 and wanted >= 1):
+            raise ValueError(f"A bucket of {burst} tokens, {rate_per_second} a second, gives nobody {wanted} of them.")
+        rate = (rate_per_second, burst)
+        return await self._binding.run(lambda driver: take_tokens(driver, key, rate, wanted), receives=True)
 
     # Groups
 

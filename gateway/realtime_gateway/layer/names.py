@@ -30,7 +30,7 @@ _FLUSHED = re.compile(
     f"groups|(?:g|q|group):[^:]+|i:(?!{_BOOKS}$)[^:]+|full:(?!{_BOOKS}$)[^:]*"
     f"|t:(?!{_KINDS}:)[^:]+:(?!{_BOOKS}$)[^:]+|s:(?!{_KINDS}:)[^:]+:[0-9a-f]+:[^:]+"
 )
-_AMBIGUOUS = ("g", "q", "group")
+_AMBIGUOUS = ("g", "q", "group", "tokens")
 
 
 def group(name: str) -> str:
@@ -84,12 +84,19 @@ class GroupNames:
             return name
         hidden = self._outside.get(name)
         if hidden is None:
-            hidden = hmac.digest(self._key, name.encode(), "sha256")[: self._DIGEST_BYTES].hex()
+            hidden = self._digest(self._key, name)
             if len(self._outside) >= self._REMEMBERED:
                 oldest = next(iter(self._outside))
                 del self._inside[self._outside.pop(oldest)]
             self._outside[name], self._inside[hidden] = hidden, name
         return hidden
+
+    def bucket(self, name: str) -> str:
+        """Return what a bucket of tokens is called in Redis: it may name a user, and nobody asks for the name again."""
+        return name if self._key is None else self._digest(self._key, name)
+
+    def _digest(self, key: bytes, name: str) -> str:
+        return hmac.digest(key, name.encode(), "sha256")[: self._DIGEST_BYTES].hex()
 
     def inside(self, destination: str) -> str:
         """Return the name of a destination for people here; a digest where this process has never heard the name."""
@@ -152,6 +159,10 @@ class Names:
     def full(self, channel: str) -> str:
         """Exists while the owner of a specific channel says that its mailbox is full."""
         return f"{self.prefix}:full:{channel}"
+
+    def tokens(self, bucket: str) -> str:
+        """A bucket of tokens, of a limit over all processes."""
+        return f"{self.prefix}:tokens:{bucket}"
 
     def mark(self, destination: str, sender: int, source: str) -> str:
         """The last sequence number that a sender put into a queue, directly or through one group."""

@@ -25,6 +25,7 @@ from realtime_gateway.layer.offer import FanOut
 from realtime_gateway.layer.options import LayerOptions, label
 from realtime_gateway.layer.own_messages import OwnMessages
 from realtime_gateway.layer.serializers import Serializer
+from realtime_gateway.layer.shared_limits import SharedLimits
 from realtime_gateway.layer.undelivered import Undelivered
 from realtime_gateway.telemetry import recorder
 
@@ -97,6 +98,7 @@ class ProcessState:
         self.full_channels: set[str] = set()
         self.full_logged_at = -1e9
         self.fan_out: FanOut | None = None
+        self.shared_limits = SharedLimits()
         self._tickets = 0
         # Ticket → how to tell somebody whose loop has not the I/O any more.
         self.waiting_elsewhere: dict[int, Callable[[Settle], None]] = {}

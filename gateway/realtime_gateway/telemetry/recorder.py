@@ -84,6 +84,7 @@ layer_idle = counter("layer_idle_channels", "Channels dropped with their members
 layer_duplicates = counter("layer_duplicates", "Deliveries recognised as seen before, and not repeated.")
 layer_reconnects = counter("layer_reconnects", "Connections to shards that had to be made again.")
 layer_epoch = gauge("layer_epoch", "Epoch of the host list in use.")
+layer_limits = counter("layer_limits", "Questions about limits over all processes, by who has answered.", "by")
 database_hops = counter("database_hops", "Dispatches that went to a thread to look after its database connections.")
 denials = counter("denials", "WebSocket handshakes that security or auth refused, by why.", "reason")
 revocations = counter(

@@ -363,3 +363,45 @@ def test_a_document_is_replaced_by_its_signed_form_only_while_it_is_the_one_that
     assert client.get("hosts") == b"as read"
     assert run(client, "sign", ["hosts"], "as read", "signed") == 1
     assert client.get("hosts") == b"signed"
+
+
+def tokens(client: redis.Redis, wanted: int, *, burst: int = 5, token_us: float = 60e6) -> Any:
+    return run(client, "tokens", ["bucket"], token_us, burst, wanted)
+
+
+def test_a_new_bucket_gives_its_burst_and_then_says_when_there_is_more(client: redis.Redis) -> None:
+    assert tokens(client, 3) == [3, 0]
+    granted, wait_us = tokens(client, 3)
+    assert granted == 2
+    assert 50e6 < wait_us <= 60e6
+    granted, wait_us = tokens(client, 1)
+    assert granted == 0
+    assert 50e6 < wait_us <= 60e6
+
+
+def test_a_bucket_fills_by_the_servers_clock_up_to_its_burst(client: redis.Redis) -> None:
+    seconds, micros = client.time()
+    client.set("bucket", f"{seconds * 1_000_000 + micros - 150_000_000}")
+    assert tokens(client, 9)[0] == 2
+    client.set("bucket", "1")
+    assert tokens(client, 9)[0] == 5
+
+
+def test_a_bucket_expires_when_it_is_full_again(client: redis.Redis) -> None:
+    tokens(client, 2)
+    assert 110_000 < client.pttl("bucket") <= 120_000
+    tokens(client, 3)
+    assert 290_000 < client.pttl("bucket") <= 300_000
+
+
+def test_a_bucket_from_a_server_whose_clock_was_ahead_is_empty_and_no_more(client: redis.Redis) -> None:
+    seconds, _ = client.time()
+    client.set("bucket", f"{(seconds + 86_400) * 1_000_000}")
+    granted, wait_us = tokens(client, 1)
+    assert granted == 0
+    assert wait_us <= 60e6
+
+
+def test_a_bucket_of_very_many_small_tokens_counts_them(client: redis.Redis) -> None:
+    assert tokens(client, 1_000_000, burst=40_000_000, token_us=0.25) == [1_000_000, 0]
+    assert 39_000_000 <= tokens(client, 40_000_000, burst=40_000_000, token_us=0.25)[0] < 40_000_000

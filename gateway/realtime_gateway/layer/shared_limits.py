@@ -1,0 +1,122 @@
+"""Limits over all processes: a shard is asked for a moment; where it does not answer, this process answers alone.
+
+A limit must not hold up those whom it protects, so nobody waits here for a shard as a sender does. One that does not
+answer is left alone for a second, and said in the log once a minute.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from math import inf
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from realtime_gateway.layer.refusals import readable
+from realtime_gateway.layer.shards.link import ErrorAnswer, Link
+from realtime_gateway.security.token_bucket import TokenBuckets
+from realtime_gateway.telemetry import recorder
+
+if TYPE_CHECKING:
+    from realtime_gateway.layer.driver import Driver
+
+log = logging.getLogger("realtime_gateway.layer")
+
+# A shard that is well answers in less than a millisecond.
+ANSWER_SECONDS = 0.25
+AGAIN_SECONDS = 1.0
+LOG_PERIOD_SECONDS = 60.0
+
+SHARD, PROCESS = "shard", "process"
+for _by in (SHARD, PROCESS):
+    recorder.layer_limits.add(0, _by)
+
+
+Arguments = tuple[str | int, ...]
+
+
+class Tokens(NamedTuple):
+    """What came of asking for tokens.
+
+    Attributes:
+        granted: how many were taken.
+        wait_seconds: where that is fewer than were wanted, in how long there is another one; else 0.
+        shared: whether all processes share the bucket; False where its shard does not answer.
+    """
+
+    granted: int
+    wait_seconds: float
+    shared: bool
+
+
+class SharedLimits:
+    """What a process knows of shards that do not answer, and what it counts alone meanwhile."""
+
+    def __init__(self) -> None:
+        self.buckets = TokenBuckets()
+        # Shard → until when it is left alone; while there is no link to it, until there is one.
+        self._left_alone: dict[str, float] = {}
+        self._said_at: dict[str, float] = {}
+
+    def is_left_alone(self, shard: str, link: Link | None, now: float) -> bool:
+        """Whether a shard is not to be asked now."""
+        until = self._left_alone.get(shard, -inf)
+        return now < until if link is not None else until > -inf
+
+    def leave_alone(self, shard: str, now: float, reason: str) -> None:
+        """Note that a shard has not answered."""
+        self._left_alone[shard] = now + AGAIN_SECONDS
+        if now - self._said_at.get(shard, -inf) >= LOG_PERIOD_SECONDS:
+            self._said_at[shard] = now
+            log.warning("limits over all processes hold in each process alone: shard %s %s", shard, reason)
+
+    def has_answered(self, shard: str) -> None:
+        """Note that a shard is well."""
+        if self._left_alone:
+            self._left_alone.pop(shard, None)
+
+
+async def take_tokens(driver: Driver, key: str, rate: tuple[float, float], wanted: int) -> Tokens:
+    """Take tokens, ``rate`` being how many come in a second and how many fit."""
+    state, (rate_per_second, burst) = driver.state, rate
+    name = state.group_names.bucket(key)
+    arguments = (f"{1e6 / rate_per_second:.6f}", f"{burst:.6f}", wanted)
+    answer = await _ask(driver, name, "tokens", state.identity.names.tokens(name), arguments)
+    if answer is None:
+        granted, wait_seconds = state.shared_limits.buckets.take(key, rate, wanted, driver.loop.time())
+        return Tokens(granted, wait_seconds, shared=False)
+    return Tokens(answer[0], answer[1] / 1e6, shared=True)
+
+
+async def _ask(driver: Driver, name: str, script: str, key: str, arguments: Arguments) -> Any:
+    """Run a script on the shard that owns a name; None where it does not answer."""
+    limits, loop = driver.state.shared_limits, driver.loop
+    shard = driver.state.machine.epochs.hosts.owner(name).name
+    link = driver.links.open.get(shard)
+    if limits.is_left_alone(shard, link, loop.time()):
+        recorder.layer_limits.add(1, PROCESS)
+        return None
+    got = await _answered(driver, shard, link, script, key, arguments)
+    if isinstance(got, ErrorAnswer):
+        limits.leave_alone(shard, loop.time(), f"refuses: {readable(got.text)}" if got.code else got.text)
+        recorder.layer_limits.add(1, PROCESS)
+        return None
+    limits.has_answered(shard)
+    recorder.layer_limits.add(1, SHARD)
+    return got
+
+
+async def _answered(driver: Driver, shard: str, link: Link | None, script: str, key: str, arguments: Arguments) -> Any:
+    """Return what a shard has answered within the time that it has."""
+    answer: asyncio.Future[Any] = driver.loop.create_future()
+    try:
+        if link is None:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                link = await driver.links.opened(shard)
+    except TimeoutError:
+        return ErrorAnswer("", "cannot be reached")
+    # Everybody's questions of one turn of the loop leave in one write.
+    link.call(script, (key,), arguments, lambda got: None if answer.done() else answer.set_result(got))
+    await asyncio.wait((answer,), timeout=ANSWER_SECONDS)
+    if not answer.done():
+        await asyncio.sleep(0)  # a loop that was held up has its answers still unread
+    return answer.result() if answer.done() else ErrorAnswer("", "does not answer")
