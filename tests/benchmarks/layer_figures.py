@@ -13,8 +13,8 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import psutil
@@ -22,6 +22,8 @@ import redis
 import redis.asyncio
 from asgiref.sync import async_to_sync
 from django.utils.module_loading import import_string
+
+from tests.benchmarks.layer_alone import collect_garbage_seldom
 
 TEXT = "x" * 80
 MESSAGE = {"type": "chat.message", "message": TEXT}
@@ -93,17 +95,66 @@ async def fan_out(backend: str, port: int, members: int, sends: int) -> Answer:
 
 
 async def publish(backend: str, port: int, messages: int, at_once: int = AT_ONCE) -> Answer:
-    """How fast one process sends to a group, so many at a time: upstream opens a connection for each of them."""
+    """How fast one process sends to a group with a member elsewhere, so many at a time.
+
+    Upstream opens a connection for each of them.
+    """
     layer = make(backend, port)
     # Binds ours to this loop, as every process that has sockets does; upstream's needs nobody to send to.
     await layer.new_channel()
-    receiver = make(backend, port)
-    await receiver.group_add("room", await receiver.new_channel())
 
     async def send(number: int) -> None:
         await asyncio.gather(*(layer.group_send("room", MESSAGE) for _ in range(number)))
 
-    return await _rate(send, messages, at_once)
+    async with _elsewhere(figure="listen", backend=backend, port=port):
+        return await _rate(send, messages, at_once)
+
+
+async def listen(backend: str, port: int) -> None:
+    """A member of the group, in a process of its own, until its input ends."""
+    layer = make(backend, port, capacity=10)
+    await layer.group_add("room", await layer.new_channel())
+    await _until_told()
+
+
+async def listen_raw(port: int, **_: object) -> None:
+    """A subscriber, in a process of its own, until its input ends."""
+    async with redis.asyncio.Redis(port=port) as client, client.pubsub() as subscription:
+        await subscription.subscribe("room")
+        reader = asyncio.create_task(_read_all(subscription))
+        await _until_told()
+        await _end([reader])
+
+
+async def _read_all(subscription: Any) -> None:
+    while True:
+        await subscription.get_message(timeout=None)
+
+
+async def _until_told() -> None:
+    print("listening", flush=True)
+    await asyncio.to_thread(sys.stdin.read)
+
+
+@asynccontextmanager
+async def _elsewhere(**figure: object) -> AsyncIterator[None]:
+    """Run a figure that listens in another process, beside Redis and not beside what is measured."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.benchmarks.layer_figures", json.dumps(figure),
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdin is not None
+    assert process.stdout is not None
+    # It has this process's core by inheritance, and must not have it from now on.
+    mine = psutil.Process().cpu_affinity() or []
+    others = [core for core in range(psutil.cpu_count() or 1) if core not in mine]
+    psutil.Process(process.pid).cpu_affinity(others or mine)
+    try:
+        await process.stdout.readline()
+        yield
+    finally:
+        process.stdin.close()
+        await process.wait()
 
 
 async def publish_raw(backend: str, port: int, messages: int) -> Answer:
@@ -117,10 +168,8 @@ async def publish_raw(backend: str, port: int, messages: int) -> Answer:
             pipeline.publish("room", body)
         await pipeline.execute()
 
-    try:
+    async with client, _elsewhere(figure="listen_raw", port=port):
         return await _rate(send, messages, AT_ONCE)
-    finally:
-        await client.aclose()
 
 
 async def _rate(send: Callable[[int], Awaitable[None]], messages: int, at_once: int) -> Answer:
@@ -147,6 +196,19 @@ def synchronous(backend: str, port: int, calls: int) -> Answer:
         opened = client.info("stats")["total_connections_received"] - before
     async_to_sync(layer.close_pools)()
     return {**waited.medians(), "connections": opened}
+
+
+def synchronous_nothing(calls: int, **_: object) -> Answer:
+    """How long the same takes with a coroutine that does nothing: what Django's bridge alone costs."""
+
+    async def nothing() -> None:
+        return None
+
+    call, waited = async_to_sync(nothing), Waited()
+    for _number in range(calls):
+        with waited:
+            call()
+    return waited.medians()
 
 
 async def idle_members(backend: str, port: int, members: int) -> Answer:
@@ -235,19 +297,31 @@ def _memory() -> int:
     return used
 
 
+# What runs beside a figure, in a process of its own.
+LISTENERS: dict[str, Callable[..., Any]] = {"listen": listen, "listen_raw": listen_raw}
 FIGURES: dict[str, Callable[..., Any]] = {
     one.__name__: one
-    for one in (fan_out, publish, publish_raw, synchronous, idle_members, idle_groups, burst, publish_burst)
+    for one in (
+        fan_out,
+        publish,
+        publish_raw,
+        synchronous,
+        synchronous_nothing,
+        idle_members,
+        idle_groups,
+        burst,
+        publish_burst,
+    )
 }
 
 
 def main() -> None:
     """Read what to measure from the command line and print it."""
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
+    collect_garbage_seldom()
     arguments = json.loads(sys.argv[1])
-    measured = FIGURES[arguments.pop("figure")](**arguments)
-    print(json.dumps(asyncio.run(measured) if asyncio.iscoroutine(measured) else measured))
+    measured = {**FIGURES, **LISTENERS}[arguments.pop("figure")](**arguments)
+    answer = asyncio.run(measured) if asyncio.iscoroutine(measured) else measured
+    print(json.dumps(answer))
 
 
 if __name__ == "__main__":

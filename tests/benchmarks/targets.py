@@ -94,10 +94,11 @@ class Targets:
         """Views that send."""
         calls = self._count(500)
         ours, core = (self._figure("synchronous", backend, calls=calls) for backend in (OURS, CORE))
+        bridge = self._figure("synchronous_nothing", OURS, calls=calls)
         yield Target(
             "async_to_sync(group_send) from a thread, median",
             "<= 1 ms",
-            f"{_times(ours)} (core: {_times(core)})",
+            f"{_times(ours)} (core: {_times(core)}; async_to_sync of nothing: {_times(bridge)})",
         )
         yield Target(
             f"connections that {calls} such calls open",

@@ -253,6 +253,8 @@ class RedisChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels shi
         return body
 
     def _raise_unless_done(self, settled: Settle) -> None:
+        if settled.verdict is Verdict.DONE:
+            return
         if settled.verdict is Verdict.UNAVAILABLE and not settled.shard:
             raise ShardUnavailable("", f"It is not known whether this was stored: {settled.detail}.")
         if settled.verdict is Verdict.UNAVAILABLE:

@@ -59,13 +59,11 @@ class EnvelopeInvalid(ValueError):
 
 def pack(entry: Entry) -> bytes:
     """Return the bytes of an entry."""
-    channel = entry.channel.encode()
-    age_ms = min(max(entry.age_ms, 0), _MAX_AGE_MS)
-    header = _HEADER.pack(
-        VERSION, entry.kind, entry.epoch, entry.sender, entry.sequence, entry.previous, age_ms,
-        len(channel), len(entry.trace),
-    )  # fmt: skip
-    return b"".join((header, channel, entry.trace, entry.body))
+    kind, epoch, sender, sequence, previous, age_ms, channel, trace, body = entry
+    name = channel.encode()
+    age_ms = min(max(age_ms, 0), _MAX_AGE_MS)
+    header = _HEADER.pack(VERSION, kind, epoch, sender, sequence, previous, age_ms, len(name), len(trace))
+    return b"".join((header, name, trace, body))
 
 
 def parse(data: bytes, start: int = 0) -> Entry:

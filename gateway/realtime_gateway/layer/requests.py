@@ -77,7 +77,7 @@ async def group_send(driver: Driver, trace: bytes, group: str, body: bytes) -> S
     destination = names.group(driver.state.group_names.outside(group))
     number = driver.state.machine.last_sequence + 1
     settled = await driver.ask(lambda ticket: events.Publish(ticket, destination, Kind.GROUP, "", trace, body))
-    if settled.verdict is Verdict.DONE:
+    if settled.verdict is Verdict.DONE and destination in driver.state.machine.following.follows:
         await _come_back(driver, destination, number)
     return settled
 

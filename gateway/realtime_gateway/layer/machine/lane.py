@@ -25,14 +25,9 @@ class Item:
     )  # fmt: skip
 
     def __init__(self, event: Publish, sequence: int, now: float, deadline: float) -> None:
-        self.ticket: int | None = event.ticket
-        self.destination = event.destination
-        self.kind = event.kind
-        self.channel = event.channel
-        self.trace = event.trace
-        self.body = event.body
-        self.capacity = event.capacity
-        self.size = len(event.body) + len(event.trace) + 200  # bytes, about
+        self.ticket: int | None
+        self.ticket, self.destination, self.kind, self.channel, self.trace, self.body, self.capacity = event
+        self.size = len(self.body) + len(self.trace) + 200  # bytes, about
         self.sequence = sequence
         self.previous = -1  # set when it is packed, until it is acknowledged
         self.first_at = now
@@ -162,13 +157,13 @@ class Lane:
     def take_batch(self) -> list[Item]:
         """Take the oldest few that fit into one batch."""
         batch: list[Item] = []
-        size = 0
-        while self.queue and len(batch) < _BATCH_MESSAGES:
-            size += self.queue[0].size
-            if batch and size > _BATCH_BYTES:
+        queue, size = self.queue, 0
+        while queue and len(batch) < _BATCH_MESSAGES:
+            item = queue[0]
+            if batch and size + item.size > _BATCH_BYTES:
                 break
-            batch.append(self.queue.popleft())
-        self.queue_bytes -= sum(item.size for item in batch)
-        for item in batch:
+            size += item.size
             item.attempted = True
+            batch.append(queue.popleft())
+        self.queue_bytes -= size
         return batch
