@@ -15,6 +15,7 @@ from typing import Any
 import kopf
 
 from realtime_gateway.errors import GatewayError
+from realtime_operator import sight
 from realtime_operator.following import Following
 from realtime_operator.handlers import register, settings_for
 from realtime_operator.kube.client import OPTIONAL, OWNED, KubeClient
@@ -53,7 +54,7 @@ async def run(options: Options) -> None:
     try:
         # Once, and anew each time that the cluster begins or ceases to serve a kind. To end the process for that would
         # make it wait for minutes where it was started again a few times before.
-        while kinds := await _wait_for_kinds(client, stop):
+        while kinds := await _wait_for_kinds(options, client, stop):
             await _serve(options, client, kinds, stop)
             if stop.is_set():
                 break
@@ -105,8 +106,8 @@ async def _serve(options: Options, client: KubeClient, kinds: Sequence[str], sto
         stop.set()  # kopf puts its own handlers in the place of ours, and ends at a signal
     await following.close()
     await _end([*tasks, asked_to_end])
-    # To watch what is not served any more fails.
-    if failed and not stop.is_set() and not await _serves_others(client, kinds, stop):
+    # To watch what is not served any more, or what may not be seen, fails.
+    if failed and not stop.is_set() and not await _other_kinds(options, client, kinds, stop):
         raise RuntimeError(f"The operator's task {failed[0].get_name()!r} failed") from failed[0].exception()
 
 
@@ -118,14 +119,16 @@ async def _end(tasks: Sequence[asyncio.Task[Any]]) -> None:
             await task
 
 
-async def _serves_others(client: KubeClient, kinds: Sequence[str], stop: asyncio.Event) -> bool:
-    """Whether the cluster serves other kinds now than those that were watched, or soon."""
+async def _other_kinds(options: Options, client: KubeClient, kinds: Sequence[str], stop: asyncio.Event) -> bool:
+    """Whether the cluster serves other kinds now than those that were watched, or soon, or does not show them all."""
     with suppress(TimeoutError, KubeError):
         async with asyncio.timeout(SETTLING_SECONDS):
             while not stop.is_set():
                 served = await _kinds(client)
                 if served != kinds:
                     log.info("The cluster does not serve the same kinds any more: watching what it serves now.")
+                    return True
+                if await sight.lacking(client, kinds, options.watched):
                     return True
                 await asyncio.sleep(1)
     return False
@@ -139,15 +142,21 @@ async def _kinds(client: KubeClient) -> tuple[str, ...]:
     return (*OWNED, *optional, "Pod", KIND)
 
 
-async def _wait_for_kinds(client: KubeClient, stop: asyncio.Event) -> tuple[str, ...]:
-    """Wait for our own kind: with its scanning turned off, kopf serves only kinds that are there at its start."""
+async def _wait_for_kinds(options: Options, client: KubeClient, stop: asyncio.Event) -> tuple[str, ...]:
+    """Wait for our own kind, and for the right to see all kinds: kopf serves only what is there at its start."""
     waited = False
+    told: tuple[str, ...] = ()
     _end_at_a_signal(stop)
     while not stop.is_set():
         try:
-            if kinds := await _kinds(client):
+            kinds = await _kinds(client)
+            rights = await sight.lacking(client, kinds, options.watched)
+            if kinds and not rights:
                 return kinds
-            if not waited:
+            if rights and rights != told:
+                await sight.tell(client, rights, options.watched, options.identity)
+            told = rights
+            if not kinds and not waited:
                 log.info("Waiting for the CustomResourceDefinition of %s.", KIND)
                 waited = True
         except KubeError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from realtime_gateway.errors import ResourceInvalid
@@ -17,6 +17,7 @@ from realtime_operator.objects import accounts, identity
 from realtime_operator.observe.object_cache import ObjectCache, ResourceKey
 from realtime_operator.observe.observing import observe
 from realtime_operator.observe.redis_servers import RedisServers
+from realtime_operator.observe.refused_pods import refused_pods
 from realtime_operator.options import Options
 from realtime_operator.plan import Outcome, Plan
 from realtime_operator.snapshot import Manifest, ObjectKey, Snapshot
@@ -86,6 +87,8 @@ class Reconciler:
             )
             return Pass()
         snapshot = await self.look(target)
+        refused = await refused_pods(self._means.client, target.namespace, snapshot)
+        snapshot = replace(snapshot, refused_pods=refused)
         plan = decide(target, snapshot)
         self._since = {fact: self._since.get(fact, self._clock()) for fact in plan.facts}
         outcomes = await perform(target, plan.actions, self._means, self._clock)

@@ -6,7 +6,7 @@ Three things are kept apart everywhere: a value (it was seen), ``None`` (it was 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple
@@ -35,6 +35,8 @@ class Address(NamedTuple):
 
 # A server that may not start by itself follows this address, where nobody listens, until it is told whom to follow.
 PARKED = Address("127.0.0.1", 1)
+# Volumes are provisioned, nodes are freed and pods are made within this time, or somebody should look.
+PATIENCE_SECONDS = 15.0
 
 
 class Role(Enum):
@@ -212,6 +214,7 @@ class Snapshot:
         hosts: the durable host list in the ConfigMap; None when there is none, Unknown when it cannot be read.
         status_epoch: the greatest epoch that the resource's status has named.
         held_seconds: for facts that an earlier pass named in ``Plan.facts``: how long each has held without a break.
+        refused_pods: StatefulSets whose controller is refused pods, and what it was answered last.
     """
 
     objects: Mapping[ObjectKey, Manifest] = field(default_factory=dict, repr=False)
@@ -222,11 +225,26 @@ class Snapshot:
     status_epoch: int = 0
     fleet: Fleet | Unknown = Fleet()
     held_seconds: Mapping[str, float] = field(default_factory=dict)
+    refused_pods: Mapping[ObjectKey, str] = field(default_factory=dict)
 
     def pods_of(self, component: str) -> tuple[Pod, ...]:
         """Pods of one component, by its label."""
         return tuple(pod for name, pod in self.pods if name == component)
 
+    def short_of_pods(self) -> Iterator[tuple[ObjectKey, int, int]]:
+        """StatefulSets whose controller has made fewer pods than it knows that it should: how many, and of how many."""
+        for key, seen in sorted(self.objects.items()):
+            status = seen.get("status", {})
+            if key.kind == "StatefulSet" and status.get("observedGeneration") == seen["metadata"].get("generation"):
+                made, wanted = status.get("replicas", 0), seen["spec"]["replicas"]
+                if made < wanted:
+                    yield key, made, wanted
+
     def held(self, fact: str) -> float:
         """How long a fact has held, in seconds; 0 when it was not seen in the pass before."""
         return self.held_seconds.get(fact, 0.0)
+
+
+def too_few_pods(key: ObjectKey) -> str:
+    """The fact that a controller has made too few pods."""
+    return f"{key} has too few pods"

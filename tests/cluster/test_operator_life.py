@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.cluster.cluster import Cluster, Namespace, Object, OwnCluster
-from tests.cluster.operator_bed import ACCOUNT, Gateway, owner, place, say
+from tests.cluster.operator_bed import ACCOUNT, Gateway, assert_calm, owner, place, say, warnings
 from tests.cluster.waiting import wait_until
 
 IDLE_SECONDS = 60
@@ -35,6 +35,16 @@ def gateway(cluster: Cluster, operator: None) -> Iterator[Gateway]:
     say(f"apply → Ready: {took:.1f} s")
     yield made
     cluster.kubectl("delete", "namespace", namespace.name, "--wait=false")
+
+
+def test_a_look_tells_the_state(gateway: Gateway) -> None:
+    table = gateway.namespace.kubectl("get", "rtg")
+    say(table)
+    titles, line = (row.split() for row in table.splitlines())
+    assert titles == ["NAME", "READY", "PHASE", "REPLICAS", "CONNECTIONS", "URL", "AGE"]
+    assert line[:-1] == ["chat", "True", "Ready", "2", "0", f"ws://{gateway.host}"]
+    wide = gateway.namespace.kubectl("get", "rtg", "--output=wide").splitlines()
+    assert dict(zip(*(row.split() for row in wide), strict=True))["EPOCH"] == "1"
 
 
 def test_an_idle_resource_costs_no_call(gateway: Gateway, own_cluster: OwnCluster) -> None:
@@ -265,6 +275,8 @@ def test_an_application_that_does_not_import_is_said(gateway: Gateway) -> None:
     gateway.apply(application="chat.nothing:application")
     message = gateway.wait_for("Degraded", "True", "ApplicationImport", seconds=180)
     assert "chat.nothing" in message
+    assert warnings(gateway.namespace, "ApplicationImport")
+    assert_calm(gateway)
     gateway.apply(application="chat.asgi:application")
     gateway.wait_for("Degraded", "False", seconds=180)
     gateway.wait_until_ready()
@@ -281,6 +293,8 @@ def test_a_field_that_another_manager_applies_is_a_conflict_and_not_a_fight(gate
         "apply", "--server-side", "--force-conflicts", "--field-manager=argo", "-f", "-", given=json.dumps(theirs)
     )
     assert "argo" in gateway.wait_for("Degraded", "True", "FieldConflict")
+    assert warnings(gateway.namespace, "FieldConflict")
+    assert_calm(gateway)
     assert gateway.namespace.get("deployment/chat")["spec"]["replicas"] == 1
     theirs["spec"] = {}
     gateway.namespace.kubectl("apply", "--server-side", "--field-manager=argo", "-f", "-", given=json.dumps(theirs))

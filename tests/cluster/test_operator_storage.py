@@ -104,3 +104,5 @@ def test_a_storage_class_that_is_not_there_is_named(namespace: Namespace) -> Non
     gateway.spec["redis"]["managed"]["storage"]["className"] = "no-such-class"
     gateway.apply()
     assert "chat-redis-0-" in gateway.wait_for("Degraded", "True", "VolumePending")
+    assert warnings(namespace, "VolumePending")
+    assert_calm(gateway)

@@ -12,7 +12,7 @@ import pytest
 
 from tests.cluster import images
 from tests.cluster.cluster import Cluster, Namespace
-from tests.cluster.operator_bed import Gateway, assert_calm, warnings
+from tests.cluster.operator_bed import NAMESPACE, Gateway, assert_calm, operators, place, warnings
 from tests.cluster.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("operator")
@@ -105,7 +105,7 @@ def test_a_quota_that_stops_pods_is_named_and_lifting_it_is_enough(namespace: Na
     gateway.apply()
     message = gateway.wait_for("Degraded", "True", "QuotaExceeded")
     assert "StatefulSet chat-" in message
-    assert "of 3 pods" in message
+    assert "exceeded quota: few" in message
     assert warnings(namespace, "QuotaExceeded")
     assert_calm(gateway)
     namespace.kubectl("delete", "resourcequota/few")
@@ -113,6 +113,16 @@ def test_a_quota_that_stops_pods_is_named_and_lifting_it_is_enough(namespace: Na
     namespace.kubectl("annotate", "statefulsets", "--all", "example.com/look=again")
     gateway.wait_until_ready(240)
     gateway.wait_for("Degraded", "False")
+
+
+def test_a_limit_range_that_refuses_pods_is_named_as_it_is(namespace: Namespace) -> None:
+    limits = {"limits": [{"type": "Container", "max": {"memory": "16Mi"}}]}
+    namespace.apply({"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "tiny"}, "spec": limits})
+    gateway = Gateway(namespace)
+    gateway.apply()
+    assert "maximum memory usage per Container is 16Mi" in gateway.wait_for("Degraded", "True", "Forbidden")
+    assert warnings(namespace, "Forbidden")
+    assert_calm(gateway)
 
 
 @contextmanager
@@ -154,3 +164,26 @@ async def test_a_right_that_the_operator_lacks_is_named_and_all_else_is_made(
         assert_calm(gateway)
     gateway.wait_for("Degraded", "False", seconds=300)
     assert namespace.get("networkpolicies")
+
+
+@pytest.mark.timeout(600, func_only=True)
+@pytest.mark.parametrize("verb", ["list", "watch"])
+def test_an_operator_that_may_not_see_says_so_and_touches_nothing(
+    namespace: Namespace, cluster: Cluster, verb: str
+) -> None:
+    gateway = Gateway(namespace)
+    gateway.apply()
+    gateway.wait_until_ready()
+    made = {place(one): one["metadata"]["uid"] for one in gateway.owned()}
+    with without_right(cluster, "networking.k8s.io", "networkpolicies", verb):
+        for pod in operators(cluster):  # those that run hear of it when their watches end, which takes minutes
+            cluster.kubectl("-n", NAMESPACE, "delete", "pod", pod["metadata"]["name"], "--wait=false")
+        message = gateway.wait_for("Degraded", "True", "Forbidden")
+        assert f"{verb} networkpolicies" in message
+        assert warnings(namespace, "Forbidden")
+        assert_calm(gateway)
+        assert gateway.condition("Ready")[0] == "True", "what was known stays"
+        assert {place(one): one["metadata"]["uid"] for one in gateway.owned()} == made
+        namespace.kubectl("delete", "networkpolicy", "--all")
+    gateway.wait_for("Degraded", "False", seconds=120)
+    wait_until(lambda: {place(one) for one in gateway.owned()} == set(made), 60)

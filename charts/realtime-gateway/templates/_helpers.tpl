@@ -39,9 +39,10 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 - apiGroups: [realtime-gateway.io]
   resources: [realtimegateways/status]
   verbs: [patch]
+# Listed only where a StatefulSet's controller makes no pods: it says why in events and nowhere else.
 - apiGroups: [events.k8s.io]
   resources: [events]
-  verbs: [create]
+  verbs: [list, create]
 # What a resource consists of: made and set right by server-side apply, which needs create and patch; removed when
 # nothing wants it any more. Read by lists and watches alone.
 - apiGroups: [""]

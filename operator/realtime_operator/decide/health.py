@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from realtime_operator.plan import Finding, Verdict
-from realtime_operator.snapshot import WAITING_FOR_VOLUME, Manifest, Pod, Snapshot
+from realtime_operator.snapshot import (
+    PATIENCE_SECONDS,
+    WAITING_FOR_VOLUME,
+    Manifest,
+    ObjectKey,
+    Pod,
+    Snapshot,
+    too_few_pods,
+)
 from realtime_operator.status import reasons
 from realtime_operator.target import Target
 
 _PULL = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"}
 _UNPLACED = {"Unschedulable", "SchedulerError", WAITING_FOR_VOLUME}
 _IMPORT_ERRORS = ("ModuleNotFoundError", "ImportError", "cannot be imported", "does not import")
-# Volumes are provisioned, nodes are freed and pods are made within this time, or somebody should look.
-PATIENCE_SECONDS = 15.0
 
 
 def pods(target: Target, snapshot: Snapshot) -> Verdict:
@@ -26,8 +32,13 @@ def pods(target: Target, snapshot: Snapshot) -> Verdict:
     return Verdict(
         findings=tuple(found.values()),
         facts=frozenset(fact for fact, _ in suspicions),
-        look_again_seconds=PATIENCE_SECONDS / 3 if len(proven) < len(suspicions) else None,
+        look_again_seconds=PATIENCE_SECONDS / 3 if len(proven) < len(suspicions) or _unexplained(proven) else None,
     )
+
+
+def _unexplained(proven: list[Finding]) -> bool:
+    """Whether a controller has yet to say why it makes no pods: it does at its next try, which wakes nobody here."""
+    return any(finding.reason == reasons.PODS_MISSING for finding in proven)
 
 
 def _pods(snapshot: Snapshot) -> Iterator[Finding]:
@@ -54,10 +65,16 @@ def _controllers(snapshot: Snapshot) -> Iterator[Finding]:
     for key, seen in sorted(snapshot.objects.items()):
         message = _replica_failure(seen)
         if message:
-            reason = reasons.QUOTA_EXCEEDED if "exceeded quota" in message else reasons.REJECTED
-            if "forbidden" in message and reason is reasons.REJECTED:
-                reason = reasons.FORBIDDEN
-            yield Finding(reasons.DEGRADED, reason, f"{key} cannot make its pods: {message}")
+            yield _refused(key, message)
+
+
+def _refused(key: ObjectKey, message: str) -> Finding:
+    """What an API server's refusal of a controller's pods means."""
+    if "exceeded quota" in message:
+        reason = reasons.QUOTA_EXCEEDED
+    else:
+        reason = reasons.FORBIDDEN if "forbidden" in message else reasons.REJECTED
+    return Finding(reasons.DEGRADED, reason, f"{key} cannot make its pods: {message}")
 
 
 def _replica_failure(seen: Manifest) -> str:
@@ -75,18 +92,9 @@ def _suspicions(snapshot: Snapshot) -> Iterator[tuple[str, Finding]]:
             of_volume = "persistentvolumeclaim" in text or "storageclass" in text
             reason = reasons.VOLUME_PENDING if of_volume else reasons.UNSCHEDULABLE
             yield f"pod {pod.name} waits: {reason}", _of_pod(pod, reason)
-    for key, seen in sorted(snapshot.objects.items()):
-        made, wanted = _made(seen)
-        if made < wanted:
-            # A StatefulSet has no condition for it, and the operator has no right to read events.
-            refused = "its controller is refused the others, by a quota most often"
-            message = f"{key} has {made} of {wanted} pods; {refused}: see `kubectl describe statefulset {key.name}`."
-            yield f"{key} has too few pods", Finding(reasons.DEGRADED, reasons.QUOTA_EXCEEDED, message)
-
-
-def _made(seen: Manifest) -> tuple[int, int]:
-    """How many pods a StatefulSet's controller has made, and how many it knows that it should."""
-    status = seen.get("status", {})
-    if seen["kind"] != "StatefulSet" or status.get("observedGeneration") != seen["metadata"].get("generation"):
-        return 0, 0
-    return status.get("replicas", 0), seen["spec"]["replicas"]
+    for key, made, wanted in snapshot.short_of_pods():
+        answer = snapshot.refused_pods.get(key)
+        hint = f"see `kubectl describe statefulset {key.name}`"
+        silent = f"{key} has {made} of {wanted} pods, and its controller says nothing of the others: {hint}."
+        missing = Finding(reasons.DEGRADED, reasons.PODS_MISSING, silent)
+        yield too_few_pods(key), _refused(key, answer) if answer else missing

@@ -125,11 +125,15 @@ class KubeClient:
         }
         await self._call("POST", _path("Pod", namespace, pod, "eviction"), body)
 
-    async def list(self, kind: str, namespaces: Sequence[str], selector: str = "") -> list[dict[str, Any]]:
+    async def list(
+        self, kind: str, namespaces: Sequence[str], selector: str = "", fields: Mapping[str, str] | None = None
+    ) -> list[dict[str, Any]]:
         """Objects of a kind in some namespaces, or in all when none is named."""
         found: list[dict[str, Any]] = []
+        query = {"labelSelector": selector} if selector else {}
+        if fields:
+            query["fieldSelector"] = ",".join(f"{name}={value}" for name, value in fields.items())
         for namespace in namespaces or ("",):
-            query = {"labelSelector": selector} if selector else {}
             answer = await self._call("GET", _path(kind, namespace), query=query)
             # A list leaves out what its entries all have in common.
             common = {"apiVersion": KINDS[kind].api_version, "kind": kind}
@@ -138,9 +142,24 @@ class KubeClient:
 
     async def find(self, key: ObjectKey, namespace: str) -> dict[str, Any] | None:
         """Look for one object with the right to list, which the operator has anyway."""
-        query = {"fieldSelector": f"metadata.name={key.name}"}
-        answer = await self._call("GET", _path(key.kind, namespace), query=query)
-        return next(iter(answer.get("items", ())), None)
+        return next(iter(await self.list(key.kind, (namespace,), fields={"metadata.name": key.name})), None)
+
+    async def may(self, verb: str, kind: str, namespace: str) -> bool:
+        """Whether we have a right, in one namespace or, when none is named, in all; yes where nobody may ask that."""
+        found = KINDS[kind]
+        attributes = {"verb": verb, "group": found.group, "resource": found.plural, "namespace": namespace}
+        body = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": attributes},
+        }
+        try:
+            answer = await self._call("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body)
+        except KubeError as error:
+            if error.status == 403:
+                return True
+            raise
+        return bool(answer["status"]["allowed"])
 
     async def serves(self, kind: str) -> bool:
         """Whether the API server knows a kind."""

@@ -74,6 +74,14 @@ def invalid_status(target_generation: int, problems: str, before: Mapping[str, A
     }
 
 
+def unsighted_status(message: str, before: Mapping[str, Any], generation: int, now: str) -> Status:
+    """The status of a resource while the operator may not see all that belongs to it: what else was known stays."""
+    degraded = Condition(reasons.DEGRADED, "True", reasons.FORBIDDEN, message[:LONGEST_MESSAGE])
+    kept = [entry for entry in before.get("conditions", ()) if entry["type"] != reasons.DEGRADED]
+    told = timed((degraded,), generation, before.get("conditions", ()), now)
+    return {"phase": "Degraded", "conditions": sorted([*told, *kept], key=lambda entry: str(entry["type"]))}
+
+
 def conditions(target: Target, snapshot: Snapshot, plan: Plan, outcomes: Sequence[Outcome]) -> tuple[Condition, ...]:
     """All conditions."""
     return (

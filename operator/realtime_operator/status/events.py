@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from realtime_operator.kube.client import KubeClient
@@ -60,10 +61,8 @@ def event(resource: Manifest, condition: Mapping[str, Any], now: str, instance: 
 async def announce(client: KubeClient, events: Sequence[Mapping[str, Any]]) -> None:
     """Send events. One that cannot be sent is dropped: the condition says the same."""
     for one in events:
-        try:
+        with suppress(KubeError):
             await client.create(one)
-        except KubeError:
-            return
 
 
 def _is_warning(condition: Mapping[str, Any]) -> bool:

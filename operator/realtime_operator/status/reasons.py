@@ -34,6 +34,7 @@ CRASH_LOOP = "CrashLoop"  # a container ends again and again
 APPLICATION_IMPORT = "ApplicationImport"  # the ASGI application does not import
 VOLUME_PENDING = "VolumePending"  # a volume is not bound
 UNSCHEDULABLE = "Unschedulable"  # no node takes a pod
+PODS_MISSING = "PodsMissing"  # a controller makes fewer pods than wanted, and has not said why
 QUOTA_EXCEEDED = "QuotaExceeded"  # the namespace's quota does not allow an object or a pod
 FORBIDDEN = "Forbidden"  # the operator lacks a right, or a policy refuses an object
 FIELD_CONFLICT = "FieldConflict"  # another field manager holds a field that the operator needs

@@ -225,6 +225,13 @@ SENTINEL_STATES = st.fixed_dictionaries(
     {"knows": st.sampled_from(["nothing", 0, 1, 2]), "silent": st.sampled_from([0, 0, 0, 4, 90])}
 )
 SOME_OBJECTS = st.sets(st.sampled_from(sorted(READY.objects)), max_size=8)
+# What is made once and never applied: what matters of it is its data.
+MADE_ONCE = {identity.hosts_name(ONE_SHARD), identity.passwords_name(ONE_SHARD)}
+SOME_APPLIED = st.sets(st.sampled_from([key for key in sorted(READY.objects) if key.name not in MADE_ONCE]), max_size=8)
+# Of an earlier version of the spec, or of the operator: ours, and wanted by nothing.
+STRAYS = st.sets(
+    st.sampled_from([ObjectKey(kind, f"chat-{name}") for kind in ("ConfigMap", "Service") for name in ("old", "older")])
+)
 
 
 SENTINELS = st.lists(SENTINEL_STATES, min_size=3, max_size=3)
@@ -273,16 +280,38 @@ def assert_at_rest(cluster: SimulatedCluster) -> None:
 
 
 @settings(UNHURRIED, max_examples=50)
-@given(servers=SERVERS, sentinels=SENTINELS, lost=SOME_OBJECTS)
+@given(servers=SERVERS, sentinels=SENTINELS, lost=SOME_OBJECTS, edited=SOME_APPLIED, strays=STRAYS)
 def test_it_converges_from_any_state(
-    servers: list[dict[str, Any]], sentinels: list[dict[str, Any]], lost: set[ObjectKey]
+    servers: list[dict[str, Any]],
+    sentinels: list[dict[str, Any]],
+    lost: set[ObjectKey],
+    edited: set[ObjectKey],
+    strays: set[ObjectKey],
 ) -> None:
     cluster = copy.deepcopy(READY)
     disturb(cluster, servers, sentinels)
+    for key in strays:
+        cluster.objects[key] = stray(cluster, key)
+    for key in edited:
+        cluster.objects[key]["metadata"]["labels"][identity.COMPONENT_LABEL] = "mine"
     for key in lost:
         del cluster.objects[key]
     cluster.run(400)
     assert_at_rest(cluster)
+    assert not strays & set(cluster.objects)
+    assert {key: component(cluster, key) for key in edited} == {key: component(READY, key) for key in edited}
+
+
+def stray(cluster: SimulatedCluster, key: ObjectKey) -> dict[str, Any]:
+    """An object that the resource owns and that nothing wants any more."""
+    like = next(seen for other, seen in cluster.objects.items() if other.kind == key.kind)
+    metadata = {**copy.deepcopy(like["metadata"]), "name": key.name, "uid": f"uid of {key.name}"}
+    return {**copy.deepcopy(like), "metadata": metadata}
+
+
+def component(cluster: SimulatedCluster, key: ObjectKey) -> str:
+    found: str = cluster.objects[key]["metadata"]["labels"][identity.COMPONENT_LABEL]
+    return found
 
 
 @settings(UNHURRIED, max_examples=15)

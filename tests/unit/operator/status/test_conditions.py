@@ -11,11 +11,19 @@ from tests.support.operator_targets import target
 from tests.support.simulated_cluster import SimulatedCluster, settled_cluster
 
 from realtime_operator.decide.checklist import decide
-from realtime_operator.decide.health import PATIENCE_SECONDS
 from realtime_operator.plan import Apply, Outcome
-from realtime_operator.snapshot import WAITING_FOR_VOLUME, Fleet, ObjectKey, Pod, Process, Snapshot, Unknown
+from realtime_operator.snapshot import (
+    PATIENCE_SECONDS,
+    WAITING_FOR_VOLUME,
+    Fleet,
+    ObjectKey,
+    Pod,
+    Process,
+    Snapshot,
+    Unknown,
+)
 from realtime_operator.status import reasons
-from realtime_operator.status.conditions import invalid_status, status_of
+from realtime_operator.status.conditions import invalid_status, status_of, unsighted_status
 from realtime_operator.target import Target
 
 NOW, LATER = "2030-01-01T00:00:00.000000Z", "2030-01-02T00:00:00.000000Z"
@@ -127,16 +135,54 @@ def test_what_may_pass_by_itself_is_trouble_when_it_lasts(sentence: str) -> None
     assert told(READY.target, after(PATIENCE_SECONDS, snapshot))["Degraded"][:2] == ("True", reason)
 
 
-def test_a_quota_that_stops_the_pods_of_a_shard_is_said() -> None:
+SHORT = ObjectKey("StatefulSet", "chat-redis-0")
+
+
+def short_of_pods() -> Snapshot:
+    """A shard of three pods of which its controller has made one."""
     snapshot = serving(READY)
-    key = ObjectKey("StatefulSet", "chat-redis-0")
-    seen = snapshot.objects[key]
-    objects = {**snapshot.objects, key: {**seen, "status": {**seen["status"], "replicas": 1}}}
-    snapshot = replace(snapshot, objects=objects)
+    seen = snapshot.objects[SHORT]
+    return replace(snapshot, objects={**snapshot.objects, SHORT: {**seen, "status": {**seen["status"], "replicas": 1}}})
+
+
+def test_a_shard_whose_pods_are_not_made_is_said_after_a_while_and_looked_at_until_its_controller_says_why() -> None:
+    snapshot = short_of_pods()
     assert told(READY.target, snapshot)["Degraded"][0] == "False", "its controller may just be making them"
-    status, reason, message = told(READY.target, after(PATIENCE_SECONDS, snapshot))["Degraded"]
-    assert (status, reason) == ("True", reasons.QUOTA_EXCEEDED)
+    late = after(PATIENCE_SECONDS, snapshot)
+    status, reason, message = told(READY.target, late)["Degraded"]
+    assert (status, reason) == ("True", reasons.PODS_MISSING)
     assert "StatefulSet chat-redis-0 has 1 of 3 pods" in message
+    assert decide(READY.target, late).look_again_seconds is not None
+    explained = replace(late, refused_pods={SHORT: "forbidden"})
+    assert decide(READY.target, explained).look_again_seconds is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ('pods "chat-redis-0-1" is forbidden: exceeded quota: few, requested: pods=1', reasons.QUOTA_EXCEEDED),
+        ('pods "chat-redis-0-1" is forbidden: maximum memory usage per Container is 16Mi', reasons.FORBIDDEN),
+        ("admission webhook said: no such thing", reasons.REJECTED),
+    ],
+)
+def test_what_stops_the_pods_of_a_shard_is_said_as_its_controller_was_answered(answer: str, reason: str) -> None:
+    snapshot = replace(after(PATIENCE_SECONDS, short_of_pods()), refused_pods={SHORT: answer})
+    assert told(READY.target, snapshot)["Degraded"] == (
+        "True",
+        reason,
+        f"StatefulSet chat-redis-0 cannot make its pods: {answer}",
+    )
+
+
+def test_an_operator_that_may_not_see_says_so_and_leaves_what_else_was_known() -> None:
+    before = status_of(READY.target, serving(READY), decide(READY.target, serving(READY)), (), {}, NOW)
+    status = unsighted_status("It may not list pods.", before, 7, LATER)
+    found = {entry["type"]: entry for entry in status["conditions"]}
+    assert status["phase"] == "Degraded"
+    assert found["Degraded"]["reason"] == reasons.FORBIDDEN
+    assert found["Degraded"]["lastTransitionTime"] == LATER
+    kept = [entry for entry in before["conditions"] if entry["type"] != "Degraded"]
+    assert [entry for entry in status["conditions"] if entry["type"] != "Degraded"] == kept
 
 
 def test_pods_that_end_after_a_roll_are_named_while_they_close_their_connections() -> None:
