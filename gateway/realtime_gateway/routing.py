@@ -20,6 +20,7 @@ from realtime_gateway.resource.spec import Auth, Security
 from realtime_gateway.security.denial import Application, Receive, Scope, Send
 from realtime_gateway.security.origins import OriginValidation, allowed_hosts_origin_validation
 from realtime_gateway.settings import gateway_settings
+from realtime_gateway.telemetry import recorder
 
 logger = logging.getLogger("realtime_gateway.routing")
 
@@ -61,6 +62,8 @@ def gateway_application(
     auth_wanted, security = _from_resource()
     name = auth or gateway_settings().auth_stack or auth_wanted.stack
     stack = name if callable(name) else stack_named(name, auth_wanted.jwt)
+    # The operator compares it with the resource's, which an application that is built by hand does not heed.
+    recorder.auth_stack.set(1, "custom" if callable(name) else name)
     # Django's stubs take views only; Channels' URLRouter takes ASGI applications.
     otherwise = re_path("", cast(Any, _no_route))
     router = cast(Application, URLRouter([*websocket_urlpatterns, otherwise]))

@@ -169,6 +169,8 @@ class Process:
         name: what people call it, such as its pod's name.
         id: tells it apart from every other process; empty where the name does.
         expiry_seconds: how long its messages live, which its own settings may say.
+        auth_stack: that its application uses; empty when its application was not built by ``gateway_application``, None
+            when it does not say.
     """
 
     name: str
@@ -176,6 +178,7 @@ class Process:
     connections: int = 0
     id: str = ""
     expiry_seconds: float = 0.0
+    auth_stack: str | None = None
 
 
 @dataclass(frozen=True)

@@ -176,6 +176,7 @@ class ProcessState:
                 "epoch": self.machine.reported_epoch,
                 "expiry_seconds": self.options.expiry,
                 "connections": int(sum(recorder.connections.values.values())),
+                "auth_stack": next(iter(recorder.auth_stack.values), ""),
                 "version": _version(),
             }
         )

@@ -86,6 +86,7 @@ layer_reconnects = counter("layer_reconnects", "Connections to shards that had t
 layer_epoch = gauge("layer_epoch", "Epoch of the host list in use.")
 layer_limits = counter("layer_limits", "Questions about limits over all processes, by who has answered.", "by")
 database_hops = counter("database_hops", "Dispatches that went to a thread to look after its database connections.")
+auth_stack = gauge("auth_stack", "1 for the auth stack that gateway_application has put before the consumers.", "stack")
 denials = counter("denials", "WebSocket handshakes that security or auth refused, by why.", "reason")
 revocations = counter(
     "revocations", "WebSockets closed because their user may no longer be connected, by why.", "reason"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from realtime_operator.decide import epochs, health, ownership, redis, rollout, upgrade
+from realtime_operator.decide import auth, epochs, health, ownership, redis, rollout, upgrade
 from realtime_operator.plan import Finding, Plan, Verdict, merge
 from realtime_operator.snapshot import Snapshot
 from realtime_operator.status import reasons
@@ -32,6 +32,7 @@ CHECKS: tuple[Check, ...] = (
     upgrade.redis_pods,
     redis.forgotten,
     ownership.prune,
+    auth.stack,
 )
 
 

@@ -214,6 +214,7 @@ def _process(identity: str, text: str) -> Process:
             int(said.get("connections", 0)),
             identity,
             float(said.get("expiry_seconds", 0)),
+            said.get("auth_stack"),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         # Something that cannot be read is somebody at no epoch: nothing is retired while it is there.

@@ -40,6 +40,7 @@ FORBIDDEN = "Forbidden"  # the operator lacks a right, or a policy refuses an ob
 FIELD_CONFLICT = "FieldConflict"  # another field manager holds a field that the operator needs
 STORAGE_IMMUTABLE = "StorageImmutable"  # a StatefulSet's volumes cannot be changed in place
 NOT_SERVED = "NotServed"  # the cluster does not know a kind of object that the spec asks for
+AUTH_NOT_APPLIED = "AuthNotApplied"  # pods serve with another auth stack than the resource names
 NAME_TAKEN = "NameTaken"  # an object of a name that is needed belongs to somebody else
 REJECTED = "Rejected"  # the API server refuses an object for another reason
 API_UNAVAILABLE = "ApiUnavailable"  # the API server did not answer; tried again
