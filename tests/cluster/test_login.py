@@ -11,7 +11,7 @@ import pytest
 import websockets
 
 from tests.cluster.cluster import Cluster, Namespace
-from tests.cluster.operator_bed import Gateway
+from tests.cluster.operator_bed import Gateway, warnings
 
 SITE = Path(__file__).with_name("login_site.py")
 SETTINGS = """
@@ -75,3 +75,14 @@ async def test_a_login_holds_on_every_pod_and_another_sites_page_is_refused(clus
     with pytest.raises(websockets.InvalidStatus) as refused:
         await cluster.connect(gateway.host, "/ws/", origin="http://elsewhere.test", additional_headers=cookie)
     assert refused.value.response.status_code == 403
+
+
+def test_a_stack_that_an_application_written_by_hand_does_not_heed_is_said(gateway: Gateway) -> None:
+    assert gateway.condition("Degraded")[0] == "False", "no stack is asked for"
+    gateway.apply(auth={"stack": "session"})
+    message = gateway.wait_for("Degraded", "True", "AuthNotApplied")
+    assert "gateway_application" in message
+    assert warnings(gateway.namespace, "AuthNotApplied")
+    del gateway.spec["auth"]
+    gateway.apply()
+    gateway.wait_for("Degraded", "False")
