@@ -9,6 +9,7 @@ needed=(
     "chromium chromium the browser test"
     "rabbitmq-server rabbitmq-server the comparison with channels_rabbitmq"
     "openssl openssl the TLS tests"
+    "prometheus prometheus the tests of metrics, dashboards and alerts"
 )
 
 missing=()

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from realtime_gateway.telemetry import metrics_page, recorder
+
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 
@@ -43,3 +45,32 @@ def test_each_word_of_make_that_a_document_names_exists() -> None:
     words = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = {word for path in DOCUMENTS for word in re.findall(r"`make ([a-z-]+)", path.read_text())}
     assert named <= words
+
+
+def test_the_table_of_metrics_is_what_the_code_declares() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (?:`(\w+)`)? \| (.+) \|$", observability("## Metrics"), re.MULTILINE)
+    declared = [
+        (
+            metrics_page.PREFIX + family.name + ("_total" if family.kind == "counter" else ""),
+            family.kind,
+            family.label,
+            family.help,
+        )
+        for family in recorder.FAMILIES.values()
+    ]
+    assert rows == declared
+
+
+@pytest.mark.parametrize("family", recorder.FAMILIES.values(), ids=lambda family: family.name)
+def test_a_metric_s_unit_is_a_base_unit_at_the_end_of_its_name(family: recorder.Family) -> None:
+    derived = {"milliseconds", "ms", "us", "minutes", "hours", "kilobytes", "kb", "megabytes", "mb", "percent"}
+    words = family.name.split("_")
+    assert not derived & set(words)
+    assert not {"seconds", "bytes", "total"} & set(words[:-1])
+    assert words[-1] != "total", "the page adds it"
+
+
+def observability(heading: str) -> str:
+    """The text under a heading of docs/observability.md."""
+    section = (ROOT / "docs" / "observability.md").read_text().split(f"\n{heading}\n", 1)[1]
+    return re.split(r"\n## ", section, maxsplit=1)[0]

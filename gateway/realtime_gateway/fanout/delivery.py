@@ -108,6 +108,7 @@ class FanOut:
                 self._put(entry, [member])
             return
         recorder.messages_sent.add(joined.messages)
+        recorder.sent_bytes.add(len(joined.frames))
         for entry in entries:
             entry.offer.delivered(1)
         recorder.fan_out_members.add(len(entries), "direct")
@@ -264,7 +265,7 @@ class FanOut:
         has_mail = batch.entries[-1].offer.has_mail
         made: dict[Kind, Joined] = {}
         busy: list[Member] = []
-        sent = 0
+        sent = sent_bytes = 0
         for member in batch.members:
             outbox = member.outbox
             if outbox is None or member.unhandled or has_mail(member.channel):
@@ -282,7 +283,9 @@ class FanOut:
                 busy.append(member)
             else:
                 sent += joined.messages
+                sent_bytes += len(joined.frames)
         recorder.messages_sent.add(sent)
+        recorder.sent_bytes.add(sent_bytes)
         return busy
 
     def _put(self, entry: Entry, members: list[Member]) -> None:

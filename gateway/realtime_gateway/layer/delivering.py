@@ -19,6 +19,7 @@ from realtime_gateway.layer import drops
 from realtime_gateway.layer.envelope import Kind
 from realtime_gateway.layer.machine import events
 from realtime_gateway.layer.machine.actions import Deliver
+from realtime_gateway.layer.measuring import Timed
 from realtime_gateway.layer.offer import Offer
 from realtime_gateway.layer.process_state import ProcessState
 from realtime_gateway.layer.undelivered import Delivery
@@ -94,10 +95,11 @@ class Deliveries:
         kind = _KINDS[Kind(action.kind)]
         body = self._state.serializer.body(action.body)
         delivery = Delivery(action.destination, kind, body, expires_at, len(action.channels))
+        delivery.published_at = action.published_at
         if action.trace:
             span = spans.deliver(action.trace, kind, self._state.group_names.inside(action.destination))
             if span is not None:
-                delivery.span, delivery.body = span, span.carried_by(body)
+                delivery.span, delivery.body, delivery.trace = span, span.carried_by(body), action.trace
         return delivery
 
     def _put(self, delivery: Delivery, channels: Collection[str]) -> None:
@@ -112,7 +114,11 @@ class Deliveries:
         state, now = self._state, self._loop.time()
         get, full_channels = state.mailboxes.get, state.full_channels
         body, expires_at = delivery.body, delivery.expires_at
-        for channel in channels:
+        timed = Timed(body, delivery.published_at, delivery.trace)
+        last = len(channels) - 1
+        for index, channel in enumerate(channels):
+            if index == last:
+                body = timed
             box = get(channel)
             if box is None:
                 drops.count("no_mailbox")

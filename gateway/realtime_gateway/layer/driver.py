@@ -12,7 +12,7 @@ from contextvars import Context
 from typing import Any
 
 from realtime_gateway.hosts import HostList
-from realtime_gateway.layer import drops, names
+from realtime_gateway.layer import drops, measuring, names
 from realtime_gateway.layer.delivering import Deliveries
 from realtime_gateway.layer.leaving import take_leave
 from realtime_gateway.layer.machine import actions, events
@@ -59,7 +59,8 @@ class Driver:
             actions.Redial: self._redial,
             actions.Dropped: lambda a: drops.count(a.reason, a.count),
             actions.Repeated: lambda a: recorder.layer_duplicates.add(a.count),
-            actions.Acknowledged: lambda a: recorder.layer_published.add(a.count),
+            actions.Replayed: lambda a: recorder.layer_replayed.add(a.count),
+            actions.Acknowledged: lambda a: measuring.acknowledged(a, self.loop.time()),
             actions.Lost: self._lost,
             actions.Disconnected: self._disconnected,
             actions.Reconnected: self._reconnected,
@@ -221,6 +222,7 @@ class Driver:
         if hosts is not None:
             self.submit(events.Learned(hosts, str(state.hosts_file.path)))
         self.submit(events.Described(state.description()))
+        measuring.look(state, self.links.open, now)
 
     def _drop_idle(self, now: float) -> None:
         state = self.state
@@ -340,6 +342,7 @@ class Driver:
             self.submit(events.Unwanted(action.number))
             return
         recorder.layer_delivered.add(1, "queue")
+        measuring.handed_over(action, self.state.options.expiry, self.loop.time())
         self.submit(events.Wanted(action.channel, box.readers))
 
     def _requested(self, action: actions.AnsweredRequest) -> None:

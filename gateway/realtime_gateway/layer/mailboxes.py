@@ -234,6 +234,10 @@ class Mailboxes:
         for box in self._boxes.values():
             box.clear()
 
+    def messages(self) -> int:
+        """How many messages wait in all of them."""
+        return sum(map(len, self._boxes.values()))
+
     def any_reader(self) -> bool:
         """Whether anybody waits on any of them."""
         return any(box.readers for box in self._boxes.values())

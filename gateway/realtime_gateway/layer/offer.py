@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
+from realtime_gateway.layer import measuring
 from realtime_gateway.layer.mailboxes import Body
 from realtime_gateway.layer.undelivered import Delivery
 from realtime_gateway.telemetry import recorder
@@ -46,12 +47,14 @@ class Offer:
         """Put a message into mailboxes, now or later; it is counted as any other."""
         offered = self._delivery
         delivery = Delivery(offered.destination, offered.kind, body, offered.expires_at, len(channels))
+        delivery.published_at, delivery.trace = offered.published_at, offered.trace
         self._put(delivery, channels)
         self._ended(delivery)
 
     def delivered(self, members: int) -> None:
-        """Count those who have got it without their mailboxes."""
+        """Count those who have got it without their mailboxes, and how long that took."""
         recorder.layer_delivered.add(members, self._delivery.kind)
+        measuring.delivered("direct", self._delivery.published_at, self._delivery.trace)
 
     def refused(self, members: int) -> None:
         """Count those who do not get it, because too much waits already."""

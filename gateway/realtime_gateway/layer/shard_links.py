@@ -101,7 +101,7 @@ class ShardLinks:
 
     async def _keep(self, name: str) -> None:
         wait_seconds = _FIRST_WAIT_SECONDS
-        ever_up = False
+        ever_up, server = False, ""
         told = ""
         while True:
             lost: asyncio.Future[str] = self._loop.create_future()
@@ -120,6 +120,8 @@ class ShardLinks:
                 log.log(logging.INFO if ever_up or told else logging.DEBUG, "shard %s is up", name)
                 if ever_up:
                     recorder.layer_reconnects.add()
+                    recorder.layer_failovers.add(int(server != link.run_id), name)
+                server = link.run_id
                 wait_seconds, ever_up, told = _FIRST_WAIT_SECONDS, True, ""
                 await self._hold(name, link, lost)
             # Spread out, so that all processes do not come back in the same moment.

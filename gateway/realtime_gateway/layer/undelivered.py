@@ -15,6 +15,8 @@ class Delivery:
 
     Attributes:
         kind: what its destination is: "group" or "channel".
+        published_at: when its sender sent it, as well as clocks tell, by this process's monotonic one.
+        trace: the bytes that carry its context where its trace is recorded.
         members: how many channels get it.
         span: the span of the delivery, or None when nobody follows it.
         put: in how many mailboxes it is.
@@ -22,7 +24,10 @@ class Delivery:
         taken: how many the fan-out has taken upon itself.
     """
 
-    __slots__ = ("_rest", "body", "destination", "expires_at", "kind", "members", "put", "refused", "span", "taken")
+    __slots__ = (
+        "_rest", "body", "destination", "expires_at", "kind", "members", "published_at", "put", "refused", "span",
+        "taken", "trace",
+    )  # fmt: skip
 
     def __init__(self, destination: str, kind: str, body: Body, expires_at: float, members: int) -> None:
         self.destination = destination
@@ -30,6 +35,8 @@ class Delivery:
         self.body = body
         self.expires_at = expires_at
         self.members = members
+        self.published_at = 0.0
+        self.trace = b""
         self.span: Any = None
         self.put = 0
         self.refused = 0

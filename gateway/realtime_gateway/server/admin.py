@@ -3,7 +3,7 @@
 /healthz   200 as long as the event loop answers: restart the process when it does not. Never depends on Redis, since
            restarting pods does not mend Redis. JSON with the process's name, phase and epoch.
 /readyz    200 while connections are welcome; 503 during start-up and from the first moment of a drain.
-/metrics   Prometheus text.
+/metrics   Prometheus text, or OpenMetrics with exemplars for whoever accepts it.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from realtime_gateway.telemetry import metrics_page, recorder
 
 
 class _Page(resource.Resource):
-    """A page that a function renders: status, content type, body."""
+    """A page that a function renders, given what the client accepts: status, content type, body."""
 
     isLeaf = True
 
-    def __init__(self, render: Callable[[], tuple[int, str, bytes]]) -> None:
+    def __init__(self, render: Callable[[str], tuple[int, str, bytes]]) -> None:
         super().__init__()
         self._render = render
 
     def render_GET(self, request: Any) -> bytes:
         """Answer GET, and HEAD through Twisted."""
-        status, content_type, body = self._render()
+        status, content_type, body = self._render(request.getHeader("accept") or "")
         request.setResponseCode(status)
         request.setHeader(b"content-type", content_type.encode())
         return body
@@ -40,7 +40,7 @@ def admin_site(process_name: str | None, phase: Callable[[], Phase]) -> server.S
     """Build the site; ``phase`` is asked at every request."""
     registry = metrics_page.make_registry()
 
-    def healthz() -> tuple[int, str, bytes]:
+    def healthz(accept: str) -> tuple[int, str, bytes]:
         facts = {
             "process": process_name,
             "version": __version__,
@@ -50,14 +50,18 @@ def admin_site(process_name: str | None, phase: Callable[[], Phase]) -> server.S
         }
         return 200, "application/json", json.dumps(facts).encode() + b"\n"
 
-    def readyz() -> tuple[int, str, bytes]:
+    def readyz(accept: str) -> tuple[int, str, bytes]:
         ready = phase() is Phase.SERVING
         return 200 if ready else 503, "text/plain", f"{phase().value}\n".encode()
+
+    def metrics(accept: str) -> tuple[int, str, bytes]:
+        content_type, page = metrics_page.render(registry, accept)
+        return 200, content_type, page
 
     root = resource.Resource()
     root.putChild(b"healthz", _Page(healthz))
     root.putChild(b"readyz", _Page(readyz))
-    root.putChild(b"metrics", _Page(lambda: (200, metrics_page.CONTENT_TYPE, metrics_page.render(registry))))
+    root.putChild(b"metrics", _Page(metrics))
     site = server.Site(root)
     site.displayTracebacks = False
     site.noisy = False

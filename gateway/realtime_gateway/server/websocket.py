@@ -172,7 +172,9 @@ class GatewayWebSocket(PacedWebSocket):
         if span is not None:
             self._corked_spans = self._corked_spans or []
             self._corked_spans.append(span)
-        self._put(self._framed(message))
+        frame = self._framed(message)
+        recorder.sent_bytes.add(len(frame))
+        self._put(frame)
 
     def _framed(self, message: Send) -> bytes:
         opcode, payload = BINARY if message.is_binary else TEXT, message.payload
@@ -268,6 +270,7 @@ class GatewayWebSocket(PacedWebSocket):
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         """A whole message has arrived."""
         recorder.messages_received.add()
+        recorder.received_bytes.add(len(payload))
         if isBinary:
             message: dict[str, Any] = {"type": "websocket.receive", "bytes": payload}
         else:

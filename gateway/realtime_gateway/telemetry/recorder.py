@@ -1,13 +1,16 @@
-"""Counters and gauges of this process, as plain integers that anything may add to.
+"""Counters, gauges and histograms of this process, as plain numbers that anything may add to.
 
 A hot path pays one dict update per count; whoever scrapes pays for everything else. Names follow the Prometheus
-conventions; each family has at most one label, whose values are a fixed small set (never a group, user or address).
+conventions, with base units; each family has at most one label, whose values are a small set: fixed words, or the
+shards of the host list, never a group, user or address.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+
+from realtime_gateway.telemetry.histogram import Histogram
 
 
 @dataclass(frozen=True)
@@ -36,19 +39,33 @@ class Family:
         """Set a gauge."""
         self.values[label_value] = value
 
+    def keep(self, label_values: Collection[str]) -> None:
+        """Forget every label value but these."""
+        for gone in self.values.keys() - set(label_values):
+            del self.values[gone]
 
-FAMILIES: dict[str, Family] = {}
+
+FAMILIES: dict[str, Family | Histogram] = {}
 _OBSERVERS: list[Callable[[], None]] = []
 
 
 def counter(name: str, help: str, label: str = "") -> Family:
     """Declare a counter at import time; declaring a name twice is a mistake of ours."""
-    return _declare(Family(name, "counter", help, label))
+    return _declare_family(Family(name, "counter", help, label))
 
 
 def gauge(name: str, help: str, label: str = "") -> Family:
     """Declare a gauge at import time."""
-    return _declare(Family(name, "gauge", help, label))
+    return _declare_family(Family(name, "gauge", help, label))
+
+
+def histogram(name: str, help: str, label: str = "", label_values: Collection[str] = ("",)) -> Histogram:
+    """Declare a histogram at import time, all of whose label values are on the page from the start."""
+    declared = Histogram(name, help, label)
+    for value in label_values:
+        declared.open(value)
+    _declare(declared)
+    return declared
 
 
 def before_reading(observe: Callable[[], None]) -> None:
@@ -56,40 +73,83 @@ def before_reading(observe: Callable[[], None]) -> None:
     _OBSERVERS.append(observe)
 
 
-def read() -> tuple[Family, ...]:
+def read() -> tuple[Family | Histogram, ...]:
     """Return every family with its present values, after asking the observers."""
     for observe in _OBSERVERS:
         observe()
     return tuple(FAMILIES.values())
 
 
-def _declare(family: Family) -> Family:
-    if family.name in FAMILIES:
-        raise ValueError(f"metric {family.name} is declared twice")
-    FAMILIES[family.name] = family
+def _declare_family(family: Family) -> Family:
+    _declare(family)
     return family
 
 
+def _declare(family: Family | Histogram) -> None:
+    if family.name in FAMILIES:
+        raise ValueError(f"metric {family.name} is declared twice")
+    FAMILIES[family.name] = family
+
+
+# The server.
 connections = gauge("connections", "Client connections open now.", "protocol")
 handshakes = counter("handshakes", "WebSocket handshakes, by how they ended.", "result")
 closed = counter("connections_closed", "WebSocket connections ended, by why.", "reason")
 messages_received = counter("messages_received", "WebSocket messages from clients.")
 messages_sent = counter("messages_sent", "WebSocket messages to clients.")
-layer_published = counter("layer_published", "Messages that a shard acknowledged.", "kind")
-layer_delivered = counter("layer_delivered", "Messages put into local mailboxes.", "kind")
-layer_dropped = counter("layer_dropped", "Messages dropped by the layer, by why.", "reason")
-fan_out_members = counter("fan_out_members", "Members that a rendered message was for, by which way it took.", "way")
-fan_out_errors = counter("fan_out_errors", "Messages that a @fanout handler failed to render.")
-layer_idle = counter("layer_idle_channels", "Channels dropped with their memberships because nobody received.")
-layer_duplicates = counter("layer_duplicates", "Deliveries recognised as seen before, and not repeated.")
-layer_reconnects = counter("layer_reconnects", "Connections to shards that had to be made again.")
-layer_epoch = gauge("layer_epoch", "Epoch of the host list in use.")
-layer_limits = counter("layer_limits", "Questions about limits over all processes, by who has answered.", "by")
-database_hops = counter("database_hops", "Dispatches that went to a thread to look after its database connections.")
+received_bytes = counter("received_bytes", "Payload of WebSocket messages from clients, decompressed.")
+sent_bytes = counter("sent_bytes", "Frames of WebSocket messages to clients, as they are on the wire.")
+limits_met = counter("limits_met", "Times that a client met a limit of the server, by the limit.", "limit")
+loop_blocked = counter("loop_blocked", "Times that the event loop stood still for longer than it may.")
+# Security and auth.
 auth_stack = gauge("auth_stack", "1 for the auth stack that gateway_application has put before the consumers.", "stack")
+layer_limits = counter("layer_limits", "Questions about limits over all processes, by who has answered.", "by")
 denials = counter("denials", "WebSocket handshakes that security or auth refused, by why.", "reason")
 revocations = counter(
     "revocations", "WebSockets closed because their user may no longer be connected, by why.", "reason"
 )
-limits_met = counter("limits_met", "Times that a client met a limit of the server, by the limit.", "limit")
-loop_blocked = counter("loop_blocked", "Times that the event loop stood still for longer than it may.")
+# Consumers and fan-out.
+database_hops = counter("database_hops", "Dispatches that went to a thread to look after its database connections.")
+fan_out_members = counter("fan_out_members", "Members that a rendered message was for, by which way it took.", "way")
+fan_out_errors = counter("fan_out_errors", "Messages that a @fanout handler failed to render.")
+delivery_seconds = histogram(
+    "delivery_seconds",
+    "From the sender's send until frames are with the sockets (direct) or a member's consumer takes it (mailbox).",
+    "way",
+    ("direct", "mailbox"),
+)
+# The layer's messages.
+layer_published = counter("layer_published", "Messages that a shard acknowledged, by what they are for.", "kind")
+layer_publish_seconds = histogram(
+    "layer_publish_seconds",
+    "From send or group_send until a shard has acknowledged the message.",
+    "kind",
+    ("group", "channel", "queue"),
+)
+layer_resent = counter("layer_resent", "Messages sent again to a shard that is another server, or the group's new one.")
+layer_delivered = counter("layer_delivered", "Messages put into local mailboxes.", "kind")
+layer_replayed = counter("layer_replayed", "Messages read back from a shard's history, as they were not pushed here.")
+layer_duplicates = counter("layer_duplicates", "Deliveries recognised as seen before, and not repeated.")
+layer_dropped = counter("layer_dropped", "Messages dropped by the layer, by why.", "reason")
+layer_queue_wait_seconds = histogram(
+    "layer_queue_wait_seconds", "For how long a message to a worker stood in its queue until a receiver got it."
+)
+# The layer's state, looked at once a second.
+layer_waiting = gauge("layer_waiting_messages", "Messages that wait in this process, by where.", "where")
+layer_waiting_bytes = gauge("layer_waiting_bytes", "What waits for the shards in this process, by where.", "where")
+layer_oldest = gauge("layer_oldest_unsent_seconds", "Age of the oldest message that no shard has acknowledged yet.")
+layer_mailboxes = gauge("layer_mailboxes", "Channels of this process that can be sent to.")
+layer_groups = gauge("layer_groups", "Groups, and the inbox, that this process receives, by state.", "state")
+layer_idle = counter("layer_idle_channels", "Channels dropped with their memberships because nobody received.")
+# Shards.
+layer_shard_up = gauge("layer_shard_up", "Whether the connections to a shard are open: 1 or 0.", "shard")
+layer_reconnects = counter("layer_reconnects", "Connections to shards that had to be made again.")
+layer_failovers = counter("layer_failovers", "Times that a shard came back as another server.", "shard")
+layer_epoch = gauge("layer_epoch", "Epoch of the host list in use.")
+layer_epoch_settled = gauge("layer_epoch_settled", "Epoch of the host list to which every move is finished.")
+layer_clock_offset = gauge(
+    "layer_clock_offset_seconds", "By how much a shard's clock is ahead of this process's, estimated.", "shard"
+)
+layer_clock_error = gauge(
+    "layer_clock_error_seconds", "By how much that estimate may be wrong: half of the round trip.", "shard"
+)

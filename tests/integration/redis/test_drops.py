@@ -180,7 +180,7 @@ async def test_it_is_counted_on_the_metrics_page_that(reason: str, server: Redis
     before = counter[reason]
     await REAL[reason](server, make_layer)
     await until(lambda: counter[reason] > before, 20)
-    page = metrics_page.render(metrics_page.make_registry()).decode()
+    page = metrics_page.render(metrics_page.make_registry())[1].decode()
     shown = re.search(rf'realtime_gateway_layer_dropped_total{{reason="{reason}"}} (\S+)', page)
     assert shown
     assert float(shown.group(1)) == counter[reason]
@@ -206,5 +206,5 @@ def test_the_table_the_document_the_code_and_these_tests_name_the_same_reasons()
 
 
 def test_every_reason_stands_on_the_metrics_page_from_the_start() -> None:
-    page = metrics_page.render(metrics_page.make_registry()).decode()
+    page = metrics_page.render(metrics_page.make_registry())[1].decode()
     assert set(re.findall(r'layer_dropped_total{reason="(\w+)"}', page)) == set(drops.REASONS)

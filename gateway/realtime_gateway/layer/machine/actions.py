@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from realtime_gateway.hosts import HostList
 
@@ -39,7 +39,8 @@ class Deliver(NamedTuple):
 
     Attributes:
         channels: who gets it; may be the machine's own collection, to be read at once and not kept.
-        sent_at: when the sender tried first, by this process's clock.
+        sent_at: when the sender tried first, by this process's clock; for what was pushed, without its way here.
+        published_at: the same with its way from the shard, as well as clocks tell: for figures only.
     """
 
     channels: Collection[str]
@@ -48,6 +49,7 @@ class Deliver(NamedTuple):
     trace: bytes
     body: bytes
     sent_at: float
+    published_at: float
 
 
 class HandOver(NamedTuple):
@@ -121,9 +123,36 @@ class Lost:
     reason: str
 
 
+class Sent(Protocol):
+    """A message as its sender keeps it.
+
+    Attributes:
+        kind: an envelope.Kind.
+        trace: the bytes that carry its context, or none.
+        first_at: when it was handed over to be sent.
+    """
+
+    kind: int
+    trace: bytes
+    first_at: float
+
+
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
-    """A shard has stored messages."""
+    """A shard has stored messages.
+
+    Attributes:
+        first: those that had not been stored anywhere before; to be read at once and not kept.
+        again: how many had been.
+    """
+
+    first: Sequence[Sent]
+    again: int
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """Entries that were read from a stream, since they had not been pushed here."""
 
     count: int
 

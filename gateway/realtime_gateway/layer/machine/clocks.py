@@ -47,3 +47,27 @@ class Clocks:
         """
         ages = [now * 1000 + offset - stored_ms for offset, _ in self._offsets.get(shard, {}).values()]
         return max(0.0, min(ages, default=0.0)) / 1000
+
+    def since_stored(self, shard: str, server: Server, stored_ms: int, now: float) -> float:
+        """How long ago this very server stored an entry, as well as can be told: for figures, not for decisions."""
+        kept = self._offsets.get(shard, {}).get(server)
+        if kept is None:
+            return 0.0
+        return max(0.0, now + midway(kept) - stored_ms / 1000)
+
+    def estimate(self, shard: str, server: Server) -> tuple[float, float] | None:
+        """What a server's clock shows at our time 0, in seconds, and by how much that may be wrong."""
+        kept = self._offsets.get(shard, {}).get(server)
+        if kept is None or kept[1] == inf:
+            return None
+        return midway(kept), kept[1] / 2
+
+
+def midway(told: tuple[float, float]) -> float:
+    """A clock's offset in seconds: it was read half-way between the question and its answer, as well as is known.
+
+    Args:
+        told: the offset in milliseconds, as if it had been read when the answer came, and the round trip in seconds.
+    """
+    offset_ms, round_trip_seconds = told
+    return offset_ms / 1000 + (0.0 if round_trip_seconds == inf else round_trip_seconds / 2)

@@ -38,10 +38,11 @@ class Following:
     Args:
         hosts: which shard owns what.
         emit: takes the actions.
-        deliver: called with (follow, entry, age in seconds) for each entry that is new here.
+        deliver: called for each entry that is new here, as ``Reading`` says.
 
     Attributes:
         follows: by destination.
+        unsettled: those of them for which something is still to be done.
         newer_epoch: called with a shard whose entries are of a newer epoch than ours.
         live: called with each follow that became live.
     """
@@ -52,13 +53,13 @@ class Following:
         limits: Limits,
         hosts: HostList,
         emit: Callable[[Any], None],
-        deliver: Callable[[Follow, Entry, float], None],
+        deliver: Callable[[Follow, Entry, float, float], None],
     ) -> None:
         self._limits = limits
         self._hosts = hosts
         self._emit = emit
         self._links = Links()
-        self.told_time = self._links.told_time
+        self.told_time, self.clock_of = self._links.told_time, self._links.clock_of
         self._reading = Reading(identity, limits, self._links, emit, deliver)
         self._reading.finished = self._finished
         self._reading.too_new = self._too_new
@@ -69,7 +70,7 @@ class Following:
         self.newer_epoch: Callable[[str], None] = lambda shard: None
         self.live: Callable[[Follow], None] = lambda follow: None
         self.follows: dict[str, Follow] = {}
-        self._unsettled = Unsettled()
+        self.unsettled = Unsettled()
         self._expire_at = 0.0
 
     # Members
@@ -138,15 +139,15 @@ class Following:
 
     def caught_up(self, shard: str) -> bool:
         """Whether everything on a shard is live."""
-        return not self._unsettled.awaited_on(shard)
+        return not self.unsettled.awaited_on(shard)
 
     def settled(self) -> bool:
         """Whether every move to the host list in use is finished."""
-        return all(follow.settled for follow in self._unsettled)
+        return all(follow.settled for follow in self.unsettled)
 
     def shards_to_finish(self) -> frozenset[str]:
         """Earlier owners of which something is still to be read."""
-        return frozenset(span.shard for follow in self._unsettled for span in follow.chain)
+        return frozenset(span.shard for follow in self.unsettled for span in follow.chain)
 
     # Links and subscriptions
 
@@ -180,7 +181,7 @@ class Following:
                 if span.shard == shard:
                     span.reading = None
             if follow.shard == shard and not follow.chain:
-                self._unsettled.not_live(follow)
+                self.unsettled.not_live(follow)
                 follow.take_held()
                 follow.phase = Phase.AWAY
                 if follow.away_since is None:
@@ -237,17 +238,17 @@ class Following:
         if not gapless or entry.epoch > self._hosts.epoch or follow.lacks_predecessor(entry):
             self._stop_at(follow, entry, payload)
             return
-        age_seconds = entry.age_ms / 1000
+        age_seconds, stored_ms = entry.age_ms / 1000, order(payload[:id_end])[0]
         if now - follow.joined_at < _LONGEST_TRAVEL_SECONDS:
             # It may have been on its way since before somebody joined.
-            age_seconds += self._links.clocks.seconds_since(shard, order(payload[:id_end])[0], now)
-        self._reading.take(follow, entry, age_seconds)
+            age_seconds += self._links.clocks.seconds_since(shard, stored_ms, now)
+        self._reading.take(follow, entry, age_seconds, self._links.since_stored(shard, stored_ms, now))
         span.position = payload[:id_end]
 
     def _stop_at(self, follow: Follow, entry: Entry, payload: bytes) -> None:
         """Read the stream before an entry that something is missing in front of, here or on an earlier owner."""
         follow.hold(payload)
-        self._unsettled.not_live(follow)
+        self.unsettled.not_live(follow)
         if not self._too_new(follow, entry):
             follow.phase = Phase.CATCHING_UP
             self._reading.begin(follow, follow.span)
@@ -266,7 +267,7 @@ class Following:
 
     def _go_live(self, follow: Follow, now: float) -> None:
         follow.phase = Phase.LIVE
-        self._unsettled.live(follow)
+        self.unsettled.live(follow)
         follow.away_since = None
         waiting, follow.waiting = follow.waiting, []
         for ticket, channel, _ in waiting:
@@ -303,7 +304,7 @@ class Following:
                 self._reading.begin(follow, before)
             return
         before.reading = None
-        self._unsettled.not_live(follow)
+        self.unsettled.not_live(follow)
         if not follow.started:
             # Nobody counts on it yet: begin on the present owner.
             self._unsubscribe(follow, before.shard)
@@ -333,7 +334,7 @@ class Following:
 
     def tick(self, now: float) -> None:
         """Let memberships and memories expire; try again what was refused; look at nothing that is settled."""
-        for follow in self._unsettled:
+        for follow in self.unsettled:
             if follow.waiting:
                 self._give_up_late_joins(follow, now)
             if follow.phase is not Phase.LIVE and follow.wanted:
@@ -342,7 +343,7 @@ class Following:
             if follow.past:
                 self._reading.read_past(follow)
             elif follow.phase is Phase.LIVE:
-                self._unsettled.remove(follow)
+                self.unsettled.remove(follow)
         if now >= self._expire_at:
             self._expire_at = now + min(self._limits.group_expiry_seconds / 100, _LONGEST_EXPIRY_STEP_SECONDS)
             self._expire(now - self._limits.group_expiry_seconds, now)
@@ -383,14 +384,14 @@ class Following:
         name = names.name_of(destination)
         span = Span(self._hosts.owner(name).name, self._hosts.epoch)
         follow = self.follows[destination] = Follow(destination, span, now)
-        self._unsettled.not_live(follow)
+        self.unsettled.not_live(follow)
         follow.past = self._links.late_spans(self._hosts, name)
         self._memory.recall(follow)
         return follow
 
     def _stop(self, follow: Follow, now: float) -> None:
         self.follows.pop(follow.destination, None)
-        self._unsettled.remove(follow)
+        self.unsettled.remove(follow)
         for shard in follow.subscribed_on():
             self._unsubscribe(follow, shard)
         for span in (*follow.chain, *follow.past, follow.span):

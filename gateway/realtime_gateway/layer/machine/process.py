@@ -320,17 +320,18 @@ class ProcessMachine:
             lost = tuple(sorted(destinations))
             self._emit(Reconnected(shard, lost, lost))
 
-    def _deliver(self, follow: Follow, entry: Entry, age_seconds: float) -> None:
+    def _deliver(self, follow: Follow, entry: Entry, age_seconds: float, on_its_way_seconds: float) -> None:
         sent_at = self._now - age_seconds
+        times = sent_at, self._now - entry.age_ms / 1000 - on_its_way_seconds
         if entry.kind == Kind.GROUP:
             members, latest = follow.members, sent_at + AGE_ERROR_SECONDS
             if follow.joined_at > latest or follow.phase is not Phase.LIVE:
                 # Whoever joined after it was sent for the first time does not get it, nor whoever is let in when what
                 # is being read has come to its end.
                 members = {channel: since for channel, since in members.items() if since <= latest}
-            self._emit(Deliver(members, Kind.GROUP, follow.destination, entry.trace, entry.body, sent_at))
+            self._emit(Deliver(members, Kind.GROUP, follow.destination, entry.trace, entry.body, *times))
         elif entry.kind == Kind.CHANNEL:
-            self._emit(Deliver((entry.channel,), Kind.CHANNEL, follow.destination, entry.trace, entry.body, sent_at))
+            self._emit(Deliver((entry.channel,), Kind.CHANNEL, follow.destination, entry.trace, entry.body, *times))
         else:
             self.membership.received(entry, self._now)
 

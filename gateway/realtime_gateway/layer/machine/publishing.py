@@ -281,7 +281,8 @@ class Publishing:
 
     def _settle_batch(self, lane: Lane, items: list[Item], result: list[Any], now: float) -> None:
         again: list[Item] = []
-        stored = 0
+        first: list[Item] = []
+        repeated: list[Item] = []
         for item, answer in zip(items, result[1:], strict=True):
             if isinstance(answer, Refusal):
                 if answer.code in PASSING or item.outlasts(answer.code):
@@ -294,7 +295,7 @@ class Publishing:
             elif answer == b"FULL":
                 self._finish(item, Verdict.FULL, lane.shard)
             else:
-                stored += 1
+                (first if item.acknowledged_at is None else repeated).append(item)
                 if answer != 0:
                     # It takes writes. One that refuses them may be a primary that has been replaced (min-replicas).
                     lane.contact_at = now
@@ -303,8 +304,8 @@ class Publishing:
         if again:
             lane.requeue(item for item in again if not item.abandoned)
             lane.retry_at = now + 0.05
-        if stored:
-            self._emit(Acknowledged(stored))
+        if first or repeated:
+            self._emit(Acknowledged(first, len(repeated)))
 
     def _stored(self, lane: Lane, item: Item, answer: Any, now: float) -> None:
         first_time = item.acknowledged_at is None

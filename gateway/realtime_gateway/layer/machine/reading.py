@@ -13,7 +13,7 @@ from typing import Any
 
 from realtime_gateway.hosts import HostList
 from realtime_gateway.layer.envelope import Entry, EnvelopeInvalid, Kind, parse
-from realtime_gateway.layer.machine.actions import Call, Dropped, Lost, Repeated
+from realtime_gateway.layer.machine.actions import Call, Dropped, Lost, Repeated, Replayed
 from realtime_gateway.layer.machine.clocks import AGE_ERROR_SECONDS, Clocks
 from realtime_gateway.layer.machine.continuity import Continuity, continuity
 from realtime_gateway.layer.machine.events import Refusal
@@ -51,6 +51,16 @@ class Links:
         if link is not None:
             self.clocks.note(shard, link.server, server_ms, now, error_seconds)
 
+    def since_stored(self, shard: str, stored_ms: int, now: float) -> float:
+        """How long ago a shard stored what it pushes now, as well as clocks tell."""
+        link = self.up.get(shard)
+        return 0.0 if link is None else self.clocks.since_stored(shard, link.server, stored_ms, now)
+
+    def clock_of(self, shard: str) -> tuple[float, float] | None:
+        """What a shard's clock shows at our time 0, and by how much that may be wrong, in seconds; None: not known."""
+        link = self.up.get(shard)
+        return None if link is None else self.clocks.estimate(shard, link.server)
+
     def fenced_above(self, span: Span) -> bool:
         """Whether nobody who writes under a span's epochs can reach its shard any more, as far as the link shows."""
         link = self.up.get(span.shard)
@@ -72,7 +82,8 @@ class Reading:
     """Calls that read, and what their answers mean.
 
     Args:
-        deliver: called with (follow, entry, age in seconds) for each entry that is new here.
+        deliver: called for each entry that is new here with (follow, entry, age in seconds as decisions need it,
+            for how many seconds it has been stored as figures show it).
 
     Attributes:
         live: called with (follow, now) when nothing is missing any more.
@@ -86,7 +97,7 @@ class Reading:
         limits: Limits,
         links: Links,
         emit: Callable[[Any], None],
-        deliver: Callable[[Follow, Entry, float], None],
+        deliver: Callable[[Follow, Entry, float, float], None],
     ) -> None:
         self._identity = identity
         self._limits = limits
@@ -113,14 +124,14 @@ class Reading:
             if idle and span.server != self._links.up[span.shard].server:
                 self.begin(follow, span)
 
-    def take(self, follow: Follow, entry: Entry, age_seconds: float) -> None:
+    def take(self, follow: Follow, entry: Entry, age_seconds: float, on_its_way_seconds: float) -> None:
         """Deliver an entry unless it has been seen."""
         if not follow.first_time(entry.sender, entry.sequence):
             self._emit(Repeated())
         elif entry.kind == Kind.LOSS:
             self._lost(follow, "its sender could not confirm a message")
         else:
-            self._deliver(follow, entry, age_seconds)
+            self._deliver(follow, entry, age_seconds, on_its_way_seconds)
 
     def replied(self, purpose: GapCall, result: Any, now: float) -> None:
         """Take the answer to a join or a read."""
@@ -153,6 +164,8 @@ class Reading:
         follow, span = purpose.follow, purpose.span
         _, server_ms, more, last, page = result
         self._links.clocks.note(span.shard, purpose.server, int(server_ms), now)
+        if page:
+            self._emit(Replayed(len(page)))
         for stream_id, link, raw in page:
             try:
                 entry = parse(raw)
@@ -194,7 +207,8 @@ class Reading:
         span.position = stream_id
         if span.whole and mark < 0 and age_seconds > self._limits.memory_seconds:
             return  # so old that it may have been seen and forgotten: beyond any window
-        self.take(follow, entry, age_seconds)
+        on_its_way_seconds = self._links.since_stored(span.shard, order(stream_id)[0], now)
+        self.take(follow, entry, age_seconds, on_its_way_seconds)
 
     @staticmethod
     def _is_before_all_members(follow: Follow, span: Span, sent_at: float) -> bool:

@@ -24,6 +24,11 @@ class Unsettled:
         """Those of this moment: they may change on the way."""
         return iter(list(self._follows.values()))
 
+    @property
+    def awaited(self) -> int:
+        """How many are not live."""
+        return len(self._awaited_on)
+
     def awaited_on(self, shard: str) -> bool:
         """Whether anything on a shard is not live."""
         return shard in self._awaited

@@ -208,3 +208,10 @@ def test_who_is_dropped_watches_no_more() -> None:
     boxes.drop("a")
     boxes.tell_watched(lost=True)
     assert taken(box) is None
+
+
+def test_messages_that_wait_are_counted_over_all_mailboxes() -> None:
+    boxes = Mailboxes(lambda channel: 10, 60)
+    for channel in ("one", "one", "two"):
+        boxes.open(channel, 0).put(Letter(channel), 60)
+    assert (len(boxes), boxes.messages()) == (2, 3)

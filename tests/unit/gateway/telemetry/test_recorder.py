@@ -30,3 +30,17 @@ def test_declaring_a_name_twice_is_an_error(families):
     recorder.counter("drops", "Messages dropped.")
     with pytest.raises(ValueError, match="drops is declared twice"):
         recorder.gauge("drops", "Again.")
+
+
+def test_label_values_that_are_no_more_are_forgotten(families):
+    up = recorder.gauge("up", "Whether it is there.", "shard")
+    up.set(1, "old")
+    up.set(1, "new")
+    up.keep(["new", "newer"])
+    assert up.values == {"new": 1}
+
+
+def test_a_histogram_shows_its_label_values_from_the_start(families):
+    waits = recorder.histogram("wait_seconds", "How long.", "kind", ("group", "channel"))
+    assert set(waits.series) == {"group", "channel"}
+    assert recorder.read() == (waits,)

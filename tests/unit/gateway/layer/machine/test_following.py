@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from tests.support.machine_bench import Bench, entry, group_owned_by, hosts, page
 
 from realtime_gateway.layer import names
@@ -295,3 +296,29 @@ def test_a_group_that_moves_is_read_to_its_end_on_the_old_owner_first() -> None:
     bench.push(b"3-1", entry(THEM, 4, epoch=2), group, "1")
     bench.answer("read", page((b"3-0", entry(THEM, 3, epoch=2))), "1")
     assert bench.bodies() == [b"1", b"2", b"3", b"4"]
+
+
+def test_a_delivery_says_when_it_was_sent_by_the_clock_of_the_shard_half_way_through_the_round_trip() -> None:
+    bench = Bench()
+    bench.link_up(server_ms=0)
+    bench.join_live()
+    heartbeat = bench.call("heartbeat")
+    bench.now += 0.02
+    bench.feed(events.Replied("0", heartbeat.purpose, [0, b"", b"70000"]))  # it was 70.00 s ten milliseconds ago
+    bench.now += 60
+    bench.push(b"130000-0", entry(THEM, 1, age_ms=300))
+    [delivered] = bench.of(actions.Deliver)
+    assert bench.now - delivered.published_at == pytest.approx(0.3 + 0.01)
+    assert bench.now - delivered.sent_at == pytest.approx(0.3)
+
+
+def test_what_is_read_from_a_stream_is_counted_as_replayed() -> None:
+    bench = Bench()
+    bench.link_up()
+    bench.join_live()
+    bench.link_down()
+    bench.link_up()
+    bench.feed(events.Subscribed("0", ROOM))
+    bench.answer("read", page((b"6-1", entry(THEM, 1)), (b"6-2", entry(THEM, 2))))
+    bench.push(b"6-3", entry(THEM, 3))
+    assert [one.count for one in bench.of(actions.Replayed)] == [2]

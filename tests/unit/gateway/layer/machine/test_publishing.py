@@ -287,3 +287,18 @@ def test_a_message_names_none_as_the_one_before_it_that_was_given_up_between_two
     bench.tick()
     call = bench.call("publish")
     assert (sequences(call), [parse(bytes(raw)).previous for raw in packed(call)]) == ([2], [0])
+
+
+def test_what_is_acknowledged_is_counted_as_new_once_and_as_sent_again_after_that() -> None:
+    bench = Bench()
+    bench.link_up(run_id="old")
+    bench.send()
+    bench.now += 0.5
+    bench.answer_all_ok()
+    bench.link_down()
+    bench.link_up(run_id="new")
+    bench.answer_all_ok()
+    first, again = bench.of(actions.Acknowledged)
+    assert [(one.kind, bench.now - one.first_at) for one in first.first] == [(Kind.GROUP, 0.5)]
+    assert first.again == 0
+    assert (again.first, again.again) == ([], 1)

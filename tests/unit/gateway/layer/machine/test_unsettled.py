@@ -16,6 +16,7 @@ def test_a_shard_is_awaited_until_the_last_of_its_follows_is_live() -> None:
     unsettled.live(one)
     assert unsettled.awaited_on("0")
     assert not unsettled.awaited_on("1")
+    assert unsettled.awaited == 1
     unsettled.live(two)
     assert not unsettled.awaited_on("0")
 
