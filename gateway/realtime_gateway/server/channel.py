@@ -138,6 +138,23 @@ class GatewayChannel(http.HTTPChannel):
         self.transport.loseWriteConnection()
         self._deadline = self.server.wheel.call_later(LINGER_SECONDS, self.transport.abortConnection)
 
+    # What a drain asks.
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether it is open and no request has been made on it yet."""
+        return self.transport is not None and not self.requests and not self.has_served
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether a part of a response is kept back by more than its transport; never here."""
+        return False
+
+    def end_when_idle(self) -> None:
+        """Close it if it has no request; if it has one, it closes after that."""
+        if self.transport is not None and not self.requests:
+            self.loseConnection()
+
     def requestDone(self, request: GatewayRequest) -> None:
         """A response is complete; what is left of a body that nobody waits for must not be read as a request."""
         if request.body_is_whole:
@@ -166,7 +183,7 @@ def _drop(data: bytes) -> None:
 
 
 class GatewayHTTPFactory(HTTPFactory):
-    """Makes the channels, and knows those that live, so that a drain can end the idle ones."""
+    """Makes the channels, and knows those that live, so that a drain can end them."""
 
     def __init__(self, server: GatewayServer, request_class: type[GatewayRequest]) -> None:
         super().__init__(server)
@@ -174,11 +191,15 @@ class GatewayHTTPFactory(HTTPFactory):
         self._channels: WeakSet[Any] = WeakSet()
 
     def protocol(self) -> Any:
-        """Make what chooses between HTTP/1.1 and HTTP/2, with our channel for the former."""
+        """Make what chooses between HTTP/1.1 and HTTP/2."""
         channel = GatewayChannel()
         channel.totalHeadersSize = channel.MAX_LENGTH = self.server.options.max_head_bytes
         self._channels.add(channel)
-        return http._GenericHTTPChannelProtocol(channel)
+        if not http.H2_ENABLED:
+            return http._GenericHTTPChannelProtocol(channel)
+        from realtime_gateway.server.http2 import NegotiatedProtocol
+
+        return NegotiatedProtocol(channel)
 
     def buildProtocol(self, addr: Any) -> Any:
         """Make a channel for a new connection."""
@@ -187,18 +208,22 @@ class GatewayHTTPFactory(HTTPFactory):
         return wrapper
 
     def forget(self, channel: Any) -> None:
-        """Leave a channel alone that has become a WebSocket."""
+        """Leave a channel alone that has become a WebSocket, or a connection of HTTP/2."""
         self._channels.discard(channel)
+
+    def know(self, connection: Any) -> None:
+        """Have a connection of HTTP/2 take part in a drain."""
+        self._channels.add(connection)
 
     def has_fresh_channels(self) -> bool:
         """Say whether a connection is open on which no request has been made yet."""
-        return any(
-            channel.transport is not None and not channel.requests and not channel.has_served
-            for channel in self._channels
-        )
+        return any(channel.is_fresh for channel in self._channels)
+
+    def is_sending(self) -> bool:
+        """Say whether a part of a response waits for its client's leave to be sent."""
+        return any(channel.is_sending for channel in self._channels)
 
     def end_idle_channels(self) -> None:
         """Close kept-alive connections that have no request; those that have one close after it."""
         for channel in list(self._channels):
-            if channel.transport is not None and not channel.requests:
-                channel.loseConnection()
+            channel.end_when_idle()

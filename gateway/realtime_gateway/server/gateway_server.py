@@ -259,7 +259,9 @@ class GatewayServer(daphne_server.Server):
 
     async def _until_quiet(self, deadline: float) -> None:
         """Wait for the applications to end and for what is written to leave, until the deadline or a second signal."""
-        while (self._runs or reactor.getWriters()) and self.loop.time() < deadline and not self._hurry.is_set():
+        while self.loop.time() < deadline and not self._hurry.is_set():
+            if not (self._runs or reactor.getWriters() or self.http_factory.is_sending()):
+                break
             await self._wait(0.02)
 
     async def _cut_the_rest(self) -> None:

@@ -16,9 +16,8 @@ from twisted.protocols.policies import ProtocolWrapper
 
 from realtime_gateway.server import handshake
 from realtime_gateway.server.application_run import ApplicationRun
-from realtime_gateway.server.channel import GatewayChannel
 from realtime_gateway.server.client_address import Client
-from realtime_gateway.server.request_body import Body, SpooledBody, StreamedBody
+from realtime_gateway.server.request_body import StreamedBody
 from realtime_gateway.server.request_facts import RequestFacts, host_and_port, http_scope
 from realtime_gateway.telemetry import recorder
 
@@ -30,7 +29,7 @@ logger = logging.getLogger("realtime_gateway.server")
 
 
 class GatewayRequest(WebRequest):
-    """One HTTP request."""
+    """One HTTP request; ``http2`` has what is different about one that came by HTTP/2."""
 
     server: GatewayServer
     run: ApplicationRun | None = None
@@ -39,15 +38,17 @@ class GatewayRequest(WebRequest):
     _counted = False
     _timer: Any = None
     _drained: asyncio.Future[None] | None = None
-    _body: StreamedBody | None = None  # while it may still arrive
+    _body: StreamedBody | None = None  # None where it is refused at once
     _body_bytes = 0
     _refused = False
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
         self._parsePOSTFormSubmission = False  # Twisted would read the whole body of a form into memory
-        if isinstance(self.channel, GatewayChannel):
-            self.channel.await_head()
+        self._await_head()
+
+    def _await_head(self) -> None:
+        self.channel.await_head()
 
     # Its body.
 
@@ -62,9 +63,6 @@ class GatewayRequest(WebRequest):
         Args:
             length: of the body, in bytes; None where it comes in chunks.
         """
-        if not isinstance(self.channel, GatewayChannel):  # HTTP/2
-            super().gotLength(length)
-            return
         limit = self.server.options.max_body_bytes
         if limit and length is not None and length > limit:
             self._refuse_body(limit)
@@ -94,10 +92,7 @@ class GatewayRequest(WebRequest):
 
     def handleContentChunk(self, data: bytes) -> None:
         """Take a piece of the body."""
-        if self._body is None:
-            super().handleContentChunk(data)
-            return
-        if self._refused or self.finished:
+        if self._body is None or self._refused or self.finished:
             return
         self._body_bytes += len(data)
         limit = self.server.options.max_body_bytes
@@ -108,11 +103,9 @@ class GatewayRequest(WebRequest):
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         """The request is whole."""
-        if self._refused:
+        if self._refused or self._body is None:
             return
-        if self._body is None:
-            super().requestReceived(command, path, version)
-        elif self._body.whole:
+        if self._body.whole:
             self._begin(command, path, version)
         else:
             self.channel._savedTimeOut = self.channel.timeOut
@@ -255,10 +248,10 @@ class GatewayRequest(WebRequest):
         self._counted = True
         recorder.connections.add(1, "http")
         self.registerProducer(self, True)
-        body: Body = self._body or SpooledBody(server.loop, self.content, server.request_buffer_size)
-        self.application_queue = body
+        assert self._body is not None, "one that is refused at once comes to no application"
+        self.application_queue = self._body
         scope = http_scope(facts, self.method.decode("ascii"), self._http_version(), server.scope_state())
-        self.run = server.start_application(self, scope, self.application_queue.get, self.application_sent)
+        self.run = server.start_application(self, scope, self._body.get, self.application_sent)
         if server.http_timeout:
             # Upstream's check asks for more than the timeout; the loop's clock is exact to a millisecond only.
             self._timer = server.loop.call_later(server.http_timeout + 0.01, self.check_timeouts)

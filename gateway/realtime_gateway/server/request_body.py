@@ -8,44 +8,13 @@ from collections.abc import Callable
 from typing import Any
 
 
-class Body:
-    """What ``receive`` reads for a request: its body, then the client's leaving. Subclasses bring the body.
+class StreamedBody:
+    """What ``receive`` reads for a request: its body, then the client's leaving.
 
     Several readers, and cancelled ones, are fine: each waits for a future of its own.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._left = False
-        self._waiters: list[asyncio.Future[None]] = []
-
-    def put_nowait(self, message: dict[str, Any]) -> None:
-        """The client has left, or has its whole response; Daphne's request calls this with ``http.disconnect``."""
-        self._left = True
-        self._wake()
-
-    async def get(self) -> dict[str, Any]:
-        """Return the next piece of the body, or wait for it or for the client's leaving."""
-        while (message := self._next()) is None:
-            waiter: asyncio.Future[None] = self._loop.create_future()
-            self._waiters.append(waiter)
-            await waiter
-        return message
-
-    def _next(self) -> dict[str, Any] | None:
-        return {"type": "http.disconnect"} if self._left else None
-
-    def _wake(self) -> None:
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-        self._waiters.clear()
-
-
-class StreamedBody(Body):
-    """A body that is still arriving.
 
     Args:
+        loop: the server's.
         high_bytes: stop reading from the client while this much waits; a reader takes all of it at once.
         pause: stop reading; called at each piece over the mark, since others may have resumed meanwhile.
         resume: go on.
@@ -58,10 +27,12 @@ class StreamedBody(Body):
         pause: Callable[[], None],
         resume: Callable[[], None],
     ) -> None:
-        super().__init__(loop)
+        self._loop = loop
         self._high_bytes = high_bytes
         self._pause = pause
         self._resume = resume
+        self._left = False
+        self._waiters: list[asyncio.Future[None]] = []
         self._pieces: deque[bytes] = deque()
         self._waiting_bytes = 0
         self._paused = False
@@ -82,9 +53,22 @@ class StreamedBody(Body):
         self.whole = True
         self._wake()
 
+    def put_nowait(self, message: dict[str, Any]) -> None:
+        """The client has left, or has its whole response; Daphne's request calls this with ``http.disconnect``."""
+        self._left = True
+        self._wake()
+
+    async def get(self) -> dict[str, Any]:
+        """Return the next piece of the body, or wait for it or for the client's leaving."""
+        while (message := self._next()) is None:
+            waiter: asyncio.Future[None] = self._loop.create_future()
+            self._waiters.append(waiter)
+            await waiter
+        return message
+
     def _next(self) -> dict[str, Any] | None:
         if self._told_whole or not (self._pieces or self.whole):
-            return super()._next()
+            return {"type": "http.disconnect"} if self._left else None
         piece = b"".join(self._pieces)
         self._pieces.clear()
         self._waiting_bytes = 0
@@ -94,19 +78,8 @@ class StreamedBody(Body):
             self._resume()
         return {"type": "http.request", "body": piece, "more_body": not self._told_whole}
 
-
-class SpooledBody(Body):
-    """A body that has arrived whole, in a file: HTTP/2, where Twisted keeps the flow control to itself."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, content: Any, piece_bytes: int) -> None:
-        super().__init__(loop)
-        self._content = content
-        self._piece_bytes = piece_bytes
-        self._told_whole = False
-
-    def _next(self) -> dict[str, Any] | None:
-        if self._told_whole or self._content.closed:
-            return super()._next()
-        piece = self._content.read(self._piece_bytes)
-        self._told_whole = len(piece) < self._piece_bytes
-        return {"type": "http.request", "body": piece, "more_body": not self._told_whole}
+    def _wake(self) -> None:
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._waiters.clear()

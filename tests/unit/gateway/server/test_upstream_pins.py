@@ -30,6 +30,9 @@ AUTOBAHN = "autobahn.websocket.protocol:WebSocketProtocol"
 AUTOBAHN_SERVER = "autobahn.websocket.protocol:WebSocketServerProtocol"
 REQUEST = "twisted.web.http:Request"
 CHANNEL = "twisted.web.http:HTTPChannel"
+NEGOTIATED = "twisted.web.http:_GenericHTTPChannelProtocol"
+HTTP2 = "twisted.web._http2:H2Connection"
+STREAM = "twisted.web._http2:H2Stream"
 DEFLATE = "autobahn.websocket.compress_deflate:PerMessageDeflate"
 DESCRIPTOR = "twisted.internet.abstract:FileDescriptor"
 TCP_CONNECTION = "twisted.internet.tcp:Connection"
@@ -41,6 +44,9 @@ REPLACES = {
     "channel:GatewayChannel": [CHANNEL],
     "channel:GatewayHTTPFactory": [DAPHNE_FACTORY],
     "http:GatewayRequest": [DAPHNE_REQUEST, REQUEST],
+    "http2:NegotiatedProtocol": [NEGOTIATED],
+    "http2:Http2Connection": [HTTP2],
+    "http2:Http2Request": [DAPHNE_REQUEST, REQUEST],
     "lean_protocol:LeanWebSocket": [DAPHNE_WEBSOCKET, ADAPTER, AUTOBAHN, AUTOBAHN_SERVER],
     "paced_websocket:PacedWebSocket": [DAPHNE_WEBSOCKET, ADAPTER, AUTOBAHN, AUTOBAHN_SERVER],
     "deflate:Deflate": [DEFLATE],
@@ -85,6 +91,17 @@ LEANS_ON = {
     DESCRIPTOR: ["write", "doWrite", "loseConnection", "_maybePauseProducer"],
     TCP_CONNECTION: ["writeSomeData"],
     UNIX_PORT: ["_fromListeningDescriptor", "startListening", "connectionLost"],
+    HTTP2: ["dataReceived", "endRequest", "pauseProducing", "resumeProducing", "_tryToWriteControlData"],
+    STREAM: [
+        "__init__",
+        "_convertHeaders",
+        "receiveDataChunk",
+        "requestComplete",
+        "windowUpdated",
+        "flowControlBlocked",
+        "pauseProducing",
+        "resumeProducing",
+    ],
     CHANNEL: [
         "allContentReceived",
         "rawDataReceived",

@@ -1,0 +1,279 @@
+"""HTTP/2 (RFC 9113), which TLS clients choose by ALPN: Twisted's, with the limits, the pace and the end of HTTP/1.1.
+
+Twisted alone keeps a body in a file until it is whole, whatever its size; ends a connection whose application thinks
+for a minute; holds back nobody whose client has opened its window wide and reads nothing; and has no end of a
+connection but a cut. A WebSocket is never among the streams: clients open one by HTTP/1.1 on the same port.
+
+Only imported where ``h2`` is installed, the extra ``http2``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from realtime_gateway.server import installed_reactor  # noqa: F401  (before Twisted: it decides the reactor)
+
+# isort: split
+from h2.errors import ErrorCodes
+from h2.exceptions import DenialOfServiceError
+from h2.settings import SettingCodes, Settings
+from hyperframe.frame import GoAwayFrame
+from twisted.internet.error import ConnectionAborted
+from twisted.python.failure import Failure
+from twisted.web import http
+from twisted.web._http2 import _END_STREAM_SENTINEL, H2Connection
+
+from realtime_gateway.server.http import GatewayRequest
+from realtime_gateway.server.request_body import StreamedBody
+from realtime_gateway.server.request_facts import host_and_port
+from realtime_gateway.server.wheel import Turn
+
+if TYPE_CHECKING:
+    from realtime_gateway.server.gateway_server import GatewayServer
+
+# Requests at the same time on one connection, and what each may have sent that its application has not been offered.
+MOST_STREAMS = 100
+STREAM_WINDOW_BYTES = 65_535  # RFC 9113 section 6.9.2, where nothing else is agreed on
+# `await send()` waits while this much of its response is kept back here, as with the transports of HTTP/1.1.
+SEND_BYTES = 64 * 1024
+FRAME_BYTES = 16_384  # a larger piece would be copied once for each frame that is cut off it
+
+
+class NegotiatedProtocol(http._GenericHTTPChannelProtocol):
+    """One connection, which is a channel of HTTP/1.1 until its first bytes come and ALPN has chosen."""
+
+    _channel: Any
+    _negotiatedProtocol: bytes | None
+
+    def dataReceived(self, data: bytes) -> Any:
+        """Take what the client sent."""
+        if self._negotiatedProtocol is None and getattr(self._channel.transport, "negotiatedProtocol", None) == b"h2":
+            self._become_http2()
+        return super().dataReceived(data)
+
+    def _become_http2(self) -> None:
+        channel, self._negotiatedProtocol = self._channel, b"h2"
+        producer = channel._networkProducer
+        producer.unregisterProducer()
+        channel.setTimeout(None)
+        self._factory.forget(channel)
+        connection = self._channel = Http2Connection()
+        connection.factory, connection.site = self._factory, self._site
+        connection.requestFactory = Http2Request
+        connection.timeOut, connection.callLater = self._timeOut, self._callLater
+        connection.makeConnection(channel.transport)
+        producer.registerProducer(connection, True)
+        self._factory.know(connection)
+
+
+class Http2Connection(H2Connection):
+    """One connection and its streams; h2 knows the protocol, Twisted the flow of frames, and this when they end."""
+
+    server: GatewayServer
+    has_served = False
+    _deadline: Turn | None = None
+    _going_away = False
+
+    def connectionMade(self) -> None:
+        """Say what we allow, and begin to wait for the first request."""
+        self.server = self.factory.server
+        options = self.server.options
+        allowed = {
+            SettingCodes.MAX_CONCURRENT_STREAMS: MOST_STREAMS,
+            SettingCodes.MAX_HEADER_LIST_SIZE: options.max_head_bytes,
+        }
+        self.conn.local_settings = Settings(client=False, initial_values=allowed)
+        self.conn.decoder.max_header_list_size = options.max_head_bytes  # h2 would wait for the client's consent
+        super().connectionMade()
+        # A request whose application does not take its body must not keep the others' from coming.
+        self.conn.increment_flow_control_window(MOST_STREAMS * STREAM_WINDOW_BYTES)
+        self._tryToWriteControlData()
+        if options.head_timeout_seconds:
+            self._deadline = self.server.wheel.call_later(options.head_timeout_seconds, self._first_head_is_late)
+
+    def met(self, limit: str, what: str) -> None:
+        """Note that this client met a limit."""
+        host, _ = host_and_port(self.transport.getPeer()) or ("a client", None)
+        self.server.limit_log.met(limit, host, what)
+
+    def _first_head_is_late(self) -> None:
+        self._deadline = None
+        self.met("http.headTimeoutSeconds", "cut")
+        self.transport.abortConnection()
+
+    def _forget_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _terminate(self, reason: Failure) -> None:
+        """End a connection whose client broke the protocol; h2 has said so to it."""
+        if reason.check(DenialOfServiceError) is not None:
+            self.met("http.maxHeadSize", "closed with ENHANCE_YOUR_CALM")
+        super()._terminate(reason)
+
+    def connectionLost(self, reason: Failure, _cancelTimeouts: bool = True) -> None:
+        """The connection is over, and each of its requests."""
+        self._forget_deadline()
+        super().connectionLost(reason, _cancelTimeouts)
+
+    # Streams. Twisted knows none that the client goes on with when its response is complete.
+
+    def _requestReceived(self, event: Any) -> None:
+        """The head of a request is whole."""
+        self._forget_deadline()
+        self.has_served = True
+        if self._going_away:  # it was on its way when we said so
+            self.conn.reset_stream(event.stream_id, ErrorCodes.REFUSED_STREAM)
+            return
+        super()._requestReceived(event)
+        self.streams[event.stream_id]._request.head_is_whole()
+
+    def _requestDataReceived(self, event: Any) -> None:
+        """A piece of a body."""
+        if event.stream_id in self.streams:
+            super()._requestDataReceived(event)
+        else:
+            self.conn.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+
+    def _requestEnded(self, event: Any) -> None:
+        """A request is whole."""
+        if event.stream_id in self.streams:
+            super()._requestEnded(event)
+
+    def _requestAborted(self, event: Any) -> None:
+        """The client gives a request up."""
+        if event.stream_id in self.streams:
+            super()._requestAborted(event)
+
+    def _requestDone(self, stream_id: int) -> None:
+        """A stream is over, in whichever way."""
+        stream = self.streams[stream_id]
+        if self._stillProducing:
+            # What was kept for the application counts for the connection's window until it is said to be taken.
+            kept = sum(size for piece, size in stream._inboundDataBuffer if piece is not _END_STREAM_SENTINEL)
+            stream._inboundDataBuffer.clear()
+            self.conn.acknowledge_received_data(kept, stream_id)
+            if stream._request.was_answered_early:  # RFC 9113 section 8.1
+                self.conn.reset_stream(stream_id, ErrorCodes.NO_ERROR)
+            self._tryToWriteControlData()
+        super()._requestDone(stream_id)
+        self._close_if_done()
+
+    def cut_stream(self, stream_id: int) -> None:
+        """End one stream so that its client sees that it is not whole."""
+        self.conn.reset_stream(stream_id, ErrorCodes.INTERNAL_ERROR)
+        if self._tryToWriteControlData():
+            self._requestDone(stream_id)
+
+    def timeoutConnection(self) -> None:
+        """Nothing has come or gone for a while: only who waits for an application may go on waiting."""
+        for stream in list(self.streams.values()):
+            if stream.producing and not stream._request.body_is_whole:
+                stream._request.cut()
+        if self.streams:
+            self.setTimeout(self.timeOut)
+        else:
+            super().timeoutConnection()
+
+    # Pace.
+
+    def writeDataToStream(self, streamID: int, data: bytes) -> None:
+        """Take a piece of a response."""
+        *others, last = [data[start : start + FRAME_BYTES] for start in range(0, len(data), FRAME_BYTES)] or [b""]
+        self._outboundStreamQueues[streamID].extend(others)
+        super().writeDataToStream(streamID, last)
+
+    def remainingOutboundWindow(self, streamID: int) -> int:
+        """Return how much more a response may bring here, however wide its client has opened its window."""
+        queue = self._outboundStreamQueues[streamID]
+        kept = sum(len(piece) for piece in queue if piece is not _END_STREAM_SENTINEL)
+        return int(min(self.conn.local_flow_control_window(streamID), SEND_BYTES)) - kept
+
+    def _sendPrioritisedData(self, *arguments: Any) -> None:
+        """Send one frame; Twisted calls this again and again."""
+        super()._sendPrioritisedData(*arguments)
+        for stream in self.streams.values():
+            stream.windowUpdated()  # goes on with a response that was held back for what is kept here
+
+    # What a drain asks.
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether it is open and no request has been made on it yet."""
+        return bool(self._stillProducing) and not self.has_served
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether a part of a response waits for its client's leave to be sent."""
+        return bool(self._stillProducing) and bool(self.streams)
+
+    def end_when_idle(self) -> None:
+        """Tell the client to make its next request elsewhere; close when those that it has made are answered."""
+        if not self._stillProducing or self._going_away:
+            return
+        self._going_away = True
+        # h2 itself says this only as the very last thing (its state has no drain), so it does not hear of it.
+        frame = GoAwayFrame(0, last_stream_id=self.conn.highest_inbound_stream_id, error_code=ErrorCodes.NO_ERROR)
+        self.transport.write(frame.serialize())
+        self._close_if_done()
+
+    def _close_if_done(self) -> None:
+        if self._going_away and not self.streams and self._stillProducing:
+            self.transport.loseConnection()
+
+
+class Http2Request(GatewayRequest):
+    """One request on a stream."""
+
+    _length: int | None = None
+
+    def _await_head(self) -> None:
+        """It is there: a stream begins with a whole one."""
+
+    def gotLength(self, length: int | None) -> None:
+        """Note what the head says; the rest of it follows."""
+        self._length = length
+
+    def head_is_whole(self) -> None:
+        """Begin, so that the application takes the body as it comes."""
+        stream, options = self.channel, self.server.options
+        self._body = StreamedBody(
+            self.server.loop, options.inbox_high_bytes, stream.pauseProducing, lambda: self._go_on_with(stream)
+        )
+        if 0 < options.max_body_bytes < (self._length or 0):
+            self.method, self.uri, self.clientproto = stream.command, stream.path, b"HTTP/2"
+            self.request_start = self.server.loop.time()
+            self._refuse_body(options.max_body_bytes)
+        else:
+            self._begin(stream.command, stream.path, b"HTTP/2")
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        """The request is whole."""
+        if self._body is not None:
+            self._body.end()
+
+    def _go_on_with(self, stream: Any) -> None:
+        if not self.finished and not self._disconnected:
+            stream.resumeProducing()
+
+    def _refuse_body(self, limit: int) -> None:
+        self._refused = True
+        if self._response_started:
+            self.channel._conn.met("http.maxBodySize", "cut")
+            self.cut()
+        else:
+            self.channel._conn.met("http.maxBodySize", "answered with 413")
+            self._answer(413, f"The body of a request may have {limit} bytes.", [])
+
+    @property
+    def was_answered_early(self) -> bool:
+        """Whether the response is complete and the body is not, which nobody waits for then."""
+        return bool(self.finished) and not self._disconnected and not self.body_is_whole
+
+    def cut(self) -> None:
+        """Drop this request; the others of its connection go on."""
+        stream = self.channel
+        if stream is not None and not self.finished:
+            stream._conn.cut_stream(stream.streamID)
+            self.connectionLost(Failure(ConnectionAborted()))
