@@ -30,7 +30,7 @@ HOMES = {
     "channels_redis": ("realtime_gateway.layer",),
     "rich": ("realtime_gateway.local", "realtime_gateway.cli"),
     "yaml": ("realtime_gateway.resource", "realtime_gateway.local", "realtime_operator"),
-    "prometheus_client": ("realtime_gateway.telemetry.metrics_page",),
+    "prometheus_client": ("realtime_gateway.telemetry.metrics_page", "realtime_operator.recording"),
     "opentelemetry": ("realtime_gateway.telemetry", "realtime_operator"),
     "opentelemetry.sdk": ("realtime_gateway.telemetry.sdk", "realtime_operator.__main__"),
     "kopf": ("realtime_operator.__main__", "realtime_operator.handlers"),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from realtime_gateway.telemetry import metrics_page, recorder
+from realtime_operator import recording
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -48,7 +49,8 @@ def test_each_word_of_make_that_a_document_names_exists() -> None:
 
 
 def test_the_table_of_metrics_is_what_the_code_declares() -> None:
-    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (?:`(\w+)`)? \| (.+) \|$", observability("## Metrics"), re.MULTILINE)
+    row = r"^\| `(\w+)` \| (\w+) \| (?:`(\w+)`)? \| (.+) \|$"
+    rows = re.findall(row, observability("## Metrics").split("\n### ", 1)[0], re.MULTILINE)
     declared = [
         (
             metrics_page.PREFIX + family.name + ("_total" if family.kind == "counter" else ""),
@@ -59,6 +61,15 @@ def test_the_table_of_metrics_is_what_the_code_declares() -> None:
         for family in recorder.FAMILIES.values()
     ]
     assert rows == declared
+
+
+def test_the_table_of_the_operators_metrics_is_what_it_serves() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| .* \| (.+) \|$", observability("### The operator's"), re.MULTILINE)
+    served = [
+        (metric.name + ("_total" if metric.type == "counter" else ""), metric.type, metric.documentation)
+        for metric in recording.REGISTRY.collect()
+    ]
+    assert rows == served
 
 
 @pytest.mark.parametrize("family", recorder.FAMILIES.values(), ids=lambda family: family.name)

@@ -15,7 +15,7 @@ from typing import Any
 import kopf
 
 from realtime_gateway.errors import GatewayError
-from realtime_operator import sight
+from realtime_operator import recording, sight
 from realtime_operator.following import Following
 from realtime_operator.handlers import register, settings_for
 from realtime_operator.kube.client import OPTIONAL, OWNED, KubeClient
@@ -50,6 +50,7 @@ def main() -> int:
 async def run(options: Options) -> None:
     """Serve until a signal asks to end."""
     stop = asyncio.Event()
+    recording.serve(options.metrics_port)
     client = await KubeClient.connect()
     try:
         # Once, and anew each time that the cluster begins or ceases to serve a kind. To end the process for that would

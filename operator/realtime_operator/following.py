@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterator
 from random import Random
 
+from realtime_operator import recording
 from realtime_operator.apply.perform import NotLeading
 from realtime_operator.kube.client import KubeClient
 from realtime_operator.kube.errors import KubeError
@@ -64,6 +65,7 @@ class Following:
         if key not in self._tasks:
             self._changed[key] = asyncio.Event()
             self._tasks[key] = asyncio.create_task(self._follow(key), name=f"follow {key[0]}/{key[1]}")
+            recording.follows(len(self._tasks))
         self.wake(key)
 
     def wake(self, key: ResourceKey) -> None:
@@ -77,6 +79,8 @@ class Following:
         self._changed.pop(key, None)
         if task is not None:
             task.cancel()
+            recording.gone(*key)
+            recording.follows(len(self._tasks))
 
     async def close(self) -> None:
         """End all tasks."""
@@ -109,16 +113,23 @@ class Following:
 
     async def _pass(self, reconciler: Reconciler, key: ResourceKey) -> Pass | None:
         """One pass; None when it failed as a whole."""
+        begun, result = self._clock(), recording.FAILED
         try:
             async with self._turns, asyncio.timeout(PASS_SECONDS):
-                return await reconciler.run()
+                begun = self._clock()
+                done = await reconciler.run()
+                result = recording.DONE if _acted(done) else recording.RESTED
+                return done
         except NotLeading:
+            result = recording.NOT_LEADING
             log.info("%s/%s: somebody else leads now", *key)
         except (KubeError, TimeoutError) as error:
             log.warning("%s/%s: %s", *key, str(error) or f"no end after {PASS_SECONDS:g} s")
         except Exception:
             # A fault of ours in one resource must not end the others; it is tried again, ever more seldom.
             log.exception("%s/%s: a pass failed", *key)
+        finally:
+            recording.passed(result, self._clock() - begun)
         return None
 
     def _pause(self, key: ResourceKey, times: int) -> float:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from realtime_operator import recording
 from realtime_operator.kube.client import KubeClient
 from realtime_operator.kube.errors import KubeError
 from realtime_operator.snapshot import ObjectKey
@@ -58,7 +59,7 @@ class Leadership:
                 except KubeError as error:
                     log.warning("The Lease: %s", error)
                     self._held = None
-                self.leads()
+                recording.leads(self.leads())
                 await asyncio.sleep(RENEW_SECONDS)
         finally:
             await asyncio.shield(self._give_away())
@@ -112,6 +113,7 @@ class Leadership:
         if not self.leads() or self._held is None:
             return
         self.leading.clear()
+        recording.leads(False)
         try:
             await self._client.replace(self._manifest(self._held, holder=""))
         except KubeError as error:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from realtime_gateway.errors import ResourceInvalid
 from realtime_gateway.resource.parsing import parse_resource
+from realtime_operator import recording
 from realtime_operator.apply.backoff import Backoff
 from realtime_operator.apply.perform import Means, NotLeading, perform
 from realtime_operator.decide.checklist import decide
@@ -131,6 +132,7 @@ class Reconciler:
     async def _report(self, resource: Manifest, status: Status) -> None:
         if not self._means.may_write():
             raise NotLeading
+        recording.reported(self._namespace, self._name, status)
         before = _status(resource).get("conditions", ())
         written = await report.write(self._means.client, resource, status)
         if written is None:
@@ -152,6 +154,7 @@ class Reconciler:
     def _log(self, outcomes: tuple[Outcome, ...]) -> None:
         """Say what was done, and what was refused, once: an action that waits to be tried again stands in each pass."""
         for outcome in outcomes:
+            recording.acted(outcome.action, outcome.done)
             if outcome.done or outcome not in self._refused:
                 level = logging.INFO if outcome.done else logging.WARNING
                 log.log(level, "%s/%s: %r: %s", self._namespace, self._name, outcome.action, outcome.message or "done")

@@ -203,7 +203,7 @@ def test_every_setting_of_the_pod_arrives() -> None:
     template = deployment["template"]
     assert deployment["replicas"] == 1
     assert template["metadata"]["labels"]["team"] == "infra"
-    assert template["metadata"]["annotations"] == {"note": "yes"}
+    assert template["metadata"]["annotations"].items() >= {"note": "yes"}.items()
     assert template["spec"]["imagePullSecrets"] == [{"name": "pull"}]
     assert template["spec"]["nodeSelector"] == {"disk": "fast"}
     assert template["spec"]["tolerations"] == tolerations
@@ -213,6 +213,23 @@ def test_every_setting_of_the_pod_arrives() -> None:
     assert environment(found)["HTTPS_PROXY"] == "http://proxy"
     assert only(found, "ServiceAccount")["metadata"]["annotations"] == {"role": "none"}
     assert not {"PodDisruptionBudget", "NetworkPolicy"} & {one["kind"] for one in found}
+
+
+def test_prometheus_finds_the_operators_metrics_and_may_connect_to_nothing_else(defaults: list[Object]) -> None:
+    [port] = container(defaults)["ports"]
+    annotations = only(defaults, "Deployment")["spec"]["template"]["metadata"]["annotations"]
+    assert annotations["prometheus.io/port"] == str(port["containerPort"])
+    assert environment(defaults)["REALTIME_GATEWAY_OPERATOR_METRICS_PORT"] == str(port["containerPort"])
+    [rule] = only(defaults, "NetworkPolicy")["spec"]["ingress"]
+    assert rule == {"ports": [{"port": port["containerPort"], "protocol": "TCP"}]}
+
+
+def test_without_metrics_nobody_may_connect_to_the_operator() -> None:
+    found = render({"metrics": {"enabled": False}})
+    assert "ports" not in container(found)
+    assert "annotations" not in only(found, "Deployment")["spec"]["template"]["metadata"]
+    assert "ingress" not in only(found, "NetworkPolicy")["spec"]
+    assert "REALTIME_GATEWAY_OPERATOR_METRICS_PORT" not in environment(found)
 
 
 def test_every_object_says_whose_it_is(defaults: list[Object]) -> None:

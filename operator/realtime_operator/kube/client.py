@@ -12,6 +12,7 @@ import aiohttp
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 
+from realtime_operator import recording
 from realtime_operator.kube.errors import KubeError, from_answer
 from realtime_operator.snapshot import Manifest, ObjectKey
 from realtime_operator.target import API_VERSION, FIELD_MANAGER, KIND, PLURAL
@@ -192,7 +193,9 @@ class KubeClient:
             )
             text = (await _untyped(answer.read)()).decode()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            recording.called(method, 0)
             raise KubeError(0, f"The API server did not answer: {str(error) or type(error).__name__}.") from error
+        recording.called(method, answer.status)
         if not 200 <= answer.status < 300:
             raise from_answer(answer.status, text)
         found: dict[str, Any] = json.loads(text)

@@ -25,3 +25,14 @@ def test_what_is_missing_is_named() -> None:
         ConfigurationError, match="REALTIME_GATEWAY_OPERATOR_NAMESPACE and REALTIME_GATEWAY_OPERATOR_IMAGE"
     ):
         read_options({})
+
+
+def test_metrics_are_served_where_a_port_is_given() -> None:
+    assert read_options(GIVEN).metrics_port == 0
+    assert read_options({**GIVEN, "REALTIME_GATEWAY_OPERATOR_METRICS_PORT": "9000"}).metrics_port == 9000
+
+
+@pytest.mark.parametrize("port", ["http", "-1", "65536", "\u0663"])
+def test_a_port_that_is_none_stops_the_start(port: str) -> None:
+    with pytest.raises(ConfigurationError, match="REALTIME_GATEWAY_OPERATOR_METRICS_PORT is"):
+        read_options({**GIVEN, "REALTIME_GATEWAY_OPERATOR_METRICS_PORT": port})

@@ -1,0 +1,134 @@
+"""The operator's own numbers: what its passes came to, what it asked of the API server, what its resources are in.
+
+Labels are words of the operator's and names of resources, so there are as many series as there are resources.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from realtime_gateway.errors import ConfigurationError
+
+PREFIX = "realtime_gateway_operator_"
+# What a pass may come to.
+DONE, RESTED, FAILED, NOT_LEADING = "changed", "nothing_to_do", "failed", "not_leading"
+_PASS_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+REGISTRY = CollectorRegistry()
+
+_passes = Counter(PREFIX + "reconciles", "Passes over a resource, by what they came to.", ["result"], registry=REGISTRY)
+_pass_seconds = Histogram(
+    PREFIX + "reconcile_seconds", "How long a pass took.", buckets=_PASS_BUCKETS, registry=REGISTRY
+)
+_actions = Counter(
+    PREFIX + "actions", "Actions of passes, by kind, and whether they were done.", ["action", "result"],
+    registry=REGISTRY,
+)  # fmt: skip
+_calls = Counter(
+    PREFIX + "api_calls", "Calls to the API server, by method and status; 0 where none came.", ["method", "status"],
+    registry=REGISTRY,
+)  # fmt: skip
+_resources = Gauge(PREFIX + "resources", "Resources that this operator follows.", registry=REGISTRY)
+
+
+class Statuses(Collector):
+    """What the statuses of followed resources say; nothing while another operator leads, who knows better."""
+
+    def __init__(self) -> None:
+        self.leads = False
+        self.by_resource: dict[tuple[str, str], Mapping[str, Any]] = {}
+
+    def collect(self) -> Iterator[Metric]:
+        """Read every status."""
+        place = ["namespace", "name"]
+        leads = GaugeMetricFamily(PREFIX + "leads", "Whether this operator leads: 1 or 0.")
+        leads.add_metric([], int(self.leads))
+        condition = GaugeMetricFamily(
+            PREFIX + "condition", "A resource's condition: 1 when True, 0 when False, -1 when Unknown.",
+            labels=[*place, "type"],
+        )  # fmt: skip
+        epoch = GaugeMetricFamily(PREFIX + "host_list_epoch", "Epoch of a resource's host list.", labels=place)
+        settled = GaugeMetricFamily(
+            PREFIX + "processes_at_epoch", "Processes of a resource that have finished every move to that list.",
+            labels=place,
+        )  # fmt: skip
+        for names, status in sorted(self.by_resource.items()) if self.leads else ():
+            for one in status.get("conditions", ()):
+                condition.add_metric([*names, one["type"]], _VALUES.get(one["status"], -1))
+            hosts = status.get("hosts") or {}
+            for family, field in ((epoch, "epoch"), (settled, "podsAtEpoch")):
+                if field in hosts:
+                    family.add_metric(names, hosts[field])
+        yield from (leads, condition, epoch, settled)
+
+
+_VALUES = {"True": 1, "False": 0}
+_statuses = Statuses()
+REGISTRY.register(_statuses)
+
+for _result in (DONE, RESTED, FAILED, NOT_LEADING):
+    _passes.labels(_result)
+
+
+def serve(port: int) -> None:
+    """Answer Prometheus on a port, from a thread, for as long as the process lives; 0 means not at all.
+
+    Raises:
+        ConfigurationError: somebody else has the port.
+    """
+    if not port:
+        return
+    try:
+        start_http_server(port, registry=REGISTRY)
+    except OSError as error:
+        raise ConfigurationError(
+            f"Metrics cannot be served on port {port}: {error}.",
+            "Set REALTIME_GATEWAY_OPERATOR_METRICS_PORT to a port that is free, or to 0.",
+        ) from error
+    for collector in (ProcessCollector(registry=None), PlatformCollector(registry=None)):
+        REGISTRY.register(collector)
+    GCCollector(registry=REGISTRY)
+
+
+def passed(result: str, seconds: float) -> None:
+    """A pass has ended."""
+    _passes.labels(result).inc()
+    _pass_seconds.observe(seconds)
+
+
+def acted(action: object, done: bool) -> None:
+    """An action of a pass was done, or was refused."""
+    _actions.labels(type(action).__name__, "done" if done else "refused").inc()
+
+
+def called(method: str, status: int) -> None:
+    """The API server has answered, or not at all (0)."""
+    _calls.labels(method, str(status)).inc()
+
+
+def leads(now: bool) -> None:
+    """Whether this operator leads."""
+    _statuses.leads = now
+
+
+def follows(resources: int) -> None:
+    """How many resources are followed."""
+    _resources.set(resources)
+
+
+def reported(namespace: str, name: str, status: Mapping[str, Any]) -> None:
+    """This is a resource's status now."""
+    _statuses.by_resource[namespace, name] = status
+
+
+def gone(namespace: str, name: str) -> None:
+    """A resource is gone."""
+    _statuses.by_resource.pop((namespace, name), None)
