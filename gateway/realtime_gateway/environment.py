@@ -6,6 +6,7 @@
     REDIS_URL                   Redis URLs separated by commas; each is a shard
     REALTIME_GATEWAY_REDIS_USERNAME       who to log in as on shards and Sentinels of the host list that name nobody
     REALTIME_GATEWAY_REDIS_PASSWORD_FILE  path of a file with that user's password; no host list holds a password
+    REALTIME_GATEWAY_RECENT_SPANS         how many of its last spans the process keeps, instead of the resource's number
     DJANGO_SETTINGS_MODULE      read by Django itself
     OTEL_…                      where traces go, as OpenTelemetry specifies; the SDK reads those that are not below
 
@@ -55,6 +56,7 @@ class Environment:
             ``repr``: they may hold passwords.
         redis_username: for shards and Sentinels of the host list; None leaves it to the list.
         redis_password_file: where that user's password is; read at each connection, since it may be exchanged.
+        recent_spans: None leaves it to the resource.
         opentelemetry: OpenTelemetry's own variables. Left out of ``repr``: an address may hold a password.
     """
 
@@ -64,13 +66,15 @@ class Environment:
     redis_urls: tuple[str, ...]
     redis_username: str | None = None
     redis_password_file: Path | None = None
+    recent_spans: int | None = None
     opentelemetry: OpenTelemetry = OpenTelemetry()
 
     def __repr__(self) -> str:
         return (
             f"Environment(hosts_file={self.hosts_file!r}, resource_file={self.resource_file!r}, "
             f"process_name={self.process_name!r}, redis_urls=<{len(self.redis_urls)} given>, "
-            f"redis_username={self.redis_username!r}, redis_password_file={self.redis_password_file!r})"
+            f"redis_username={self.redis_username!r}, redis_password_file={self.redis_password_file!r}, "
+            f"recent_spans={self.recent_spans!r})"
         )
 
 
@@ -84,6 +88,7 @@ def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
         redis_urls=tuple(url.strip() for url in values.get("REDIS_URL", "").split(",") if url.strip()),
         redis_username=values.get("REALTIME_GATEWAY_REDIS_USERNAME") or None,
         redis_password_file=_path(values.get("REALTIME_GATEWAY_REDIS_PASSWORD_FILE")),
+        recent_spans=_count(values.get("REALTIME_GATEWAY_RECENT_SPANS")),
         opentelemetry=_opentelemetry(values),
     )
 
@@ -105,3 +110,8 @@ def _opentelemetry(values: Mapping[str, str]) -> OpenTelemetry:
 
 def _path(value: str | None) -> Path | None:
     return Path(value) if value else None
+
+
+def _count(value: str | None) -> int | None:
+    # What is no number stops the start where it is used, with the variable's name.
+    return None if not value else int(value) if value.isdecimal() else -1

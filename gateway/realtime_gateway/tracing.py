@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from realtime_gateway import __version__
 from realtime_gateway.environment import Environment, OpenTelemetry, read_environment
@@ -17,12 +18,12 @@ from realtime_gateway.errors import ConfigurationError, GatewayError
 from realtime_gateway.resource import load_resource
 from realtime_gateway.resource.spec import RealtimeGateway, Telemetry
 from realtime_gateway.telemetry import spans
+from realtime_gateway.telemetry.destinations import Destinations
 from realtime_gateway.telemetry.sdk import TraceExport, project_has_provider, traces_url, wire
 
 DEFAULT_SERVICE = "realtime-gateway"
 PROTOCOLS = (None, "http/protobuf")
 EXPORTERS = (None, "otlp", "none")
-NOWHERE = TraceExport(endpoint=None, ratio=0.0)
 # Sampler → its ratio; None takes OTEL_TRACES_SAMPLER_ARG.
 RATIOS = {
     "always_on": 1.0,
@@ -40,8 +41,7 @@ def start_tracing(environment: Environment, resource: RealtimeGateway | None) ->
     Raises:
         ConfigurationError: what the environment says cannot be done.
     """
-    # A provider of the project's own follows the variables in its own way, and may do what cannot be done here.
-    end = wire(NOWHERE if project_has_provider() else trace_export(environment, resource))
+    end = wire(trace_export(environment, resource))
     _handle_in_context()
     return end
 
@@ -71,7 +71,7 @@ def trace_command() -> Iterator[None]:
 def follow_project() -> None:
     """Make spans if the project has set a tracer provider, and leave everything as it is otherwise."""
     if project_has_provider():
-        wire(NOWHERE)
+        wire(TraceExport(endpoint=None, ratio=0.0))
         _handle_in_context()
 
 
@@ -94,21 +94,50 @@ def trace_export(environment: Environment, resource: RealtimeGateway | None) -> 
     base = given.endpoint or telemetry.otlp_endpoint
     if endpoint is None and base is not None:
         endpoint = traces_url(base)
-    if endpoint is None or given.disabled or given.exporter == "none":
-        return NOWHERE
-    _check(given)
+    everywhere = TraceExport(
+        endpoint=None,
+        ratio=0.0,
+        destinations=Destinations(telemetry.destination_names, _hash_key(resource)),
+        reads_messages=telemetry.context_in_messages,
+    )
+    # A provider of the project's own follows the variables in its own way, and may do what cannot be done here.
+    if given.disabled or project_has_provider():
+        return everywhere
+    if given.exporter == "none":
+        endpoint = None
+    if endpoint is not None:
+        _check(given)
     attributes = {
         "service.name": DEFAULT_SERVICE if resource is None else resource.name,
         "service.version": __version__,
         "service.namespace": None if resource is None else resource.namespace,
         "service.instance.id": environment.process_name,
     }
-    return TraceExport(
+    return replace(
+        everywhere,
         endpoint=endpoint,
-        ratio=_ratio(given, telemetry.sampling_ratio),
+        ratio=0.0 if endpoint is None else _ratio(given, telemetry.sampling_ratio),
         sampler_is_given=given.sampler is not None,
         attributes={name: value for name, value in attributes.items() if value},
+        recent_spans=_recent_spans(environment, telemetry),
     )
+
+
+def _hash_key(resource: RealtimeGateway | None) -> bytes:
+    """Return what only the processes of a site know: Django's key where there is one, else the resource's name."""
+    if "django.conf" in sys.modules:
+        from django.conf import settings
+
+        if settings.configured:
+            return str(settings.SECRET_KEY).encode()
+    return b"" if resource is None else f"{resource.namespace}/{resource.name}".encode()
+
+
+def _recent_spans(environment: Environment, telemetry: Telemetry) -> int:
+    number = telemetry.recent_spans if environment.recent_spans is None else environment.recent_spans
+    if number < 0:
+        raise ConfigurationError("REALTIME_GATEWAY_RECENT_SPANS is no number.", "Give how many spans to keep, or 0.")
+    return number
 
 
 def _check(given: OpenTelemetry) -> None:

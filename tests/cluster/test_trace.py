@@ -63,16 +63,29 @@ async def test_one_trace_shows_a_message_from_one_pod_to_another(namespace: Name
     steps = Counter((by_id[span["parent"]]["name"] if span["parent"] else "", span["name"]) for span in trace)
     (publish,) = (span["name"] for span in trace if span["name"].startswith("publish"))
     deliver = publish.replace("publish", "deliver")
+    receive, receiving, sending = (by_id[span["id"]]["name"] for span in _way_of_one(trace, by_id, publish))
     assert steps == {
-        ("", "websocket receive"): 1,
-        ("websocket receive", publish): 1,
+        ("", receive): 1,
+        (receive, receiving): 1,
+        (receiving, publish): 1,
+        (publish, "EVALSHA publish"): 1,
         (publish, deliver): 2,
-        (deliver, "websocket send"): CLIENTS,
+        (deliver, sending): CLIENTS,
+        (sending, "websocket send"): CLIENTS,
     }
+    assert receive == "websocket receive"
     pods = {pod["metadata"]["name"] for pod in namespace.get("pods", "-l", "app.kubernetes.io/component=gateway")}
     assert {span["pod"] for span in trace} == pods
     assert len(pods) == 2
     assert {span["service"] for span in trace} == {"chat"}
+
+
+def _way_of_one(trace: list[dict[str, str]], by_id: dict[str, dict[str, str]], publish: str) -> list[dict[str, str]]:
+    """Return what came before a publication, and the handler that has sent it to one client."""
+    published = next(span for span in trace if span["name"] == publish)
+    sent = next(span for span in trace if span["name"] == "websocket send")
+    receiving = by_id[published["parent"]]
+    return [by_id[receiving["parent"]], receiving, by_id[sent["parent"]]]
 
 
 def received(trace: list[dict[str, str]]) -> bool:

@@ -31,6 +31,7 @@ class ReceivedSpan:
     attributes: dict[str, Any]
     process: dict[str, Any]
     events: tuple[str, ...]
+    links: tuple[str, ...]
     trace_state: str
 
 
@@ -72,11 +73,11 @@ class TraceReceiver:
         return sorted(found, key=lambda span: span.start_ns)
 
     def wait_for(self, seconds: float = 20.0, **counts: int) -> list[ReceivedSpan]:
-        """Wait until each word is the last or the first of that many spans' names; return all spans."""
+        """Wait until that many spans' names begin with each word, behind ``websocket``; return all spans."""
         deadline = time.monotonic() + seconds
         while True:
             names = [span.name for span in self.spans()]
-            words = Counter(word for name in names for word in {name.split()[0], name.split()[-1]})
+            words = Counter(name.removeprefix("websocket ").split()[0] for name in names)
             if all(words[word] >= count for word, count in counts.items()):
                 return self.spans()
             assert time.monotonic() < deadline, f"not {counts} within {seconds} s: {names}"
@@ -110,6 +111,7 @@ def spans_of(body: bytes) -> list[ReceivedSpan]:
             attributes={pair.key: _value(pair.value) for pair in span.attributes},
             process={pair.key: _value(pair.value) for pair in resource_spans.resource.attributes},
             events=tuple(event.name for event in span.events),
+            links=tuple(link.span_id.hex() for link in span.links),
             trace_state=span.trace_state,
         )
         for resource_spans in request.resource_spans
@@ -120,4 +122,6 @@ def spans_of(body: bytes) -> list[ReceivedSpan]:
 
 def _value(value: AnyValue) -> Any:
     kind = value.WhichOneof("value")
+    if kind == "array_value":
+        return [_value(one) for one in value.array_value.values]
     return None if kind is None else getattr(value, kind)

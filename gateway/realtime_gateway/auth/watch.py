@@ -22,6 +22,8 @@ from realtime_gateway.resource import load_resource
 from realtime_gateway.resource.spec import Auth
 from realtime_gateway.security.denial import Application, Receive, Scope, Send
 from realtime_gateway.settings import gateway_settings
+from realtime_gateway.telemetry.socket_spans import note_handshake
+from realtime_gateway.telemetry.spans import AUTH
 
 logger = logging.getLogger("realtime_gateway.security")
 
@@ -50,6 +52,7 @@ async def run_watched(
     if scope["type"] != "websocket":
         await inner(scope, receive, send)
         return
+    note_handshake(scope, AUTH, "authenticated" if getattr(identity.user, "is_authenticated", False) else "anonymous")
     connection = Connection(identity, receive, send)
     with _watched(connection, began_at):
         await inner({**scope, KEY: connection}, connection.receive, connection.send)

@@ -1,4 +1,4 @@
-"""Lets each handler of a consumer continue the trace of its message.
+"""Lets each handler of a consumer continue the trace of its message, as a span of its own.
 
 Channels receives in tasks of their own and hands each message to ``dispatch`` in another, so a context variable that
 was set while receiving is not there when a handler runs. Here the message itself says in which context it is handled
@@ -12,10 +12,12 @@ applied only where spans are made.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 import channels.consumer
 import channels.utils
+from channels.exceptions import StopConsumer
 
 from realtime_gateway.telemetry import spans
 
@@ -45,5 +47,13 @@ async def await_many_dispatch(consumer_callables: Sequence[Receive], dispatch: D
 
 
 async def _traced(dispatch: Dispatch, message: spans.TracedMessage) -> None:
-    with spans.context_of(message):
+    consumer = type(_consumer_of(dispatch))
+    with spans.handling(message, consumer, str(message.get("type")).replace(".", "_"), StopConsumer):
         await dispatch(message)
+
+
+def _consumer_of(dispatch: Any) -> object:
+    """Return whose method is called in the end; our own consumers wrap theirs (``running``)."""
+    while isinstance(dispatch, partial):
+        dispatch = dispatch.args[-1]
+    return getattr(dispatch, "__self__", dispatch)

@@ -68,7 +68,7 @@ class TracedRenderedEvent(spans.TracedMessage):
     __slots__ = ("outcomes",)
 
     def __init__(self, event: spans.TracedMessage, outcomes: Outcomes) -> None:
-        super().__init__(event, event.span)
+        super().__init__(event, event.span, event.waits_since)
         self.outcomes = outcomes
 
 

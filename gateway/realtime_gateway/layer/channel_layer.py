@@ -31,7 +31,7 @@ from realtime_gateway.layer.process_state import ProcessState
 from realtime_gateway.layer.refusals import readable, remedy_for
 from realtime_gateway.layer.shared_limits import Tokens, take_tokens
 from realtime_gateway.layer.sources import choose_hosts, choose_options
-from realtime_gateway.telemetry import spans
+from realtime_gateway.telemetry import layer_spans
 
 # Sends a message: (driver, trace context, destination, body).
 Request = Callable[[Driver, bytes, str, bytes], Coroutine[Any, Any, Settle]]
@@ -231,7 +231,7 @@ class RedisChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels shi
     # Inside
 
     async def _publish(self, request: Request, kind: str, name: str, body: bytes) -> Settle:
-        span = spans.publish(kind, name, len(body))
+        span = layer_spans.publish(kind, name, len(body))
         if span is None:
             driver = self._binding.driver_here()
             if driver is not None:
@@ -239,7 +239,7 @@ class RedisChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels shi
             return await self._binding.run(lambda driver: request(driver, b"", name, body))
         with span:
             settled = await self._binding.run(lambda driver: request(driver, span.trace, name, body))
-            span.settled(settled.verdict.value, settled.shard)
+            span.settled(settled.verdict.value, settled.shard, settled.round_trip)
         return settled
 
     def _encode(self, message: Any, where: str) -> bytes:

@@ -18,12 +18,12 @@ from typing import Any
 from realtime_gateway.layer import drops
 from realtime_gateway.layer.envelope import Kind
 from realtime_gateway.layer.machine import events
-from realtime_gateway.layer.machine.actions import Deliver
+from realtime_gateway.layer.machine.actions import Deliver, Repeated
 from realtime_gateway.layer.measuring import Timed
 from realtime_gateway.layer.offer import Offer
 from realtime_gateway.layer.process_state import ProcessState
 from realtime_gateway.layer.undelivered import Delivery
-from realtime_gateway.telemetry import recorder, spans
+from realtime_gateway.telemetry import layer_spans, recorder
 
 log = logging.getLogger("realtime_gateway.layer")
 
@@ -97,10 +97,21 @@ class Deliveries:
         delivery = Delivery(action.destination, kind, body, expires_at, len(action.channels))
         delivery.published_at = action.published_at
         if action.trace:
-            span = spans.deliver(action.trace, kind, self._state.group_names.inside(action.destination))
+            span = self._span(action)
             if span is not None:
                 delivery.span, delivery.body, delivery.trace = span, span.carried_by(body), action.trace
         return delivery
+
+    def repeated(self, action: Repeated) -> None:
+        """Count what was delivered before."""
+        recorder.layer_duplicates.add(action.count)
+        span = None if action.traced is None else self._span(action.traced)
+        if span is not None:
+            span.repeated()
+
+    def _span(self, action: Deliver) -> layer_spans.Delivery | None:
+        name = self._state.group_names.inside(action.destination)
+        return layer_spans.deliver(action.trace, _KINDS.get(Kind(action.kind), "channel"), name, action.way)
 
     def _put(self, delivery: Delivery, channels: Collection[str]) -> None:
         fan_out = self._state.fan_out

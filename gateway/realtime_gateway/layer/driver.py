@@ -21,7 +21,7 @@ from realtime_gateway.layer.options import label
 from realtime_gateway.layer.process_state import ProcessState, Ready, Taken
 from realtime_gateway.layer.shard_links import ShardLinks
 from realtime_gateway.layer.shards.link import Callbacks, ErrorAnswer, Link
-from realtime_gateway.telemetry import recorder, spans
+from realtime_gateway.telemetry import layer_spans, recorder
 
 log = logging.getLogger("realtime_gateway.layer")
 
@@ -58,7 +58,7 @@ class Driver:
             actions.UseShards: lambda a: self._use(a.hosts),
             actions.Redial: self._redial,
             actions.Dropped: lambda a: drops.count(a.reason, a.count),
-            actions.Repeated: lambda a: recorder.layer_duplicates.add(a.count),
+            actions.Repeated: self._deliveries.repeated,
             actions.Replayed: lambda a: recorder.layer_replayed.add(a.count),
             actions.Acknowledged: lambda a: measuring.acknowledged(a, self.loop.time()),
             actions.Lost: self._lost,
@@ -332,7 +332,8 @@ class Driver:
             self.submit(events.Unwanted(action.number))
             return
         body: Body = self.state.serializer.body(action.body)
-        delivery = spans.deliver(action.trace, "queue", action.channel) if action.trace else None
+        trace = action.trace
+        delivery = layer_spans.deliver(trace, "queue", action.channel, action.way) if trace else None
         if delivery is not None:
             body = delivery.carried_by(body)
         put = box.put(Taken(body, action.number), action.expires_at)

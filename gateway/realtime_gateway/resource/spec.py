@@ -1,4 +1,4 @@
-"""The spec of a RealtimeGateway, and the one place of its defaults; `shards` and `cluster` hold parts of it.
+"""The spec of a RealtimeGateway, and the one place of its defaults; `shards`, `cluster` and `telemetry` hold parts.
 
 Everything that reads a resource, in a pod, on a laptop or in the operator, gets these frozen objects. In a resource the
 names are in camelCase, and a size in bytes is a Kubernetes quantity without its unit.
@@ -34,6 +34,7 @@ from realtime_gateway.resource.forms import (
     URL,
 )
 from realtime_gateway.resource.shards import Endpoint, ExternalHost, ExternalRedis, ManagedRedis, Redis, Tls
+from realtime_gateway.resource.telemetry import Telemetry
 
 __all__ = [
     "Auth",
@@ -316,26 +317,6 @@ class Drain:
         default=0.5,
         rule=Number(0, 1),
     )
-
-
-@dataclass(frozen=True)
-class Telemetry:
-    """Traces, metrics and dashboards."""
-
-    otlp_endpoint: str | None = setting("Where traces are sent; left out, they are not.", default=None, rule=URL)
-    sampling_ratio: float = setting("The fraction of messages that are traced.", default=0.01, rule=Number(0, 1))
-    prometheus: Literal["none", "scrape", "serviceMonitor"] = setting(
-        "How Prometheus finds the metrics: not, by annotations, or by a ServiceMonitor.", default="scrape"
-    )
-    blocked_loop_seconds: float = setting(
-        "Seconds for which a gateway's event loop may stand still before the log says where; 0 means never.",
-        default=1.0,
-        rule=Number(0, 3_600),
-    )
-    access_log: Literal["text", "json"] = setting(
-        "How the lines of the access log look: as Daphne writes them, or as JSON.", default="text"
-    )
-    dashboards: bool = setting("Whether Grafana's dashboards are written as ConfigMaps.", default=False)
 
 
 def _redis_by_default() -> Redis:

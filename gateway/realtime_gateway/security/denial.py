@@ -8,6 +8,8 @@ from enum import Enum
 from typing import Any
 
 from realtime_gateway.telemetry import recorder
+from realtime_gateway.telemetry.socket_spans import note_handshake
+from realtime_gateway.telemetry.spans import AUTH, ORIGIN
 
 logger = logging.getLogger("realtime_gateway.security")
 
@@ -79,6 +81,7 @@ async def deny(scope: Scope, receive: Receive, send: Send, reason: Reason, detai
 def note_denial(scope: Scope, reason: Reason, detail: str) -> None:
     """Count a refusal without answering it, and log it unless there is nothing to say."""
     recorder.denials.add(1, reason.value)
+    note_handshake(scope, ORIGIN if reason in (Reason.ORIGIN, Reason.ORIGIN_REPORTED) else AUTH, reason.value)
     if not detail:
         return
     logger.warning("Refused a %s to %r from %s: %s", _kind(scope), scope.get("path"), _client(scope), detail)

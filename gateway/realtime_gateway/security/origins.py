@@ -20,6 +20,8 @@ from django.conf import settings
 
 from realtime_gateway.errors import ConfigurationError
 from realtime_gateway.security.denial import Application, Reason, Receive, Scope, Send, deny, note_denial
+from realtime_gateway.telemetry.socket_spans import note_handshake
+from realtime_gateway.telemetry.spans import ORIGIN
 
 NULL = "null"
 MISSING = "(missing)"
@@ -53,6 +55,7 @@ class OriginValidation(OriginValidator):  # type: ignore[misc]  # Channels ships
         origins = [value.decode("latin1") for name, value in scope.get("headers", []) if name == b"origin"]
         # Two are no browser's, and who validates one may not be who believes the other.
         if len(origins) <= 1 and self._is_allowed(origins[0] if origins else None):
+            note_handshake(scope, ORIGIN, "allowed")
             await self.application(scope, receive, send)
             return
         detail = self._worth_a_line(" and ".join(origins) if origins else None)

@@ -31,9 +31,10 @@ from realtime_gateway.server.frames import BINARY, COMPRESSED, TEXT, encode_fram
 from realtime_gateway.server.inbox import Inbox
 from realtime_gateway.server.outbox import SCOPE_KEY, Outbox
 from realtime_gateway.server.paced_websocket import PacedWebSocket
+from realtime_gateway.server.prompt_transport import waiting_bytes
 from realtime_gateway.server.request_facts import websocket_scope
 from realtime_gateway.server.wheel import Turn
-from realtime_gateway.telemetry import recorder, spans
+from realtime_gateway.telemetry import recorder, socket_spans
 
 if TYPE_CHECKING:
     from realtime_gateway.server.request_facts import RequestFacts
@@ -52,8 +53,8 @@ class GatewayWebSocket(PacedWebSocket):
     _extensions_offered: tuple[bytes, ...] = ()
     _ended_as: endings.Ending | None = None  # when the server has ended it, why
     _disconnect_told = False
-    _corked_spans: list[spans.Sending] | None = None
-    _spans: spans.ConnectionSpans | None = None
+    _corked_spans: list[socket_spans.Sending] | None = None
+    _spans: socket_spans.ConnectionSpans | None = None
     _aging: Turn | None = None
 
     def __init__(self) -> None:
@@ -84,14 +85,19 @@ class GatewayWebSocket(PacedWebSocket):
             )
         inbox = Inbox(server.options.inbox_high_bytes, server.options.inbox_low_bytes)
         self.application_queue = InputQueue(server.loop, inbox, self._pause_reading, self._resume_reading)
-        self.application_queue.put_nowait({"type": "websocket.connect"})
         self._log_action("connecting")
         server.websocket_arrived(self)
-        self._spans = spans.connection(facts.headers, facts.query_string)
-        receive = self.application_queue.get if self._spans is None else self._receive_traced
+        connect: dict[str, Any] = {"type": "websocket.connect"}
         extensions: dict[str, Any] = {"websocket.http.response": {}, SCOPE_KEY: Outbox(self)}
+        receive = self.application_queue.get
+        self._spans = socket_spans.connection(facts.headers, facts.query_string, facts.scheme, self.path)
+        if self._spans is not None:
+            connect, receive = self._spans.connecting(connect), self._receive_traced
+            if self._spans.handshake is not None:
+                extensions[socket_spans.SCOPE_KEY] = self._spans.handshake
+        self.application_queue.put_nowait(connect)
         scope = websocket_scope(facts, upgrade.subprotocols, extensions, server.scope_state())
-        with spans.inside_connection():
+        with socket_spans.inside_connection():
             self.run = server.start_application(self, scope, receive, self.application_sent)
         if self._spans is not None and self.run.task is not None:
             self.run.task.add_done_callback(self._spans.application_ended)
@@ -104,7 +110,7 @@ class GatewayWebSocket(PacedWebSocket):
     def _application_is_late(self) -> None:
         self.openHandshakeTimeoutCall = None
         if self.connection.state is State.CONNECTING:
-            recorder.handshakes.add(1, "timeout")
+            self._handshake_ended("timeout", endings.HANDSHAKE_TIMEOUT.status)
             self._deny(endings.HANDSHAKE_TIMEOUT)
 
     async def _receive_traced(self) -> dict[str, Any]:
@@ -134,10 +140,10 @@ class GatewayWebSocket(PacedWebSocket):
             case Close():
                 self.close_with(action.code, action.reason)
             case Deny():
-                recorder.handshakes.add(1, "rejected")
+                self._handshake_ended("rejected", action.ending.status)
                 self._deny(action.ending)
             case DenyStart():
-                recorder.handshakes.add(1, "rejected")
+                self._handshake_ended("rejected", action.status)
                 self._stop_waiting_for_the_application()
                 self.transport.write(handshake.response_head(action.status, action.headers, self.server.server_name))
             case DenyBody():
@@ -157,18 +163,23 @@ class GatewayWebSocket(PacedWebSocket):
         agreed = self.server.compression.answer(self._extensions_offered)
         if agreed is not None:
             self._perMessageCompress, headers["Sec-WebSocket-Extensions"] = agreed[0], [agreed[1]]
-        recorder.handshakes.add(1, "accepted")
+        self._handshake_ended("accepted", 101)
         self.succeedHandshake((action.subprotocol, headers))
         age = self.server.age_seconds()
         if age is not None:
             self._aging = self.server.wheel.call_later(age, self.end, endings.TOO_OLD)
         self._resume_reading()
 
+    def _handshake_ended(self, result: str, status: int | None) -> None:
+        recorder.handshakes.add(1, result)
+        if self._spans is not None and self._spans.handshake is not None:
+            self._spans.handshake.ended(result, status)
+
     def _write(self, message: Send) -> None:
         if self.state != self.STATE_OPEN:
             return
         recorder.messages_sent.add()
-        span = spans.send(len(message.payload), message.is_binary)
+        span = socket_spans.send(len(message.payload), message.is_binary)
         if span is not None:
             self._corked_spans = self._corked_spans or []
             self._corked_spans.append(span)
@@ -187,8 +198,9 @@ class GatewayWebSocket(PacedWebSocket):
         super()._uncork()
         if self._corked_spans:
             ended, self._corked_spans = self._corked_spans, None
+            unsent_bytes = 0 if self.transport is None else waiting_bytes(self.transport)
             for span in ended:
-                span.end()
+                socket_spans.sent(span, unsent_bytes)
 
     def _deny(self, ending: endings.Ending, retry_after_seconds: int | None = None) -> None:
         if self.state != self.STATE_CONNECTING:
@@ -234,7 +246,7 @@ class GatewayWebSocket(PacedWebSocket):
     def end(self, ending: endings.Ending) -> None:
         """Close or refuse this connection because the server wants to."""
         if self.state == self.STATE_CONNECTING:
-            recorder.handshakes.add(1, ending.label)
+            self._handshake_ended(ending.label, ending.status)
             self._deny(ending, retry_after_seconds=1)
         elif self.state == self.STATE_OPEN:
             self._ended_as = ending
@@ -248,7 +260,7 @@ class GatewayWebSocket(PacedWebSocket):
     def handle_exception(self, exception: BaseException) -> None:
         """The application failed: 500 or 1011."""
         if self.state == self.STATE_CONNECTING:
-            recorder.handshakes.add(1, "failed")
+            self._handshake_ended("failed", endings.APPLICATION_ERROR.status)
             self._deny(endings.APPLICATION_ERROR)
         else:
             self.end(endings.APPLICATION_ERROR)
@@ -256,7 +268,7 @@ class GatewayWebSocket(PacedWebSocket):
     def application_returned(self) -> None:
         """The application is over while the client is there."""
         if self.state == self.STATE_CONNECTING:
-            recorder.handshakes.add(1, "failed")
+            self._handshake_ended("failed", endings.APPLICATION_ERROR.status)
             self._deny(endings.APPLICATION_ERROR)
         else:
             self.end(endings.NORMAL)
@@ -306,7 +318,7 @@ class GatewayWebSocket(PacedWebSocket):
             return
         ended_as, said_code, said_reason = self._how_it_ended(wasClean, code, reason)
         if was_connecting:
-            recorder.handshakes.add(1, "abandoned")
+            self._handshake_ended("abandoned", None)
         else:
             recorder.closed.add(1, ended_as.label)
         self._tell_disconnect(said_code, said_reason)

@@ -1,5 +1,8 @@
 """Trace context on its way: as the W3C's headers from a client, as opaque bytes inside the layer's envelope.
 
+A client may also put it into a message, where the site has asked for that: as the members ``traceparent`` and
+``tracestate`` of a JSON object, beside whatever else is in it.
+
 The bytes are a version, the trace id, the span id and the flags of ``traceparent``, and ``tracestate`` as text:
 
     0        1              17            25      26
@@ -11,8 +14,10 @@ is no context. Baggage is neither read nor handed on.
 
 from __future__ import annotations
 
+import json
 import struct
 from collections.abc import Iterable
+from typing import Any
 from urllib.parse import parse_qs
 
 from opentelemetry.trace import SpanContext, TraceFlags, TraceState, get_current_span
@@ -65,6 +70,23 @@ def from_request(headers: Iterable[tuple[bytes, bytes]], query_string: bytes) ->
     if not parents and b"traceparent=" in query_string:
         query = parse_qs(query_string.decode("latin1"))
         parents, states = query.get("traceparent", []), query.get("tracestate", [])
+    return _from_lists(parents, states)
+
+
+def from_message(text: str) -> SpanContext | None:
+    """Return the context that a JSON message brings."""
+    try:
+        message: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    parent = message.get("traceparent") if isinstance(message, dict) else None
+    if not isinstance(parent, str):
+        return None
+    state = message.get("tracestate")
+    return _from_lists([parent], [state] if isinstance(state, str) else [])
+
+
+def _from_lists(parents: list[str], states: list[str]) -> SpanContext | None:
     if len(parents) != 1 or len(parents[0]) > _TRACEPARENT_BYTES:
         return None
     carrier = {"traceparent": parents}

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import product
 from random import random
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -20,10 +21,13 @@ from urllib.parse import urlsplit
 from opentelemetry import trace
 
 from realtime_gateway.errors import ConfigurationError
-from realtime_gateway.telemetry import spans
+from realtime_gateway.telemetry import recent, spans
+from realtime_gateway.telemetry.destinations import Destinations
+from realtime_gateway.telemetry.few import Few
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
     from opentelemetry.sdk.trace.export import SpanExporter
 
 logger = logging.getLogger("realtime_gateway.telemetry")
@@ -31,6 +35,8 @@ logger = logging.getLogger("realtime_gateway.telemetry")
 TRACES_PATH = "/v1/traces"
 # How long the end of a process waits for its last spans to leave.
 LAST_SPANS_SECONDS = 3.0
+# Of messages without a parent, where spans are kept and sent nowhere: enough to look at, and a percent of a core.
+TRACES_PER_SECOND = 20
 # A dead collector is worth a line now and then, not one for each batch.
 SAME_COMPLAINT_SECONDS = 60.0
 EXPORT_LOGGERS = (
@@ -49,12 +55,18 @@ class TraceExport:
         ratio: the fraction of messages without a parent that are traced.
         sampler_is_given: OTEL_TRACES_SAMPLER decides about the project's own spans, as the SDK reads it.
         attributes: what the spans say of this process; OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME win over it.
+        destinations: what spans call the places that messages go to.
+        reads_messages: whether a JSON message may bring a context of its own.
+        recent_spans: how many spans the process keeps for ``recent``; 0 keeps none.
     """
 
     endpoint: str | None
     ratio: float
     sampler_is_given: bool = False
     attributes: Mapping[str, str] = field(default_factory=dict)
+    destinations: Destinations = field(default_factory=Destinations)
+    reads_messages: bool = False
+    recent_spans: int = 0
 
 
 def traces_url(base: str) -> str:
@@ -75,11 +87,11 @@ def wire(export: TraceExport) -> Callable[[], None]:
     """
     if project_has_provider():
         provider = trace.get_tracer_provider()
-        spans.wire(spans.Tracing(provider.get_tracer(spans.SCOPE), lambda: True))
+        spans.wire(_tracing(export, provider.get_tracer(spans.SCOPE), lambda: True))
         logger.info("Traces go where the project's own tracer provider sends them")
         return _nothing_to_end
     if export.endpoint is None:
-        return _nothing_to_end
+        return _keep_recent_only(export)
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     except ImportError as error:
@@ -94,6 +106,51 @@ def wire(export: TraceExport) -> Callable[[], None]:
     return partial(_end, _wire_sdk(export, OTLPSpanExporter(endpoint=export.endpoint)))
 
 
+def _keep_recent_only(export: TraceExport) -> Callable[[], None]:
+    if not export.recent_spans:
+        return _nothing_to_end
+    try:
+        from opentelemetry.sdk.trace import TracerProvider, sampling
+    except ImportError:
+        logger.info("No spans are kept: opentelemetry-sdk is not installed")
+        return _nothing_to_end
+    sampler = sampling.ParentBased(sampling.ALWAYS_ON)
+    provider = TracerProvider(sampler=sampler, resource=_resource(export.attributes), shutdown_on_exit=False)
+    provider.add_span_processor(_keep_recent(export.recent_spans))
+    # It is nobody's provider but ours: a project that has none has asked for no spans of its own.
+    spans.wire(_tracing(export, provider.get_tracer(spans.SCOPE), Few(TRACES_PER_SECOND, time.monotonic)))
+    return partial(spans.wire, None)
+
+
+def _keep_recent(number: int) -> SpanProcessor:
+    from opentelemetry.sdk.trace import SpanProcessor
+
+    kept = recent.keep(number)
+
+    class KeepRecent(SpanProcessor):
+        def on_end(self, span: ReadableSpan) -> None:
+            kept.add(_recent_span(span))
+
+    return KeepRecent()
+
+
+def _recent_span(span: ReadableSpan) -> recent.RecentSpan:
+    context, parent = span.context, span.parent
+    return recent.RecentSpan(
+        trace_id=f"{context.trace_id:032x}",
+        span_id=f"{context.span_id:016x}",
+        parent_id="" if parent is None else f"{parent.span_id:016x}",
+        name=span.name,
+        kind=span.kind.name,
+        start_ns=span.start_time or 0,
+        end_ns=span.end_time or 0,
+        is_failed=not span.status.is_ok,
+        attributes=dict(span.attributes or {}),
+        events=tuple((event.name, event.timestamp) for event in span.events),
+        links=tuple(f"{link.context.trace_id:032x}" for link in span.links),
+    )
+
+
 def _wire_sdk(export: TraceExport, exporter: SpanExporter) -> Callable[[], None]:
     from opentelemetry.sdk.trace import TracerProvider, sampling
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -105,12 +162,17 @@ def _wire_sdk(export: TraceExport, exporter: SpanExporter) -> Callable[[], None]
     ours = make_provider(sampler=sampling.ParentBased(sampling.ALWAYS_ON))
     by_ratio = sampling.ParentBased(sampling.TraceIdRatioBased(export.ratio))
     others = make_provider() if export.sampler_is_given else make_provider(sampler=by_ratio)
-    for one in (ours, others):
-        one.add_span_processor(processor)
+    processors = [processor, *([_keep_recent(export.recent_spans)] if export.recent_spans else [])]
+    for one, added in product((ours, others), processors):
+        one.add_span_processor(added)
     trace.set_tracer_provider(others)
     ratio = export.ratio
-    spans.wire(spans.Tracing(ours.get_tracer(spans.SCOPE), lambda: random() < ratio))
+    spans.wire(_tracing(export, ours.get_tracer(spans.SCOPE), lambda: random() < ratio))
     return processor.shutdown
+
+
+def _tracing(export: TraceExport, tracer: trace.Tracer, starts_trace: Callable[[], bool]) -> spans.Tracing:
+    return spans.Tracing(tracer, starts_trace, export.destinations, export.reads_messages)
 
 
 def _resource(attributes: Mapping[str, str]) -> Resource:

@@ -1,9 +1,13 @@
 """Spans along a message's way, as typed functions that do nothing until ``wire`` gives them a tracer.
 
-    websocket receive      one per client message, from its arrival until the application asks for the next one
-      publish <template>   what a handler sends through the channel layer, until a shard has stored it
-        deliver <template> in each process that has members (once per process), until their mailboxes hold it
-          websocket send   what a member's handler sends to its client, until the socket has it
+    GET                         the handshake, until it is answered (``socket_spans``, as what follows)
+    websocket receive           one per client message, from its arrival until the application asks for the next one
+      Chat.websocket_receive    its handler (``handling`` below, as that of every message)
+        publish <template>      what it sends through the channel layer, until a shard has stored it (``layer_spans``)
+          EVALSHA publish       the shard's answer
+          deliver <template>    in each process that has members (once per process), until their mailboxes hold it
+            Chat.chat_message   each member's handler
+              websocket send    what it sends to its client, until the socket has it
 
 Between the tasks of a process the context travels with the message, as ``TracedMessage``: a consumer's receivers run in
 tasks of their own, so a context variable set there would never reach its handler. Between processes it travels in the
@@ -11,24 +15,21 @@ envelope (``propagation``).
 
 A message is sampled where it enters, before any span is made. Measured with Python 3.11 on a busy two-core machine: one
 that is not sampled costs 1 µs on its whole way (receive, publish, deliver, send), and 0.1 µs in a process that has no
-tracer; the four spans of one that is cost 125 µs, nearly all of it in the SDK.
+tracer; each span of one that is costs some 40 µs, nearly all of it in the SDK.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Protocol, TypeAlias
+from dataclasses import dataclass, field
+from typing import Any
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 from opentelemetry.trace import (
-    NonRecordingSpan,
     Span,
     SpanContext,
     SpanKind,
@@ -38,17 +39,28 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from realtime_gateway.telemetry import propagation
-from realtime_gateway.telemetry.destinations import Templates
+from realtime_gateway.telemetry.destinations import Destinations
 
-# The messaging conventions (semantic conventions 1.44 of OpenTelemetry) where they have a word; ours otherwise.
+# OpenTelemetry's conventions where they have a word (1.44: messaging, HTTP, databases, code); ours otherwise.
 SYSTEM = "realtime_gateway"
 SCOPE = "realtime_gateway"
 FAN_OUT = "realtime_gateway.fan_out"
 REFUSED = "realtime_gateway.refused"
+DUPLICATES = "realtime_gateway.duplicates"
+REPLAYED = "realtime_gateway.replayed"
 SHARD = "realtime_gateway.shard"
+TRIES = "realtime_gateway.tries"
 DESTINATION_KIND = "realtime_gateway.destination.kind"
 OPCODE = "realtime_gateway.websocket.opcode"
+HANDSHAKE_RESULT = "realtime_gateway.handshake.result"
+ORIGIN = "realtime_gateway.handshake.origin"
+AUTH = "realtime_gateway.handshake.auth"
+# Where a message has waited, in milliseconds.
+MAILBOX_MS = "realtime_gateway.wait.mailbox_ms"
+SENDER_MS = "realtime_gateway.wait.sender_ms"
+REDIS_MS = "realtime_gateway.wait.redis_ms"
+REDIS_ERROR_MS = "realtime_gateway.wait.redis_error_ms"
+UNSENT_BYTES = "realtime_gateway.socket.unsent_bytes"
 
 
 @dataclass(frozen=True)
@@ -58,37 +70,54 @@ class Tracing:
     Attributes:
         tracer: makes the spans.
         starts_trace: asked for each message that has no parent: is it traced?
+        destinations: what they call the places that messages go to.
+        reads_messages: whether a JSON message may bring a context of its own.
     """
 
     tracer: Tracer
     starts_trace: Callable[[], bool]
+    destinations: Destinations = field(default_factory=Destinations)
+    reads_messages: bool = False
 
 
-_tracing: Tracing | None = None
-_templates = Templates()
+class Wired:
+    """The one switch that every function here looks at, and the modules beside it."""
+
+    __slots__ = ("tracing",)
+
+    def __init__(self) -> None:
+        self.tracing: Tracing | None = None
+
+
+WIRED = Wired()
 # Set in what a WebSocket's application runs: there, a message without a span is one that was not sampled.
-_in_connection: ContextVar[bool] = ContextVar("realtime_gateway_in_connection", default=False)
+in_connection: ContextVar[bool] = ContextVar("realtime_gateway_in_connection", default=False)
 
 
 def wire(tracing: Tracing | None) -> None:
     """Begin to make spans; None ends it. Called once, by what starts the process."""
-    global _tracing  # noqa: PLW0603 - the one switch that every function here looks at
-    _tracing = tracing
+    WIRED.tracing = tracing
 
 
 def is_wired() -> bool:
     """Whether spans are made at all."""
-    return _tracing is not None
+    return WIRED.tracing is not None
 
 
 class TracedMessage(dict[str, Any]):
-    """A message, with the span that its handler is to continue. To its handler it is a dict like any other."""
+    """A message, with the span that its handler is to continue. To its handler it is a dict like any other.
 
-    __slots__ = ("span",)
+    Attributes:
+        span: the span.
+        waits_since: when it came here, by the monotonic clock.
+    """
 
-    def __init__(self, message: dict[str, Any], span: Span) -> None:
+    __slots__ = ("span", "waits_since")
+
+    def __init__(self, message: dict[str, Any], span: Span, waits_since: float) -> None:
         super().__init__(message)
         self.span = span
+        self.waits_since = waits_since
 
 
 @contextmanager
@@ -101,235 +130,45 @@ def context_of(message: TracedMessage) -> Iterator[None]:
         otel_context.detach(token)
 
 
-# Receive
-
-
-class ConnectionSpans:
-    """The receive spans of one WebSocket.
+@contextmanager
+def handling(message: TracedMessage, consumer: type, handler: str, ends_by: type[BaseException]) -> Iterator[None]:
+    """Make a span of what a consumer does with a message in the block.
 
     Args:
-        tracing: how to trace.
-        parent: the context that the handshake brought, which every message continues.
+        message: the message.
+        consumer: its class.
+        handler: the name of the method; it comes with the message, and so from anybody.
+        ends_by: the exception that is no failure.
     """
-
-    __slots__ = ("_base", "_current", "_parent", "_sampled", "_tracing", "_waiting")
-
-    def __init__(self, tracing: Tracing, parent: NonRecordingSpan | None) -> None:
-        self._tracing = tracing
-        self._parent = None if parent is None else set_span_in_context(parent, Context())
-        # What the client's side decided holds, so that a trace is whole or not there at all.
-        self._sampled = None if parent is None else parent.get_span_context().trace_flags.sampled
-        self._waiting: deque[Span] = deque()
-        self._current: Span | None = None
-        self._base: Context | None = None
-
-    def received(self, message: dict[str, Any], size_bytes: int) -> dict[str, Any]:
-        """Begin the span of a message that has arrived, if it is traced; return what to hand to the application."""
-        if not (self._tracing.starts_trace() if self._sampled is None else self._sampled):
-            return message
-        attributes: dict[str, str | int] = {
-            "network.protocol.name": "websocket",
-            "messaging.message.body.size": size_bytes,
-            OPCODE: "text" if "text" in message else "binary",
-        }
-        span = self._tracing.tracer.start_span(
-            "websocket receive", self._parent or Context(), SpanKind.SERVER, attributes
-        )
-        if not span.is_recording():
-            return message
-        self._waiting.append(span)
-        return TracedMessage(message, span)
-
-    def taken(self, message: dict[str, Any]) -> None:
-        """Note that the application has the message, and make its span current in the task that took it."""
-        if type(message) is not TracedMessage:
-            return
-        self._current = self._waiting.popleft()
-        self._current.add_event("taken by the application")
-        # An application that is one task handles the message right here; one that has a task for receiving (as Channels
-        # has) ends that task now, and the message itself carries the span.
-        self._base = otel_context.get_current()
-        otel_context.attach(set_span_in_context(message.span))
-
-    def handled(self) -> None:
-        """The application asks for the next message: it is done with the last one."""
-        span, self._current = self._current, None
-        if span is not None:
-            span.end()
-            otel_context.attach(self._base or Context())
-
-    def application_ended(self, task: asyncio.Task[None]) -> None:
-        """End what is open, once the application's task is over; what it has never taken as well."""
-        if self._current is not None:
-            error = None if task.cancelled() else task.exception()
-            if error is not None:
-                _failed(self._current, type(error).__qualname__)
-            self._current.end()
-            self._current = None
-        while self._waiting:
-            span = self._waiting.popleft()
-            span.add_event("never taken by the application")
-            span.end()
-
-
-def connection(headers: Iterable[tuple[bytes, bytes]], query_string: bytes) -> ConnectionSpans | None:
-    """Return what makes the receive spans of a new WebSocket; None while nothing is traced."""
-    if _tracing is None:
-        return None
-    parent = propagation.from_request(headers, query_string)
-    return ConnectionSpans(_tracing, None if parent is None else NonRecordingSpan(parent))
-
-
-@contextmanager
-def inside_connection() -> Iterator[None]:
-    """What is started in the block handles a WebSocket's messages."""
-    token = _in_connection.set(True)
+    tracing = WIRED.tracing
+    if tracing is None:
+        with context_of(message):
+            yield
+        return
+    function = handler if hasattr(consumer, handler) else "{no handler}"
+    attributes: dict[str, str | float] = {
+        "code.function.name": f"{consumer.__module__}.{consumer.__qualname__}.{function}",
+        MAILBOX_MS: milliseconds(time.monotonic() - message.waits_since),
+    }
+    context = set_span_in_context(message.span)
+    span = tracing.tracer.start_span(f"{consumer.__name__}.{function}", context, SpanKind.INTERNAL, attributes)
+    token = otel_context.attach(set_span_in_context(span))
     try:
         yield
+    except BaseException as error:
+        if not isinstance(error, ends_by):
+            failed(span, type(error).__qualname__)
+        raise
     finally:
-        _in_connection.reset(token)
+        otel_context.detach(token)
+        span.end()
 
 
-# Publish
+# For the modules beside this one
 
 
-class Publication:
-    """The span of one message on its way to a shard; ``with`` ends it.
-
-    Attributes:
-        trace: the bytes that carry its context.
-    """
-
-    __slots__ = ("_span", "trace")
-
-    def __init__(self, span: Span) -> None:
-        self._span = span
-        self.trace = propagation.pack(span.get_span_context())
-
-    def settled(self, verdict: str, shard: str) -> None:
-        """Say how it ended; any verdict but ``done`` is a failure."""
-        if shard:
-            self._span.set_attribute(SHARD, shard)
-        if verdict != "done":
-            _failed(self._span, verdict)
-
-    def __enter__(self) -> Publication:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is not None:
-            _failed(self._span, kind.__qualname__)
-        self._span.end()
-
-
-def publish(kind: str, name: str, size_bytes: int) -> Publication | None:
-    """Begin the span of a message that is sent through the layer; None when it is not traced.
-
-    Args:
-        kind: ``group``, ``channel`` or ``queue``.
-        name: of the destination.
-        size_bytes: of the message as it is stored.
-    """
-    tracing = _tracing
-    if tracing is None:
-        return None
-    parent = _current()
-    if parent is not None:
-        if not parent.trace_flags.sampled:
-            return None
-    elif _in_connection.get() or not tracing.starts_trace():
-        return None
-    span = _messaging_span(tracing, "publish", SpanKind.PRODUCER, kind, name, None)
-    if not span.is_recording():
-        return None
-    span.set_attribute("messaging.message.body.size", size_bytes)
-    return Publication(span)
-
-
-# Deliver
-
-
-class Body(Protocol):
-    """A message's bytes, decoded for each member."""
-
-    def decode(self) -> dict[str, Any]:
-        """Return a dict that nobody else has."""
-        ...
-
-
-class TracedBody:
-    """A body whose messages continue the span of their delivery."""
-
-    __slots__ = ("_body", "_span")
-
-    def __init__(self, body: Body, span: Span) -> None:
-        self._body = body
-        self._span = span
-
-    def decode(self) -> dict[str, Any]:
-        """Return a dict that nobody else has; what is no dict, in a queue, cannot carry a span."""
-        message = self._body.decode()
-        return TracedMessage(message, self._span) if isinstance(message, dict) else message
-
-
-class Delivery:
-    """The span of one message that is put into the mailboxes of this process."""
-
-    __slots__ = ("_span",)
-
-    def __init__(self, span: Span) -> None:
-        self._span = span
-
-    def carried_by(self, body: Body) -> TracedBody:
-        """Return a body whose messages continue this span."""
-        return TracedBody(body, self._span)
-
-    def ended(self, fan_out: int, refused: int = 0) -> None:
-        """End the span with how many mailboxes took the message, and how many were full."""
-        self._span.set_attribute(FAN_OUT, fan_out)
-        if refused:
-            self._span.set_attribute(REFUSED, refused)
-        self._span.end()
-
-
-def deliver(trace: bytes, kind: str, name: str) -> Delivery | None:
-    """Begin the span of a message that has come from Redis; None when its sender did not trace it."""
-    tracing = _tracing
-    if tracing is None or not trace:
-        return None
-    parent = propagation.unpack(trace)
-    if parent is None or not parent.trace_flags.sampled:
-        return None
-    context = set_span_in_context(NonRecordingSpan(parent), Context())
-    span = _messaging_span(tracing, "deliver", SpanKind.CONSUMER, kind, name, context)
-    return Delivery(span) if span.is_recording() else None
-
-
-# Send
-
-
-Sending: TypeAlias = Span
-
-
-def send(size_bytes: int, is_binary: bool) -> Sending | None:
-    """Begin the span of a message to a client, for the caller to end; None when what caused it is not traced."""
-    tracing = _tracing
-    if tracing is None:
-        return None
-    parent = _current()
-    if parent is None or not parent.trace_flags.sampled:
-        return None
-    attributes: dict[str, str | int] = {
-        "network.protocol.name": "websocket",
-        "messaging.message.body.size": size_bytes,
-        OPCODE: "binary" if is_binary else "text",
-    }
-    return tracing.tracer.start_span("websocket send", None, SpanKind.PRODUCER, attributes)
-
-
-def _current() -> SpanContext | None:
+def current() -> SpanContext | None:
+    """Return the context of the current span; None where there is none."""
     # Nothing at all is attached where a message is not traced, and looking that up is the quickest there is.
     context = otel_context.get_current()
     if not context:
@@ -338,10 +177,11 @@ def _current() -> SpanContext | None:
     return found if found.is_valid else None
 
 
-def _messaging_span(
+def messaging_span(
     tracing: Tracing, operation: str, span_kind: SpanKind, kind: str, name: str, context: Context | None
 ) -> Span:
-    template = _templates.of(kind, name)
+    """Begin a span by the messaging conventions."""
+    template = tracing.destinations.template_of(kind, name)
     attributes = {
         "messaging.system": SYSTEM,
         "messaging.operation.name": operation,
@@ -349,10 +189,24 @@ def _messaging_span(
         "messaging.destination.template": template,
         DESTINATION_KIND: kind,
     }
+    shown = tracing.destinations.name_of(name)
+    if shown is not None:
+        attributes["messaging.destination.name"] = shown
     return tracing.tracer.start_span(f"{operation} {template}", context, span_kind, attributes)
 
 
-def _failed(span: Span, error_type: str) -> None:
+def failed(span: Span, error_type: str) -> None:
+    """Mark a span as failed."""
     # The type alone: an exception's text may hold what the message said.
     span.set_attribute("error.type", error_type)
     span.set_status(StatusCode.ERROR)
+
+
+def milliseconds(seconds: float) -> float:
+    """Return seconds as attributes have them."""
+    return round(seconds * 1000, 3)
+
+
+def wall_ns(monotonic: float) -> int:
+    """Return when a moment of the monotonic clock was, as spans have it."""
+    return time.time_ns() - int((time.monotonic() - monotonic) * 1e9)

@@ -1,142 +1,149 @@
-"""A message between two real processes, over a real Redis, read back from what a collector was sent."""
+"""A message between real processes, over a real Redis, read back from what a collector was sent."""
 
 from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from contextlib import AsyncExitStack
 
 import pytest
 from tests.support.free_port import free_port
-from tests.support.redis_process import RedisProcess
-from tests.support.serve_process import ServeProcess
 from tests.support.trace_receiver import ReceivedSpan, TraceReceiver
-from websockets.asyncio.client import ClientConnection, connect
+from tests.support.traced_processes import (
+    NOT_SAMPLED,
+    PARENT,
+    Serve,
+    client,
+    messages,
+    one,
+    running_worker,
+    say,
+    way_to,
+)
+from websockets.exceptions import InvalidStatus
 
-APPLICATIONS = Path(__file__).parent / "applications"
-PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-NOT_SAMPLED = PARENT[:-2] + "00"
-
-Serve = Callable[..., ServeProcess]
-
-
-@pytest.fixture(scope="module")
-def redis_server() -> Iterator[RedisProcess]:
-    with RedisProcess() as server:
-        yield server
-
-
-@pytest.fixture
-def receiver() -> Iterator[TraceReceiver]:
-    with TraceReceiver() as started:
-        yield started
+OTHER = PARENT.replace("0af7", "0bf7")
+MEMBERS = 25
+# Between two processes' clocks, and between a clock's turns.
+SLACK_NS = 2_000_000
 
 
-@pytest.fixture
-def serve(tmp_path: Path, redis_server: RedisProcess) -> Iterator[Serve]:
-    """Start `serve` processes of one resource, named a, b, …, which all end with the test."""
-    with ExitStack() as stack:
-
-        def start(name: str, *, endpoint: str | None = None, ratio: float = 1.0, **environment: str) -> ServeProcess:
-            telemetry = {"samplingRatio": ratio, **({"otlpEndpoint": endpoint} if endpoint else {})}
-            resource = tmp_path / "resource.json"
-            resource.write_text(
-                json.dumps(
-                    {
-                        "apiVersion": "realtime-gateway.io/v1alpha1",
-                        "kind": "RealtimeGateway",
-                        "metadata": {"name": "chat", "namespace": "town"},
-                        "spec": {"application": "traced:application", "telemetry": telemetry},
-                    }
-                )
-            )
-            return stack.enter_context(
-                ServeProcess(
-                    "traced:application",
-                    "--drain-accept-seconds=0",
-                    "--drain-seconds=1",
-                    directory=APPLICATIONS,
-                    environment={
-                        "REDIS_URL": f"redis://127.0.0.1:{redis_server.port}",
-                        "REALTIME_GATEWAY_RESOURCE": str(resource),
-                        "REALTIME_GATEWAY_PROCESS": name,
-                        "OTEL_BSP_SCHEDULE_DELAY": "50",
-                        **environment,
-                    },
-                )
-            )
-
-        yield start
+def who(span: ReceivedSpan) -> str:
+    return str(span.process["service.instance.id"])
 
 
-def client(process: ServeProcess, path: str, **headers: str) -> connect:
-    return connect(process.websocket_url + path, additional_headers=headers, proxy=None)
-
-
-async def say(sender: ClientConnection, text: str, *receivers: ClientConnection) -> None:
-    """Send a message and wait until everybody has it."""
-    await sender.send(text)
-    for receiver in receivers:
-        assert text in str(await receiver.recv())
-
-
-@contextmanager
-def running_worker(environment: dict[str, str]) -> Iterator[None]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", "import traced; traced.run_worker()"], cwd=APPLICATIONS, env=environment
-    )
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def one(spans: list[ReceivedSpan], name: str, process: str) -> ReceivedSpan:
-    found = [span for span in spans if span.name == name and span.process["service.instance.id"] == process]
-    assert len(found) == 1, f"{name} of {process}: {[span.name for span in spans]}"
-    return found[0]
-
-
-def way_to(name: str, spans: list[ReceivedSpan]) -> list[ReceivedSpan]:
-    """Return the newest span of a name with all that led to it, the first one first."""
-    by_id = {span.span_id: span for span in spans}
-    way = [next(span for span in reversed(spans) if span.name == name)]
-    while way[0].parent_id:
-        way.insert(0, by_id[way[0].parent_id])
-    return way
-
-
-async def test_a_message_from_process_a_to_process_b_is_one_trace(serve: Serve, receiver: TraceReceiver) -> None:
+async def test_a_message_to_fifty_members_in_two_processes_and_a_worker_is_one_trace(
+    serve: Serve, receiver: TraceReceiver
+) -> None:
     a, b = serve("a", endpoint=receiver.url), serve("b", endpoint=receiver.url)
-    async with client(a, "/chat/lobby/") as alice, client(b, "/chat/lobby/") as bob, client(b, "/chat/lobby/") as carl:
-        await say(alice, "hello", alice, bob, carl)
-        spans = receiver.wait_for(receive=1, publish=1, deliver=2, send=3)
-    assert Counter((span.name, span.kind, span.process["service.instance.id"]) for span in spans) == {
-        ("websocket receive", "SERVER", "a"): 1,
-        ("publish chat_{name}", "PRODUCER", "a"): 1,
-        ("deliver chat_{name}", "CONSUMER", "a"): 1,
-        ("deliver chat_{name}", "CONSUMER", "b"): 1,
-        ("websocket send", "PRODUCER", "a"): 1,
-        ("websocket send", "PRODUCER", "b"): 2,
-    }
+    with running_worker({**a.environment, "REALTIME_GATEWAY_PROCESS": "worker"}):
+        async with AsyncExitStack() as stack:
+            members = [
+                await stack.enter_async_context(client(process, "/chat/audited/"))
+                for process in (a, b)
+                for _ in range(MEMBERS)
+            ]
+            await say(members[0], "hello", *members)
+            receiver.wait_for(GET=50, receive=1, publish=1, deliver=3, send=50)
+            spans = messages(receiver.wait_for(**{"Auditor.chat_message": 1}))
     assert len({span.trace_id for span in spans}) == 1
-    received, published = one(spans, "websocket receive", "a"), one(spans, "publish chat_{name}", "a")
-    assert received.parent_id == ""
-    assert published.parent_id == received.span_id
-    for process in ("a", "b"):
-        delivered = one(spans, "deliver chat_{name}", process)
-        assert delivered.parent_id == published.span_id
-        sent = [s for s in spans if s.name == "websocket send" and s.process["service.instance.id"] == process]
-        assert {span.parent_id for span in sent} == {delivered.span_id}
-        assert all(span.start_ns >= delivered.start_ns for span in sent)
-    assert all(span.start_ns <= span.end_ns and not span.failed for span in spans)
-    assert received.start_ns <= published.start_ns <= published.end_ns <= received.end_ns
+    by_id = {span.span_id: span for span in spans}
+    steps = Counter(
+        (by_id[span.parent_id].name if span.parent_id else "", span.name, span.kind, who(span)) for span in spans
+    )
+    group = "chat_{name}"
+    assert steps == {
+        ("", "websocket receive", "SERVER", "a"): 1,
+        ("websocket receive", "Chat.websocket_receive", "INTERNAL", "a"): 1,
+        ("Chat.websocket_receive", f"publish {group}", "PRODUCER", "a"): 1,
+        (f"publish {group}", "EVALSHA publish", "CLIENT", "a"): 1,
+        (f"publish {group}", f"deliver {group}", "CONSUMER", "a"): 1,
+        (f"publish {group}", f"deliver {group}", "CONSUMER", "b"): 1,
+        (f"publish {group}", "deliver audit", "CONSUMER", "worker"): 1,
+        ("deliver audit", "Auditor.chat_message", "INTERNAL", "worker"): 1,
+        (f"deliver {group}", "Chat.chat_message", "INTERNAL", "a"): MEMBERS,
+        (f"deliver {group}", "Chat.chat_message", "INTERNAL", "b"): MEMBERS,
+        ("Chat.chat_message", "websocket send", "PRODUCER", "a"): MEMBERS,
+        ("Chat.chat_message", "websocket send", "PRODUCER", "b"): MEMBERS,
+    }
+    for span in spans:
+        assert not span.failed
+        assert span.start_ns <= span.end_ns
+        if span.parent_id:
+            parent = by_id[span.parent_id]
+            assert span.start_ns >= parent.start_ns - SLACK_NS, (parent.name, span.name)
+    received, stored = one(spans, "websocket receive", "a"), one(spans, "EVALSHA publish", "a")
+    published = one(spans, f"publish {group}", "a")
+    assert stored.end_ns <= published.end_ns + SLACK_NS
+    assert published.end_ns <= received.end_ns
+    assert {one(spans, f"deliver {group}", name).attributes["realtime_gateway.fan_out"] for name in "ab"} == {MEMBERS}
+
+
+async def test_a_handshake_is_one_span_that_ends_with_its_answer_and_each_message_is_linked_to_it(
+    serve: Serve, receiver: TraceReceiver
+) -> None:
+    a = serve("a", endpoint=receiver.url)
+    async with client(a, "/chat/lobby/") as alice:
+        # It has ended although the connection lives.
+        receiver.wait_for(GET=1)
+        await say(alice, "hello", alice)
+        spans = receiver.wait_for(receive=1)
+    handshake = one(spans, "GET", "a")
+    assert handshake.attributes == {
+        "http.request.method": "GET",
+        "http.response.status_code": 101,
+        "url.scheme": "http",
+        "network.protocol.name": "http",
+        "network.protocol.version": "1.1",
+        "http.request.header.upgrade": ["websocket"],
+        "realtime_gateway.handshake.result": "accepted",
+        "realtime_gateway.handshake.origin": "allowed",
+    }
+    assert one(spans, "Chat.websocket_connect", "a").parent_id == handshake.span_id
+    assert one(spans, "websocket receive", "a").links == (handshake.span_id,)
+    assert one(spans, "websocket receive", "a").trace_id != handshake.trace_id
+
+
+async def test_a_refused_handshake_says_why(serve: Serve, receiver: TraceReceiver) -> None:
+    a = serve("a", endpoint=receiver.url)
+    with pytest.raises(InvalidStatus):
+        await client(a, "/chat/lobby/", origin="https://elsewhere.example").__aenter__()
+    attributes = one(receiver.wait_for(GET=1), "GET", "a").attributes
+    assert attributes["http.response.status_code"] == 403
+    assert attributes["realtime_gateway.handshake.result"] == "rejected"
+    assert attributes["realtime_gateway.handshake.origin"] == "origin"
+
+
+@pytest.mark.parametrize("asked", [True, False])
+async def test_a_json_message_brings_its_own_context_where_the_site_asks_for_that(
+    serve: Serve, receiver: TraceReceiver, asked: bool
+) -> None:
+    a = serve("a", endpoint=receiver.url, ratio=0.0, more={"contextInMessages": asked})
+    text = json.dumps({"words": "hello", "traceparent": PARENT, "tracestate": "vendor=1"})
+    async with client(a, "/chat/lobby/") as alice, client(a, "/chat/lobby/", traceparent=OTHER) as marked:
+        await alice.send(text)
+        await alice.recv()
+        await marked.recv()
+        await say(marked, "this one is traced in any case", marked)
+        spans = receiver.wait_for(receive=2 if asked else 1)
+    received = [span for span in spans if span.name == "websocket receive" and span.trace_id == PARENT.split("-")[1]]
+    assert [(span.parent_id, span.trace_state) for span in received] == [(PARENT.split("-")[2], "vendor=1")] * asked
+
+
+@pytest.mark.parametrize("names", ["raw", "hashed"])
+async def test_names_are_shown_or_hashed_where_the_site_asks_for_that(
+    serve: Serve, receiver: TraceReceiver, names: str
+) -> None:
+    a, b = (serve(name, endpoint=receiver.url, more={"destinationNames": names}) for name in "ab")
+    async with client(a, "/chat/lobby/") as alice, client(b, "/chat/lobby/") as bob:
+        await say(alice, "hello", alice, bob)
+        spans = receiver.wait_for(publish=1, deliver=2)
+    shown = {span.attributes["messaging.destination.name"] for span in spans if "{name}" in span.name}
+    assert len(shown) == 1
+    assert (shown == {"chat_lobby"}) == (names == "raw")
+    assert ("lobby" in repr(spans)) == (names == "raw")
+    assert one(spans, "publish chat_{name}", "a").attributes["messaging.destination.template"] == "chat_{name}"
 
 
 async def test_spans_say_what_the_conventions_ask_and_nothing_of_groups_or_messages(
@@ -159,13 +166,28 @@ async def test_spans_say_what_the_conventions_ask_and_nothing_of_groups_or_messa
         "messaging.operation.name": "publish",
         "messaging.operation.type": "send",
         "realtime_gateway.shard": "0",
+        "realtime_gateway.tries": 1,
         **group,
     }
-    assert one(spans, "deliver chat_{name}", "b").attributes == {
+    assert one(spans, "EVALSHA publish", "a").attributes == {
+        "db.system.name": "redis",
+        "db.operation.name": "EVALSHA",
+        "db.stored_procedure.name": "publish",
+        "realtime_gateway.shard": "0",
+    }
+    delivered = one(spans, "deliver chat_{name}", "b").attributes
+    waits = {name: delivered.pop(name) for name in list(delivered) if name.startswith("realtime_gateway.wait.")}
+    assert waits.keys() >= {"realtime_gateway.wait.sender_ms", "realtime_gateway.wait.redis_ms"}
+    assert all(wait >= 0 for wait in waits.values())
+    handled = one(spans, "Chat.chat_message", "b").attributes
+    assert handled.pop("realtime_gateway.wait.mailbox_ms") >= 0
+    assert handled == {"code.function.name": "traced.Chat.chat_message"}
+    assert delivered == {
         "messaging.system": "realtime_gateway",
         "messaging.operation.name": "deliver",
         "messaging.operation.type": "process",
         "realtime_gateway.fan_out": 1,
+        "realtime_gateway.replayed": False,
         **group,
     }
     process = one(spans, "websocket send", "b").process
@@ -185,6 +207,7 @@ async def test_the_context_that_a_client_brings_is_continued(serve: Serve, recei
         spans = receiver.wait_for(receive=1, publish=1, deliver=1, send=1)
     assert {span.trace_id for span in spans} == {PARENT.split("-")[1]}
     assert one(spans, "websocket receive", "a").parent_id == PARENT.split("-")[2]
+    assert one(spans, "GET", "a").parent_id == PARENT.split("-")[2]
     assert {span.trace_state for span in spans} == {"vendor=1"}
 
 
@@ -203,7 +226,8 @@ async def test_what_is_not_sampled_adds_nothing(serve: Serve, receiver: TraceRec
         a.terminate()
     assert a.wait() == 0
     assert {span.trace_id for span in receiver.spans()} == {PARENT.split("-")[1]}
-    assert len(receiver.spans()) == len(spans) == 4
+    assert Counter(span.name for span in spans) == Counter(span.name for span in receiver.spans())
+    assert len(messages(spans)) == 7
 
 
 async def test_a_worker_continues_the_trace_of_what_it_takes(serve: Serve, receiver: TraceReceiver) -> None:
@@ -214,10 +238,13 @@ async def test_a_worker_continues_the_trace_of_what_it_takes(serve: Serve, recei
         spans = receiver.wait_for(receive=1, publish=2, deliver=2, send=1)
     assert [(span.name, span.process["service.instance.id"]) for span in way_to("websocket send", spans)] == [
         ("websocket receive", "a"),
+        ("Chat.websocket_receive", "a"),
         ("publish thumbnails", "a"),
         ("deliver thumbnails", "worker"),
+        ("Worker.work", "worker"),
         ("publish {channel}", "worker"),
         ("deliver {channel}", "a"),
+        ("Chat.chat_message", "a"),
         ("websocket send", "a"),
     ]
 
@@ -227,8 +254,22 @@ async def test_handlers_in_threads_direct_sends_and_applications_without_channel
 ) -> None:
     a = serve("a", endpoint=receiver.url)
     expected = {
-        "/sync/": ["websocket receive", "publish chat_{name}", "deliver chat_{name}", "websocket send"],
-        "/chat/lobby/": ["websocket receive", "publish {channel}", "deliver {channel}", "websocket send"],
+        "/sync/": [
+            "websocket receive",
+            "SyncChat.websocket_receive",
+            "publish chat_{name}",
+            "deliver chat_{name}",
+            "SyncChat.chat_message",
+            "websocket send",
+        ],
+        "/chat/lobby/": [
+            "websocket receive",
+            "Chat.websocket_receive",
+            "publish {channel}",
+            "deliver {channel}",
+            "Chat.chat_message",
+            "websocket send",
+        ],
         "/plain/": ["websocket receive", "websocket send"],
     }
     for index, (path, names) in enumerate(expected.items()):
@@ -251,6 +292,9 @@ async def test_a_handler_that_fails_marks_its_span_without_the_messages_words(
     failed = one(spans, "websocket receive", "a")
     assert failed.failed
     assert failed.attributes["error.type"] == "ValueError"
+    handler = one(spans, "Chat.websocket_receive", "a")
+    assert handler.failed
+    assert handler.attributes["error.type"] == "ValueError"
     assert "what the client said" not in repr(spans)
 
 
@@ -261,7 +305,7 @@ async def test_the_last_spans_of_a_process_leave_with_it(serve: Serve, receiver:
         assert receiver.spans() == []
         a.terminate()
     assert a.wait() == 0
-    assert len(receiver.spans()) == 4
+    assert len(messages(receiver.spans())) == 7
 
 
 @pytest.mark.parametrize("trouble", ["nobody listens", "it refuses"])

@@ -50,6 +50,15 @@ def test_the_resource_says_where_and_how_many() -> None:
     assert made.attributes["service.instance.id"] == "chat-0"
 
 
+def test_the_resource_says_what_spans_show_and_how_many_are_kept() -> None:
+    made = export(resource(destinationNames="raw", contextInMessages=True, recentSpans=50))
+    assert (made.endpoint, made.destinations.names, made.reads_messages, made.recent_spans) == (None, "raw", True, 50)
+    assert export(resource(recentSpans=50), REALTIME_GATEWAY_RECENT_SPANS="7").recent_spans == 7
+    assert export(resource(recentSpans=50), OTEL_SDK_DISABLED="true").recent_spans == 0
+    with pytest.raises(ConfigurationError, match="REALTIME_GATEWAY_RECENT_SPANS"):
+        export(REALTIME_GATEWAY_RECENT_SPANS="many")
+
+
 def test_the_environment_wins_over_the_resource() -> None:
     wanted = resource(otlpEndpoint=COLLECTOR, samplingRatio=0.25)
     assert export(wanted, OTEL_EXPORTER_OTLP_ENDPOINT="http://other").endpoint == "http://other/v1/traces"

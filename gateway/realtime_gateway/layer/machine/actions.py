@@ -10,6 +10,36 @@ from typing import Any, NamedTuple, Protocol
 from realtime_gateway.hosts import HostList
 
 
+class Way(NamedTuple):
+    """How a message that is traced came here; nobody asks it of any other.
+
+    Attributes:
+        sender_seconds: from its sender's first try until it was sent.
+        redis_seconds: in Redis, as well as clocks tell.
+        error_seconds: by how much that may be wrong; inf while the server's clock is unknown.
+        replayed: whether it was read from what is kept, rather than pushed.
+    """
+
+    sender_seconds: float
+    redis_seconds: float
+    error_seconds: float
+    replayed: bool
+
+
+class RoundTrip(NamedTuple):
+    """The script call that stored a message which is traced, by the machine's clock.
+
+    Attributes:
+        messages: how many the call had.
+        tries: how many calls the message was in, with those that nobody answered.
+    """
+
+    sent_at: float
+    answered_at: float
+    messages: int
+    tries: int
+
+
 class Call(NamedTuple):
     """Run a script on a shard; its answer comes back as Replied with the same purpose."""
 
@@ -41,6 +71,7 @@ class Deliver(NamedTuple):
         channels: who gets it; may be the machine's own collection, to be read at once and not kept.
         sent_at: when the sender tried first, by this process's clock; for what was pushed, without its way here.
         published_at: the same with its way from the shard, as well as clocks tell: for figures only.
+        way: how it came, if it is traced.
     """
 
     channels: Collection[str]
@@ -50,6 +81,7 @@ class Deliver(NamedTuple):
     body: bytes
     sent_at: float
     published_at: float
+    way: Way | None = None
 
 
 class HandOver(NamedTuple):
@@ -57,6 +89,7 @@ class HandOver(NamedTuple):
 
     Attributes:
         number: names the message.
+        way: how it came, if it is traced.
     """
 
     channel: str
@@ -64,6 +97,7 @@ class HandOver(NamedTuple):
     trace: bytes
     body: bytes
     expires_at: float
+    way: Way | None = None
 
 
 class Verdict(Enum):
@@ -77,12 +111,17 @@ class Verdict(Enum):
 
 
 class Settle(NamedTuple):
-    """Tell a caller how its request ended; ``detail`` is the shard's error or name."""
+    """Tell a caller how its request ended; ``detail`` is the shard's error or name.
+
+    Attributes:
+        round_trip: of what was stored and is traced.
+    """
 
     ticket: int
     verdict: Verdict
     shard: str = ""
     detail: str = ""
+    round_trip: RoundTrip | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +149,14 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """Entries that had been seen before."""
+    """Entries that had been seen before.
+
+    Attributes:
+        traced: the one that is traced, with no channels that it is for.
+    """
 
     count: int = 1
+    traced: Deliver | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from typing import Any
 from realtime_gateway.hosts import HostList
 from realtime_gateway.layer import names
 from realtime_gateway.layer.envelope import Entry, parse
-from realtime_gateway.layer.machine.actions import Dropped, Lost, Settle, Verdict
+from realtime_gateway.layer.machine.actions import Dropped, Lost, Settle, Verdict, Way
 from realtime_gateway.layer.machine.continuity import goes_on
 from realtime_gateway.layer.machine.follow import Follow, GapCall, Phase, Server, Span, order
 from realtime_gateway.layer.machine.limits import Identity, Limits
@@ -53,7 +53,7 @@ class Following:
         limits: Limits,
         hosts: HostList,
         emit: Callable[[Any], None],
-        deliver: Callable[[Follow, Entry, float, float], None],
+        deliver: Callable[[Follow, Entry, float, float, Way | None], None],
     ) -> None:
         self._limits = limits
         self._hosts = hosts
@@ -61,8 +61,7 @@ class Following:
         self._links = Links()
         self.told_time, self.clock_of = self._links.told_time, self._links.clock_of
         self._reading = Reading(identity, limits, self._links, emit, deliver)
-        self._reading.finished = self._finished
-        self._reading.too_new = self._too_new
+        self._reading.finished, self._reading.too_new = self._finished, self._too_new
         self._reading.live = self._go_live
         self._subscriptions = Subscriptions(emit)
         self._memory = Memory(limits.memory_seconds)
@@ -242,7 +241,9 @@ class Following:
         if now - follow.joined_at < _LONGEST_TRAVEL_SECONDS:
             # It may have been on its way since before somebody joined.
             age_seconds += self._links.clocks.seconds_since(shard, stored_ms, now)
-        self._reading.take(follow, entry, age_seconds, self._links.since_stored(shard, stored_ms, now))
+        on_its_way_seconds = self._links.since_stored(shard, stored_ms, now)
+        way = self._links.way(entry, shard, on_its_way_seconds, replayed=False) if entry.trace else None
+        self._reading.take(follow, entry, age_seconds, on_its_way_seconds, way)
         span.position = payload[:id_end]
 
     def _stop_at(self, follow: Follow, entry: Entry, payload: bytes) -> None:

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from realtime_gateway.layer.envelope import Kind
+from realtime_gateway.layer.machine.actions import RoundTrip
 from realtime_gateway.layer.machine.events import Publish
 from realtime_gateway.layer.machine.follow import Server
 
@@ -20,8 +21,9 @@ class Item:
     """One message on its way to one destination."""
 
     __slots__ = (
-        "acknowledged_at", "attempted", "body", "capacity", "channel", "deadline", "destination", "first_at", "kind",
-        "parent", "previous", "sequence", "size", "source", "ticket", "trace", "unconfirmed_since", "unfinished",
+        "acknowledged_at", "body", "capacity", "channel", "deadline", "destination", "first_at", "kind",
+        "parent", "previous", "round_trip", "sequence", "size", "source", "ticket", "trace", "tries",
+        "unconfirmed_since", "unfinished",
     )  # fmt: skip
 
     def __init__(self, event: Publish, sequence: int, now: float, deadline: float) -> None:
@@ -32,7 +34,8 @@ class Item:
         self.previous = -1  # set when it is packed, until it is acknowledged
         self.first_at = now
         self.deadline = deadline
-        self.attempted = False
+        self.tries = 0  # calls that it was in
+        self.round_trip: RoundTrip | None = None  # of the call that stored it, if it is traced
         self.acknowledged_at: float | None = None
         # Acknowledged by a server or an owner that is none any more, and not yet by the present one.
         self.unconfirmed_since: float | None = None
@@ -57,10 +60,15 @@ class Item:
 class BatchSent:
     """The purpose of a publish call."""
 
-    __slots__ = ("items",)
+    __slots__ = ("items", "sent_at")
 
-    def __init__(self, items: list[Item]) -> None:
+    def __init__(self, items: list[Item], sent_at: float) -> None:
         self.items = items
+        self.sent_at = sent_at
+
+    def answered(self, item: Item, now: float) -> None:
+        """Note the call on a message of it that is traced."""
+        item.round_trip = RoundTrip(self.sent_at, now, len(self.items), item.tries)
 
 
 class Lane:
@@ -163,7 +171,7 @@ class Lane:
             if batch and size + item.size > _BATCH_BYTES:
                 break
             size += item.size
-            item.attempted = True
+            item.tries += 1
             batch.append(queue.popleft())
         self.queue_bytes -= size
         return batch

@@ -57,3 +57,8 @@ def earlier_spans(hosts: HostList, name: str) -> list[Span]:
 def owned_elsewhere(old: HostList, new: HostList, name: str, shard: str) -> bool:
     """Whether another shard owned a name in any list after ``old``: then readers may have left this one for good."""
     return any(owner != shard for _, owner in owners_after(old, new, name))
+
+
+def unretired_shards(hosts: HostList) -> tuple[str, ...]:
+    """Return the names of the shards that a list and the earlier ones in it have, each once."""
+    return tuple(dict.fromkeys(shard.name for shard in hosts.every_shard))

@@ -20,6 +20,7 @@ from realtime_gateway.layer.machine.actions import (
     Redial,
     Settle,
     Verdict,
+    Way,
 )
 from realtime_gateway.layer.machine.carrying import CarryCall, Carrying
 from realtime_gateway.layer.machine.clocks import AGE_ERROR_SECONDS
@@ -320,7 +321,9 @@ class ProcessMachine:
             lost = tuple(sorted(destinations))
             self._emit(Reconnected(shard, lost, lost))
 
-    def _deliver(self, follow: Follow, entry: Entry, age_seconds: float, on_its_way_seconds: float) -> None:
+    def _deliver(
+        self, follow: Follow, entry: Entry, age_seconds: float, on_its_way_seconds: float, way: Way | None
+    ) -> None:
         sent_at = self._now - age_seconds
         times = sent_at, self._now - entry.age_ms / 1000 - on_its_way_seconds
         if entry.kind == Kind.GROUP:
@@ -329,9 +332,10 @@ class ProcessMachine:
                 # Whoever joined after it was sent for the first time does not get it, nor whoever is let in when what
                 # is being read has come to its end.
                 members = {channel: since for channel, since in members.items() if since <= latest}
-            self._emit(Deliver(members, Kind.GROUP, follow.destination, entry.trace, entry.body, *times))
+            self._emit(Deliver(members, Kind.GROUP, follow.destination, entry.trace, entry.body, *times, way))
         elif entry.kind == Kind.CHANNEL:
-            self._emit(Deliver((entry.channel,), Kind.CHANNEL, follow.destination, entry.trace, entry.body, *times))
+            channels, destination = (entry.channel,), follow.destination
+            self._emit(Deliver(channels, Kind.CHANNEL, destination, entry.trace, entry.body, *times, way))
         else:
             self.membership.received(entry, self._now)
 

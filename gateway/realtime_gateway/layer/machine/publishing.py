@@ -29,7 +29,7 @@ from realtime_gateway.layer.machine.events import Publish, Refusal
 from realtime_gateway.layer.machine.follow import Server
 from realtime_gateway.layer.machine.lane import BatchSent, Item, Lane
 from realtime_gateway.layer.machine.limits import Identity, Limits
-from realtime_gateway.layer.machine.moving import owned_elsewhere
+from realtime_gateway.layer.machine.moving import owned_elsewhere, unretired_shards
 from realtime_gateway.layer.machine.passing import DEMOTED, PASSING
 
 
@@ -67,7 +67,7 @@ class Publishing:
         self._links: set[str] = set()
         self._servers: dict[str, Server] = {}  # where each link led to, when it said so last
         self._markers: set[str] = set()  # destinations whose loss is being told
-        self.lanes: dict[str, Lane] = {name: Lane(name) for name in _unretired(hosts)}
+        self.lanes: dict[str, Lane] = {name: Lane(name) for name in unretired_shards(hosts)}
 
     def publish(self, event: Publish, now: float) -> int:
         """Number a message and let it wait for the end of the turn; return its sequence number."""
@@ -143,7 +143,7 @@ class Publishing:
         """Use a newer host list: everything that is kept goes to its present owner, before anything new."""
         old, self._hosts = self._hosts, hosts
         self._owners.clear()
-        before, unretired = self.lanes, _unretired(hosts)
+        before, unretired = self.lanes, unretired_shards(hosts)
         self.lanes = {name: before.get(name) or Lane(name, self._servers.get(name)) for name in unretired}
         self._servers = {name: server for name, server in self._servers.items() if name in self._links}
         for name, lane in self.lanes.items():
@@ -153,7 +153,7 @@ class Publishing:
         by_lane: dict[str, list[Item]] = {}
         for lane in before.values():
             for item in self._take_all(lane, old, now):
-                stays = item.destination[0] == names.QUEUE and item.attempted and lane.shard in unretired
+                stays = item.destination[0] == names.QUEUE and item.tries and lane.shard in unretired
                 shard = lane.shard if stays else self.lane_of(item.destination).shard
                 by_lane.setdefault(shard, []).append(item)
         for name, items in by_lane.items():
@@ -189,7 +189,7 @@ class Publishing:
         if isinstance(result, Refusal):
             result = [b"OK", *[result] * len(purpose.items)]
         if result[0] == b"OK":
-            self._settle_batch(lane, purpose.items, result, now)
+            self._settle_batch(lane, purpose, result, now)
         else:
             lane.requeue(item for item in purpose.items if not item.abandoned)
             lane.epoch = None
@@ -230,7 +230,7 @@ class Publishing:
             self._chain(item, in_this_batch)
             packed = self._packed(item, lane.epoch, now)
             arguments += (item.destination[0], packed, topic, item.capacity, item.sequence)
-        lane.in_flight = BatchSent(batch)
+        lane.in_flight = BatchSent(batch, now)
         self._emit(Call(lane.shard, "publish", keys, arguments, lane.in_flight))
 
     def _head(self, epoch: int) -> tuple[list[str], list[str | bytes | int]]:
@@ -279,11 +279,13 @@ class Publishing:
             Entry(item.kind, epoch, sender, item.sequence, previous, age_ms, item.channel, item.trace, item.body)
         )
 
-    def _settle_batch(self, lane: Lane, items: list[Item], result: list[Any], now: float) -> None:
+    def _settle_batch(self, lane: Lane, batch: BatchSent, result: list[Any], now: float) -> None:
         again: list[Item] = []
         first: list[Item] = []
         repeated: list[Item] = []
-        for item, answer in zip(items, result[1:], strict=True):
+        for item, answer in zip(batch.items, result[1:], strict=True):
+            if item.trace:
+                batch.answered(item, now)
             if isinstance(answer, Refusal):
                 if answer.code in PASSING or item.outlasts(answer.code):
                     again.append(item)
@@ -349,7 +351,7 @@ class Publishing:
             ticket, item.ticket = item.ticket, None
             if item.kind == Kind.LOSS:
                 self._markers.discard(item.destination)
-            self._emit(Settle(ticket, verdict, shard, detail))
+            self._emit(Settle(ticket, verdict, shard, detail, item.round_trip))
 
     def _fail_waiting(self, lane: Lane, verdict: Verdict, detail: str) -> None:
         waiting, lane.queue = lane.queue, deque()
@@ -393,7 +395,3 @@ class Publishing:
         lane = self.lane_of(destination)
         lane.enqueue(marker)
         self._dirty[lane.shard] = None
-
-
-def _unretired(hosts: HostList) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(shard.name for shard in hosts.every_shard))

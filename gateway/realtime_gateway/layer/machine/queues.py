@@ -16,7 +16,7 @@ from typing import Any
 from realtime_gateway.hosts import HostList
 from realtime_gateway.layer import names
 from realtime_gateway.layer.envelope import EnvelopeInvalid, parse
-from realtime_gateway.layer.machine.actions import Call, Dropped, HandOver, Subscribe, Unsubscribe
+from realtime_gateway.layer.machine.actions import Call, Dropped, HandOver, Subscribe, Unsubscribe, Way
 from realtime_gateway.layer.machine.events import Refusal
 from realtime_gateway.layer.machine.limits import Identity, Limits
 from realtime_gateway.layer.machine.taken import Place, PutBackCall, Taken, TakenMessage
@@ -132,8 +132,11 @@ class Queues:
             self._emit(Dropped("malformed"))
             self.taken.done_with(place, number, now)
             return
-        expires_at = now + self._limits.expiry_seconds - int(age_ms) / 1000
-        self._hand_over(self.taken.take(TakenMessage(place, number, entry.trace, entry.body, expires_at)))
+        queued_seconds = int(age_ms) / 1000
+        expires_at = now + self._limits.expiry_seconds - queued_seconds
+        # Both times are of one server's clock, which counts milliseconds.
+        way = Way(entry.age_ms / 1000, queued_seconds, 0.001, False) if entry.trace else None
+        self._hand_over(self.taken.take(TakenMessage(place, number, entry.trace, entry.body, expires_at, way)))
 
     def _heard(self, waiting: Waiting, purpose: PopCall, *, found: bool, now: float) -> None:
         """Count what may have been taken unheard: it answers before anything new does."""
@@ -146,7 +149,7 @@ class Queues:
             self._ask(purpose.channel, waiting, purpose.later_shards)
 
     def _hand_over(self, one: TakenMessage) -> None:
-        self._emit(HandOver(one.place.channel, one.number, one.trace, one.body, one.expires_at))
+        self._emit(HandOver(one.place.channel, one.number, one.trace, one.body, one.expires_at, one.way))
 
     def under_way(self, shard: str) -> bool:
         """Whether something is on its way from a queue on a shard, or back to it."""

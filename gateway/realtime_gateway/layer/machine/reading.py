@@ -13,7 +13,7 @@ from typing import Any
 
 from realtime_gateway.hosts import HostList
 from realtime_gateway.layer.envelope import Entry, EnvelopeInvalid, Kind, parse
-from realtime_gateway.layer.machine.actions import Call, Dropped, Lost, Repeated, Replayed
+from realtime_gateway.layer.machine.actions import Call, Deliver, Dropped, Lost, Repeated, Replayed, Way
 from realtime_gateway.layer.machine.clocks import AGE_ERROR_SECONDS, Clocks
 from realtime_gateway.layer.machine.continuity import Continuity, continuity
 from realtime_gateway.layer.machine.events import Refusal
@@ -61,6 +61,11 @@ class Links:
         link = self.up.get(shard)
         return None if link is None else self.clocks.estimate(shard, link.server)
 
+    def way(self, entry: Entry, shard: str, on_its_way_seconds: float, *, replayed: bool) -> Way:
+        """Return how an entry came that is traced."""
+        clock = self.clock_of(shard)
+        return Way(entry.age_ms / 1000, on_its_way_seconds, inf if clock is None else clock[1], replayed)
+
     def fenced_above(self, span: Span) -> bool:
         """Whether nobody who writes under a span's epochs can reach its shard any more, as far as the link shows."""
         link = self.up.get(span.shard)
@@ -83,7 +88,7 @@ class Reading:
 
     Args:
         deliver: called for each entry that is new here with (follow, entry, age in seconds as decisions need it,
-            for how many seconds it has been stored as figures show it).
+            for how many seconds it has been stored as figures show it, its way if it is traced).
 
     Attributes:
         live: called with (follow, now) when nothing is missing any more.
@@ -97,7 +102,7 @@ class Reading:
         limits: Limits,
         links: Links,
         emit: Callable[[Any], None],
-        deliver: Callable[[Follow, Entry, float, float], None],
+        deliver: Callable[[Follow, Entry, float, float, Way | None], None],
     ) -> None:
         self._identity = identity
         self._limits = limits
@@ -124,14 +129,16 @@ class Reading:
             if idle and span.server != self._links.up[span.shard].server:
                 self.begin(follow, span)
 
-    def take(self, follow: Follow, entry: Entry, age_seconds: float, on_its_way_seconds: float) -> None:
+    def take(
+        self, follow: Follow, entry: Entry, age_seconds: float, on_its_way_seconds: float, way: Way | None
+    ) -> None:
         """Deliver an entry unless it has been seen."""
         if not follow.first_time(entry.sender, entry.sequence):
-            self._emit(Repeated())
+            self._emit(Repeated() if way is None else Repeated(traced=_repeated(follow, entry, way)))
         elif entry.kind == Kind.LOSS:
             self._lost(follow, "its sender could not confirm a message")
         else:
-            self._deliver(follow, entry, age_seconds, on_its_way_seconds)
+            self._deliver(follow, entry, age_seconds, on_its_way_seconds, way)
 
     def replied(self, purpose: GapCall, result: Any, now: float) -> None:
         """Take the answer to a join or a read."""
@@ -208,7 +215,8 @@ class Reading:
         if span.whole and mark < 0 and age_seconds > self._limits.memory_seconds:
             return  # so old that it may have been seen and forgotten: beyond any window
         on_its_way_seconds = self._links.since_stored(span.shard, order(stream_id)[0], now)
-        self.take(follow, entry, age_seconds, on_its_way_seconds)
+        way = self._links.way(entry, span.shard, on_its_way_seconds, replayed=True) if entry.trace else None
+        self.take(follow, entry, age_seconds, on_its_way_seconds, way)
 
     @staticmethod
     def _is_before_all_members(follow: Follow, span: Span, sent_at: float) -> bool:
@@ -247,3 +255,7 @@ class Reading:
     def _lost(self, follow: Follow, reason: str) -> None:
         if follow.started:
             self._emit(Lost((follow.destination,), reason))
+
+
+def _repeated(follow: Follow, entry: Entry, way: Way) -> Deliver:
+    return Deliver((), entry.kind, follow.destination, entry.trace, b"", 0.0, 0.0, way)

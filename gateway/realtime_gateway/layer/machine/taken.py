@@ -15,6 +15,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import NamedTuple
 
+from realtime_gateway.layer.machine.actions import Way
+
 
 class Place(NamedTuple):
     """The queue of a normal channel on one of its owners."""
@@ -26,14 +28,17 @@ class Place(NamedTuple):
 class TakenMessage:
     """One message that a call has taken."""
 
-    __slots__ = ("body", "certain", "expires_at", "number", "place", "trace")
+    __slots__ = ("body", "certain", "expires_at", "number", "place", "trace", "way")
 
-    def __init__(self, place: Place, number: int, trace: bytes, body: bytes, expires_at: float) -> None:
+    def __init__(
+        self, place: Place, number: int, trace: bytes, body: bytes, expires_at: float, way: Way | None = None
+    ) -> None:
         self.place = place
         self.number = number
         self.trace = trace
         self.body = body
         self.expires_at = expires_at
+        self.way = way
         self.certain = True  # that it is not back in its queue
 
 

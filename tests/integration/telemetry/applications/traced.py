@@ -11,7 +11,7 @@ from django.conf import settings
 settings.configure(
     SECRET_KEY="no secret: lives for seconds on a loopback address",
     INSTALLED_APPS=["realtime_gateway", "channels"],
-    CHANNEL_LAYERS={"default": {"BACKEND": "realtime_gateway.layer.RedisChannelLayer"}},
+    CHANNEL_LAYERS={"default": {"BACKEND": "realtime_gateway.layer.RedisChannelLayer", "CONFIG": {"send_timeout": 30}}},
     ASGI_APPLICATION="traced.application",
     LOGGING_CONFIG=None,
 )
@@ -22,11 +22,15 @@ from channels.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from channels.routing import ChannelNameRouter, URLRouter  # noqa: E402
 from django.urls import path  # noqa: E402
 
+from realtime_gateway.security.origins import OriginValidation  # noqa: E402
+
 
 class Chat(AsyncWebsocketConsumer):
     async def connect(self) -> None:
         self.group = "chat_" + self.scope["url_route"]["kwargs"]["room"]
         await self.channel_layer.group_add(self.group, self.channel_name)
+        if self.group == "chat_audited":
+            await self.channel_layer.group_add(self.group, "audit")
         await self.accept()
 
     async def disconnect(self, code: int) -> None:
@@ -65,6 +69,11 @@ class Worker(AsyncConsumer):
         await self.channel_layer.send(event["reply_to"], {"type": "chat.message", "message": event["message"]})
 
 
+class Auditor(AsyncConsumer):
+    async def chat_message(self, event: dict[str, Any]) -> None:
+        pass
+
+
 async def plain(scope: dict[str, Any], receive: Any, send: Any) -> None:
     """Echoes; no Channels, and one task for everything."""
     while True:
@@ -80,12 +89,13 @@ async def plain(scope: dict[str, Any], receive: Any, send: Any) -> None:
 websockets = URLRouter(
     [path("chat/<str:room>/", Chat.as_asgi()), path("sync/", SyncChat.as_asgi()), path("plain/", plain)]
 )
-workers = ChannelNameRouter({"thumbnails": Worker.as_asgi()})
+checked = OriginValidation(websockets, ["127.0.0.1", "(missing)"])
+workers = ChannelNameRouter({"thumbnails": Worker.as_asgi(), "audit": Auditor.as_asgi()})
 
 
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
     if scope["type"] == "websocket":
-        await websockets(scope, receive, send)
+        await checked(scope, receive, send)
     elif scope["type"] == "channel":
         await workers(scope, receive, send)
 
@@ -93,4 +103,4 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
 def run_worker() -> None:
     from django.core.management import call_command
 
-    call_command("runworker", "thumbnails")
+    call_command("runworker", "thumbnails", "audit")

@@ -66,7 +66,7 @@ async def test_a_handler_continues_the_span_of_its_message(consumer: type[AsyncC
     communicator = ApplicationCommunicator(consumer.as_asgi(), {"type": "websocket"})
     for number in (7, 0, 8):
         message: dict[str, Any] = {"type": "ask"}
-        await communicator.send_input(TracedMessage(message, span(number)) if number else message)
+        await communicator.send_input(TracedMessage(message, span(number), 0.0) if number else message)
         assert await communicator.receive_output() == {"type": "told", "span": number, "kind": "ask"}
     await communicator.send_input({"type": "end"})
     await communicator.wait()
@@ -80,7 +80,7 @@ async def test_whatever_else_the_context_of_a_consumer_holds_stays() -> None:
         raise StopConsumer
 
     async def receive() -> dict[str, Any]:
-        return TracedMessage({"type": "ask"}, span(7))
+        return TracedMessage({"type": "ask"}, span(7), 0.0)
 
     otel_context.attach(baggage.set_baggage("tenant", "town"))
     with pytest.raises(StopConsumer):

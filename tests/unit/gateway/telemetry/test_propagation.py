@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -81,3 +83,31 @@ def test_the_query_is_read_when_there_is_no_header() -> None:
 )
 def test_a_malformed_parent_is_none(headers: list[tuple[bytes, bytes]]) -> None:
     assert propagation.from_request(headers, b"traceparents=1") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"traceparent"',
+        '["traceparent"]',
+        '{"traceparent": 7}',
+        '{"traceparent": "made up"}',
+        '{"traceparent": ',
+        '{"inner": {"traceparent": "' + PARENT.decode() + '"}}',
+        "[" * 100_000 + '"traceparent"',
+    ],
+)
+def test_a_message_without_a_readable_context_brings_none(text: str) -> None:
+    assert propagation.from_message(text) is None
+
+
+def test_a_messages_context_and_state_are_read() -> None:
+    context = propagation.from_message(
+        json.dumps({"traceparent": PARENT.decode(), "tracestate": "vendor=1", "more": [1]})
+    )
+    assert context is not None
+    assert f"{context.trace_id:032x}" == PARENT.decode().split("-")[1]
+    assert context.trace_state.to_header() == "vendor=1"
+    alone = propagation.from_message(json.dumps({"traceparent": PARENT.decode(), "tracestate": 7}))
+    assert alone is not None
+    assert not alone.trace_state

@@ -31,6 +31,24 @@ def test_without_an_endpoint_nothing_is_wired() -> None:
     end()
 
 
+def test_spans_that_are_kept_alone_are_nobodys_but_ours() -> None:
+    printed = in_a_process("""
+import json
+from opentelemetry import trace
+from realtime_gateway.telemetry import layer_spans, recent, sdk, spans
+end = sdk.wire(sdk.TraceExport(endpoint=None, ratio=0.0, recent_spans=3))
+for number in range(30):
+    with layer_spans.publish("group", "chat_lobby", 1) or trace.use_span(trace.INVALID_SPAN):
+        pass
+found = json.loads(recent.page("a", None))
+print(len(found["spans"]), found["spans"][0]["name"], found["spans"][0]["kind"], spans.is_wired())
+print(isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider))
+end()
+print(spans.is_wired())
+""")
+    assert printed == "3 publish chat_{name} PRODUCER True\nTrue\nFalse\n"
+
+
 def test_an_endpoint_without_the_extra_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http", None)
     with pytest.raises(ConfigurationError) as caught:
@@ -57,13 +75,13 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from realtime_gateway.environment import read_environment
-from realtime_gateway.telemetry import spans
+from realtime_gateway.telemetry import layer_spans
 from realtime_gateway.tracing import start_tracing
 own, exporter = TracerProvider(), InMemorySpanExporter()
 own.add_span_processor(SimpleSpanProcessor(exporter))
 trace.set_tracer_provider(own)
 start_tracing(read_environment({"OTEL_EXPORTER_OTLP_ENDPOINT": "x", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}), None)
-with spans.publish("group", "chat_lobby", 1):
+with layer_spans.publish("group", "chat_lobby", 1):
     pass
 print(trace.get_tracer_provider() is own, [span.name for span in exporter.get_finished_spans()])
 """)
@@ -73,9 +91,9 @@ print(trace.get_tracer_provider() is own, [span.name for span in exporter.get_fi
 def test_the_projects_own_spans_follow_the_ratio_and_ours_are_decided_before() -> None:
     printed = in_a_process("""
 from opentelemetry import trace
-from realtime_gateway.telemetry import sdk, spans
+from realtime_gateway.telemetry import layer_spans, sdk, spans
 end = sdk.wire(sdk.TraceExport(endpoint="http://127.0.0.1:9", ratio=0.0, attributes={"service.name": "chat"}))
-print(trace.get_tracer("project").start_span("its own").is_recording(), spans.publish("group", "chat_lobby", 1))
+print(trace.get_tracer("project").start_span("its own").is_recording(), layer_spans.publish("group", "chat_lobby", 1))
 print(trace.get_tracer_provider().resource.attributes["service.name"])
 end()
 print(spans.is_wired())

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from math import inf
+
 import pytest
 from tests.support.machine_bench import Bench, entry, group_owned_by, hosts, page
 
@@ -322,3 +324,39 @@ def test_what_is_read_from_a_stream_is_counted_as_replayed() -> None:
     bench.answer("read", page((b"6-1", entry(THEM, 1)), (b"6-2", entry(THEM, 2))))
     bench.push(b"6-3", entry(THEM, 3))
     assert [one.count for one in bench.of(actions.Replayed)] == [2]
+
+
+def test_what_is_traced_says_how_it_came_and_whether_it_came_before() -> None:
+    bench = Bench()
+    bench.link_up(server_ms=0)
+    bench.join_live(server_ms=5)
+    bench.now += 1
+    bench.push(b"505-0", entry(THEM, 1, trace=b"traced", age_ms=250))
+    bench.push(b"505-1", entry(THEM, 1, trace=b"traced"))
+    bench.push(b"505-2", entry(THEM, 2))
+    bench.push(b"505-3", entry(THEM, 2))
+    traced, plain = bench.of(actions.Deliver)
+    assert plain.way is None
+    assert traced.way is not None
+    assert tuple(traced.way) == pytest.approx((0.25, 0.5, inf, False))
+    again, again_plain = bench.of(actions.Repeated)
+    assert again_plain.traced is None
+    assert again.traced is not None
+    assert (again.traced.trace, again.traced.destination, again.traced.way) == (
+        b"traced",
+        ROOM,
+        traced.way._replace(sender_seconds=0),
+    )
+
+
+def test_what_is_read_from_a_gap_is_replayed() -> None:
+    bench = Bench()
+    bench.link_up()
+    bench.join_live()
+    bench.link_down()
+    bench.link_up()
+    bench.feed(events.Subscribed("0", ROOM))
+    bench.answer("read", page((b"6-0", entry(THEM, 1, trace=b"traced")), after=b"5-0"))
+    (delivered,) = bench.of(actions.Deliver)
+    assert delivered.way is not None
+    assert delivered.way.replayed

@@ -302,3 +302,22 @@ def test_what_is_acknowledged_is_counted_as_new_once_and_as_sent_again_after_tha
     assert [(one.kind, bench.now - one.first_at) for one in first.first] == [(Kind.GROUP, 0.5)]
     assert first.again == 0
     assert (again.first, again.again) == ([], 1)
+
+
+def test_what_is_traced_is_settled_with_the_call_that_has_stored_it() -> None:
+    bench = Bench()
+    bench.link_up()
+    first, second = bench.now + 1, bench.now + 3
+    for ticket, trace in ((1, b"traced"), (2, b"")):
+        bench.feed(events.Publish(ticket, names.group("room"), Kind.GROUP, "", trace, b"x"))
+    bench.now = first
+    bench.feed(events.TurnEnded())
+    bench.link_down()
+    bench.link_up()
+    bench.now = second
+    bench.answer_all_ok()
+    traced, plain = bench.verdict(1), bench.verdict(2)
+    assert traced is not None
+    assert plain is not None
+    assert traced.round_trip == actions.RoundTrip(sent_at=first, answered_at=second, messages=2, tries=2)
+    assert plain.round_trip is None

@@ -325,3 +325,14 @@ def test_a_queue_is_looked_at_again_when_its_wake_ups_are_certain_to_come() -> N
     assert not bench.calls("pop")
     bench.feed(events.Subscribed("0", "q:work"))
     assert bench.calls("pop") == 1
+
+
+def test_a_message_that_is_traced_says_how_long_it_was_in_its_queue() -> None:
+    bench = Bench()
+    bench.link_up()
+    bench.feed(events.Wanted("work", 2))
+    bench.answer("pop", [b"123", entry(5, 1, kind=Kind.QUEUED, trace=b"traced", age_ms=5), b"1500"])
+    bench.answer("pop", [b"123", entry(5, 2, kind=Kind.QUEUED), b"1500"])
+    traced, plain = bench.of(actions.HandOver)
+    assert traced.way == actions.Way(0.005, 1.5, 0.001, False)
+    assert plain.way is None

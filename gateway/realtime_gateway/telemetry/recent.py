@@ -1,0 +1,77 @@
+"""The last spans of this process, in memory, for whoever asks its admin port: bounded, and forgotten oldest first."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+# What one answer holds at most where no trace is asked for.
+MOST_SPANS = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class RecentSpan:
+    """One span that has ended.
+
+    Attributes:
+        parent_id: "" for none.
+        kind: in capitals, as OpenTelemetry names them.
+        start_ns: since the epoch.
+        end_ns: likewise.
+        events: names, and when, in ns since the epoch.
+        links: ids of the traces that it is linked to.
+    """
+
+    trace_id: str
+    span_id: str
+    parent_id: str
+    name: str
+    kind: str
+    start_ns: int
+    end_ns: int
+    is_failed: bool = False
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    events: tuple[tuple[str, int], ...] = ()
+    links: tuple[str, ...] = ()
+
+
+class RecentSpans:
+    """A ring of spans; a span may be added from any thread."""
+
+    def __init__(self, number: int) -> None:
+        self._spans: deque[RecentSpan] = deque(maxlen=number)
+
+    def add(self, span: RecentSpan) -> None:
+        """Add the newest."""
+        self._spans.append(span)
+
+    def of(self, trace_id: str) -> list[RecentSpan]:
+        """Return what is kept of one trace, oldest first."""
+        return [span for span in list(self._spans) if span.trace_id == trace_id]
+
+    def newest(self, number: int) -> list[RecentSpan]:
+        """Return the last few, oldest first."""
+        return list(self._spans)[-number:]
+
+
+_kept: RecentSpans | None = None
+
+
+def keep(number: int) -> RecentSpans:
+    """Begin to keep spans; called once, by what wires the process."""
+    global _kept  # noqa: PLW0603 - the process has one admin port, which reads it
+    _kept = RecentSpans(number)
+    return _kept
+
+
+def page(process: str | None, trace_id: str | None) -> bytes:
+    """Return, as JSON, the spans that are kept of a trace, or the newest of all.
+
+    ``keeps`` says whether any are kept here at all.
+    """
+    found = [] if _kept is None else _kept.newest(MOST_SPANS) if trace_id is None else _kept.of(trace_id)
+    answer = {"process": process, "keeps": _kept is not None, "spans": [asdict(span) for span in found]}
+    return json.dumps(answer, default=str).encode() + b"\n"
