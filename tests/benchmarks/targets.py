@@ -158,7 +158,7 @@ class Targets:
         yield Target(
             "queries of a session's WebSocket with 100 messages",
             "<= 2: its session and its user",
-            f"{ours['queries']:g} (Channels' stack: {channels['queries']:g})",
+            f"{ours['queries']:.1f} (Channels' stack: {channels['queries']:.1f})",
         )
         yield Target(
             "CPU of all of it",
