@@ -16,8 +16,9 @@ from realtime_gateway.auth.csrf import CsrfValidation
 from realtime_gateway.auth.stack import Middleware, stack_named
 from realtime_gateway.environment import read_environment
 from realtime_gateway.resource import load_resource
-from realtime_gateway.resource.spec import Auth, Security
+from realtime_gateway.resource.spec import Auth, Limits, Security
 from realtime_gateway.security.denial import Application, Receive, Scope, Send
+from realtime_gateway.security.limiting import AddressLimiting, UserLimiting
 from realtime_gateway.security.origins import OriginValidation, allowed_hosts_origin_validation
 from realtime_gateway.settings import gateway_settings
 from realtime_gateway.telemetry import recorder
@@ -32,6 +33,7 @@ def gateway_application(
     auth: str | Middleware | None = None,
     origins: Sequence[str] | None = None,
     channels: Mapping[str, Application] | None = None,
+    limits: Limits | None = None,
 ) -> Application:
     """Route HTTP to Django, and WebSockets through origin validation and the auth stack to consumers.
 
@@ -51,6 +53,7 @@ def gateway_application(
             default ``REALTIME_GATEWAY["ALLOWED_ORIGINS"]``, else the resource's ``security.allowedOrigins``, else
             ALLOWED_HOSTS.
         channels: channel name → consumer, for ``manage.py runworker``.
+        limits: how much clients may send and connect; by default the resource's ``security.limits``.
 
     Raises:
         ConfigurationError: there is no such stack, or the resource is invalid.
@@ -67,7 +70,8 @@ def gateway_application(
     # Django's stubs take views only; Channels' URLRouter takes ASGI applications.
     otherwise = re_path("", cast(Any, _no_route))
     router = cast(Application, URLRouter([*websocket_urlpatterns, otherwise]))
-    websocket = stack(CsrfValidation(router) if gateway_settings().csrf_check else router)
+    checked = CsrfValidation(router) if gateway_settings().csrf_check else router
+    websocket = _limited(stack, checked, security.limits if limits is None else limits)
     routes = {"http": django_application, "websocket": _validated(websocket, origins, security)}
     if channels is not None:
         routes["channel"] = ChannelNameRouter(dict(channels))
@@ -84,6 +88,15 @@ async def _no_route(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "websocket.http.response.body", "body": b"Not Found"})
     else:
         await send({"type": "websocket.close"})  # the server makes it 403
+
+
+def _limited(stack: Middleware, application: Application, limits: Limits) -> Application:
+    """Put the limits that are set around what they hold for: addresses before anybody's login costs a query."""
+    unlimited = Limits()
+    if (limits.per_connection, limits.per_user) != (unlimited.per_connection, unlimited.per_user):
+        application = UserLimiting(application, limits)
+    application = stack(application)
+    return application if limits.per_address == unlimited.per_address else AddressLimiting(application, limits)
 
 
 def _validated(application: Application, origins: Sequence[str] | None, security: Security) -> OriginValidation:

@@ -193,8 +193,14 @@ REFUSED: dict[str, Refused] = {
     "a part that is not built": Refused(
         {"autoscaling": {"maxReplicas": 5}}, "spec.autoscaling: not built yet; leave it out", built=False
     ),
-    "a limit that is not built": Refused(
-        {"security": {"rateLimits": {}}}, "spec.security.rateLimits: not built yet; leave it out", built=False
+    "a policy that is none": Refused(
+        {"security": {"limits": {"perUser": {"messages": {"perSecond": 5, "policy": "ban"}}}}},
+        'spec.security.limits.perUser.messages.policy: expected one of drop, delay, close, not "ban"',
+    ),
+    "a rate of nothing": Refused(
+        {"security": {"limits": {"perConnection": {"bytes": {"perSecond": 0}}}}},
+        "spec.security.limits.perConnection.bytes.perSecond: expected a size in bytes such as 1Mi, "
+        "from 1 to 1Gi, not 0",
     ),
     "a part of an entry that is not built": Refused(
         {"workers": [{"name": "a", "channels": ["b"], "autoscaling": {"maxReplicas": 5}}]},

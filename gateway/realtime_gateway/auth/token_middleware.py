@@ -16,7 +16,17 @@ from django.core.exceptions import PermissionDenied
 from realtime_gateway.auth.identity import Identity, Rejected, digest
 from realtime_gateway.auth.token_sources import FirstMessage, Header, Subprotocol, Token, TokenSource, find_token
 from realtime_gateway.auth.watch import run_watched
-from realtime_gateway.security.denial import Application, Message, Reason, Receive, Scope, Send, deny, note_denial
+from realtime_gateway.security.denial import (
+    RESPONSE,
+    Application,
+    Message,
+    Reason,
+    Receive,
+    Scope,
+    Send,
+    deny,
+    note_denial,
+)
 
 # When authentication began, in the scope on its way through here.
 BEGAN = "realtime_gateway.began_at"
@@ -129,6 +139,9 @@ class TokenMiddleware(BaseMiddleware, ABC):  # type: ignore[misc]  # Channels sh
             note_denial(scope, rejected.reason, rejected.message)
             await send({"type": "websocket.close", "code": rejected.reason.close_code, "reason": rejected.reason.told})
             return
+        # Nothing behind this can answer the handshake with a response any more.
+        extensions = {name: value for name, value in (scope.get("extensions") or {}).items() if name != RESPONSE}
+        scope = {**scope, "extensions": extensions}
         await self._hand_on(identity, scope, _giving_first(connect, receive), _accepted_already(send))
 
     async def _first_token(self, waits: FirstMessage, receive: Receive) -> Token | None:

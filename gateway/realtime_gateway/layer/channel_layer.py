@@ -29,7 +29,7 @@ from realtime_gateway.layer.offer import FanOut
 from realtime_gateway.layer.options import describe
 from realtime_gateway.layer.process_state import ProcessState
 from realtime_gateway.layer.refusals import readable, remedy_for
-from realtime_gateway.layer.shared_limits import Tokens, take_tokens
+from realtime_gateway.layer.shared_limits import Places, Tokens, hold_places, take_tokens
 from realtime_gateway.layer.sources import choose_hosts, choose_options
 from realtime_gateway.telemetry import layer_spans
 
@@ -159,6 +159,16 @@ class RedisChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels shi
             raise ValueError(f"A bucket of {burst} tokens, {rate_per_second} a second, gives nobody {wanted} of them.")
         rate = (rate_per_second, burst)
         return await self._binding.run(lambda driver: take_tokens(driver, key, rate, wanted), receives=True)
+
+    async def hold_places(self, key: str, count: int, most: int) -> Places:
+        """Hold places of something that has so many over all processes, for HOLD_SECONDS; never raises for Redis.
+
+        Args:
+            key: its name.
+            count: how many this process wants to hold from now on, in all; 0 lets go.
+            most: how many there are; 0 holds them whatever others do, as for saying again what is held.
+        """
+        return await self._binding.run(lambda driver: hold_places(driver, key, count, most), receives=True)
 
     # Groups
 

@@ -30,7 +30,7 @@ _FLUSHED = re.compile(
     f"groups|(?:g|q|group):[^:]+|i:(?!{_BOOKS}$)[^:]+|full:(?!{_BOOKS}$)[^:]*"
     f"|t:(?!{_KINDS}:)[^:]+:(?!{_BOOKS}$)[^:]+|s:(?!{_KINDS}:)[^:]+:[0-9a-f]+:[^:]+"
 )
-_AMBIGUOUS = ("g", "q", "group", "tokens")
+_AMBIGUOUS = ("g", "q", "group", "tokens", "places")
 
 
 def group(name: str) -> str:
@@ -91,8 +91,8 @@ class GroupNames:
             self._outside[name], self._inside[hidden] = hidden, name
         return hidden
 
-    def bucket(self, name: str) -> str:
-        """Return what a bucket of tokens is called in Redis: it may name a user, and nobody asks for the name again."""
+    def limit(self, name: str) -> str:
+        """Return what a limit is called in Redis: it may name a user, and nobody asks for the name again."""
         return name if self._key is None else self._digest(self._key, name)
 
     def _digest(self, key: bytes, name: str) -> str:
@@ -163,6 +163,10 @@ class Names:
     def tokens(self, bucket: str) -> str:
         """A bucket of tokens, of a limit over all processes."""
         return f"{self.prefix}:tokens:{bucket}"
+
+    def places(self, limit: str) -> str:
+        """Who holds how many places of a limit over all processes."""
+        return f"{self.prefix}:places:{limit}"
 
     def mark(self, destination: str, sender: int, source: str) -> str:
         """The last sequence number that a sender put into a queue, directly or through one group."""

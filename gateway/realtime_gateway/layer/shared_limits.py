@@ -21,10 +21,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("realtime_gateway.layer")
 
-# A shard that is well answers in less than a millisecond.
+# A shard that is well answers in less than a millisecond; the first connection to it may take a while.
 ANSWER_SECONDS = 0.25
+FIRST_SECONDS = 2.0
 AGAIN_SECONDS = 1.0
 LOG_PERIOD_SECONDS = 60.0
+# How long places are held by who does not say again that he holds them, because he is dead.
+HOLD_SECONDS = 30.0
 
 SHARD, PROCESS = "shard", "process"
 for _by in (SHARD, PROCESS):
@@ -48,6 +51,18 @@ class Tokens(NamedTuple):
     shared: bool
 
 
+class Places(NamedTuple):
+    """What came of asking for places.
+
+    Attributes:
+        granted: whether they are held; where they are not shared, whether there are so many at all.
+        shared: whether those of other processes were counted; False where the shard does not answer.
+    """
+
+    granted: bool
+    shared: bool
+
+
 class SharedLimits:
     """What a process knows of shards that do not answer, and what it counts alone meanwhile."""
 
@@ -56,6 +71,7 @@ class SharedLimits:
         # Shard → until when it is left alone; while there is no link to it, until there is one.
         self._left_alone: dict[str, float] = {}
         self._said_at: dict[str, float] = {}
+        self._met: set[str] = set()  # shards that have answered once
 
     def is_left_alone(self, shard: str, link: Link | None, now: float) -> bool:
         """Whether a shard is not to be asked now."""
@@ -71,20 +87,36 @@ class SharedLimits:
 
     def has_answered(self, shard: str) -> None:
         """Note that a shard is well."""
+        self._met.add(shard)
         if self._left_alone:
             self._left_alone.pop(shard, None)
+
+    def connect_seconds(self, shard: str) -> float:
+        """How long to wait for a link to a shard."""
+        return ANSWER_SECONDS if shard in self._met else FIRST_SECONDS
 
 
 async def take_tokens(driver: Driver, key: str, rate: tuple[float, float], wanted: int) -> Tokens:
     """Take tokens, ``rate`` being how many come in a second and how many fit."""
     state, (rate_per_second, burst) = driver.state, rate
-    name = state.group_names.bucket(key)
+    name = state.group_names.limit(key)
     arguments = (f"{1e6 / rate_per_second:.6f}", f"{burst:.6f}", wanted)
     answer = await _ask(driver, name, "tokens", state.identity.names.tokens(name), arguments)
     if answer is None:
         granted, wait_seconds = state.shared_limits.buckets.take(key, rate, wanted, driver.loop.time())
         return Tokens(granted, wait_seconds, shared=False)
     return Tokens(answer[0], answer[1] / 1e6, shared=True)
+
+
+async def hold_places(driver: Driver, key: str, count: int, most: int) -> Places:
+    """Hold ``count`` places, of ``most`` or, with 0, whatever others do."""
+    state = driver.state
+    name = state.group_names.limit(key)
+    arguments = (state.client_prefix, count, most, int(HOLD_SECONDS * 1000))
+    answer = await _ask(driver, name, "places", state.identity.names.places(name), arguments)
+    if answer is None:
+        return Places(not most or count <= most, shared=False)
+    return Places(bool(answer), shared=True)
 
 
 async def _ask(driver: Driver, name: str, script: str, key: str, arguments: Arguments) -> Any:
@@ -110,7 +142,7 @@ async def _answered(driver: Driver, shard: str, link: Link | None, script: str, 
     answer: asyncio.Future[Any] = driver.loop.create_future()
     try:
         if link is None:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(driver.state.shared_limits.connect_seconds(shard)):
                 link = await driver.links.opened(shard)
     except TimeoutError:
         return ErrorAnswer("", "cannot be reached")

@@ -1,4 +1,4 @@
-"""The spec of a RealtimeGateway, and the one place of its defaults; `shards`, `cluster` and `telemetry` hold parts.
+"""The spec of a RealtimeGateway, and the one place of its defaults; the modules beside it hold parts of it.
 
 Everything that reads a resource, in a pod, on a laptop or in the operator, gets these frozen objects. In a resource the
 names are in camelCase, and a size in bytes is a Kubernetes quantity without its unit.
@@ -33,15 +33,19 @@ from realtime_gateway.resource.forms import (
     SECONDS,
     URL,
 )
+from realtime_gateway.resource.limits import AddressLimits, ByteRate, ConnectionLimits, Limits, MessageRate, UserLimits
 from realtime_gateway.resource.shards import Endpoint, ExternalHost, ExternalRedis, ManagedRedis, Redis, Tls
 from realtime_gateway.resource.telemetry import Telemetry
 
 __all__ = [
+    "AddressLimits",
     "Auth",
     "Autoscaling",
+    "ByteRate",
     "Cache",
     "ChannelCapacity",
     "ChannelLayer",
+    "ConnectionLimits",
     "Drain",
     "Endpoint",
     "ExternalHost",
@@ -50,14 +54,15 @@ __all__ = [
     "History",
     "Http",
     "Jwt",
+    "Limits",
     "ManagedRedis",
-    "RateLimit",
-    "RateLimits",
+    "MessageRate",
     "RealtimeGateway",
     "Redis",
     "Security",
     "Telemetry",
     "Tls",
+    "UserLimits",
     "WebSocket",
     "Worker",
     "WorkerAutoscaling",
@@ -165,22 +170,6 @@ class Http:
 
 
 @dataclass(frozen=True)
-class RateLimit:
-    """A rate with a burst."""
-
-    per_second: int = setting("How many per second, over time.", rule=Number(1, 1_000_000))
-    burst: int = setting("How many at once; 0 means as many as per second.", default=0, rule=Number(0, 1_000_000))
-
-
-@dataclass(frozen=True)
-class RateLimits:
-    """Rates per user, over all pods."""
-
-    messages: RateLimit | None = setting("Messages of one user; left out, there is no limit.", default=None)
-    connections: RateLimit | None = setting("New connections of one user; left out, there is no limit.", default=None)
-
-
-@dataclass(frozen=True)
 class Security:
     """Who may connect from where."""
 
@@ -194,7 +183,9 @@ class Security:
         default=(),
         rule=Items(64, each=NETWORK, unique=True),
     )
-    rate_limits: RateLimits | None = setting("Limits per user; left out, there are none.", default=None)
+    limits: Limits = section(
+        "Limits against those who send or connect too much; acts through gateway_application.", Limits
+    )
 
 
 @dataclass(frozen=True)

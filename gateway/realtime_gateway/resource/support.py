@@ -10,7 +10,6 @@ from __future__ import annotations
 NOT_BUILT = frozenset(
     {
         "autoscaling",
-        "security.rateLimits",
         "auth.jwt.secretRef",
         "redis.managed.tls",
         "redis.external.hosts.passwordSecretRef",

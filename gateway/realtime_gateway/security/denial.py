@@ -7,11 +7,15 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from enum import Enum
 from typing import Any
 
+from realtime_gateway.endings import POLICY
 from realtime_gateway.telemetry import recorder
 from realtime_gateway.telemetry.socket_spans import note_handshake
 from realtime_gateway.telemetry.spans import AUTH, ORIGIN
 
 logger = logging.getLogger("realtime_gateway.security")
+
+# The ASGI extension by which a handshake is refused with a response.
+RESPONSE = "websocket.http.response"
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -24,7 +28,7 @@ class Reason(Enum):
     """Why a client is refused; the value is the label of ``realtime_gateway_denials``.
 
     Attributes:
-        status: the HTTP status before the upgrade; after it, the close code is 4000 more.
+        status: the HTTP status before the upgrade; after it, the close code is 4000 more, or 1008 for a limit.
         told: what the client reads. It says no more than the client may know.
     """
 
@@ -46,7 +50,10 @@ class Reason(Enum):
     USER_UNKNOWN = "user_unknown", 401, "invalid token"
     PERMISSION = "permission", 403, "not allowed"
     GROUP = "group", 403, "not allowed"
-    RATE = "rate", 429, "too many requests"
+    USER_CONNECTIONS = "user_connections", 429, "too many connections"
+    USER_RATE = "user_rate", 429, "too many new connections"
+    ADDRESS_CONNECTIONS = "address_connections", 429, "too many connections from this address"
+    ADDRESS_RATE = "address_rate", 429, "too many new connections from this address"
 
     def __new__(cls, label: str, status: int, told: str) -> Reason:
         """Make a member whose value is its label."""
@@ -59,7 +66,7 @@ class Reason(Enum):
     @property
     def close_code(self) -> int:
         """The close code once the WebSocket is open."""
-        return 4000 + self.status
+        return POLICY.code if self.status == 429 else 4000 + self.status
 
 
 async def deny(scope: Scope, receive: Receive, send: Send, reason: Reason, detail: str) -> None:
@@ -72,8 +79,8 @@ async def deny(scope: Scope, receive: Receive, send: Send, reason: Reason, detai
         await _respond(send, "http.response", reason)
         return
     await receive()  # websocket.connect
-    if reason.status != 403 and "websocket.http.response" in (scope.get("extensions") or {}):
-        await _respond(send, "websocket.http.response", reason)
+    if reason.status != 403 and RESPONSE in (scope.get("extensions") or {}):
+        await _respond(send, RESPONSE, reason)
     else:
         await send({"type": "websocket.close", "code": reason.close_code, "reason": reason.told})
 

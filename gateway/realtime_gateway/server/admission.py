@@ -1,18 +1,16 @@
 """Pure. Who may begin a handshake now: how many there are, how many from one address, how many a second.
 
-Connections of one client are counted by its address; an IPv6 host has a whole /64 to choose addresses from, so those
-are counted together. The rate is a token bucket that holds one second's worth.
+These limits are one process's, before anybody's application is asked; ``security.limiting`` has those over all pods.
+Connections of one client are counted by its address; the rate is a token bucket that holds one second's worth.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address
 
 from realtime_gateway import endings
-
-# The lowest 64 bits of an IPv6 address are the host's own to choose.
-_HOST_BITS = 64
+from realtime_gateway.security.addresses import counted_as
+from realtime_gateway.security.token_bucket import TokenBucket
 
 
 @dataclass(frozen=True)
@@ -58,8 +56,8 @@ class Admission:
         self._limits = limits
         self._count = 0
         self._by_address: dict[str, int] = {}
-        self._tokens = float(limits.handshakes_per_second)
-        self._tokens_at: float | None = None
+        rate = limits.handshakes_per_second
+        self._handshakes = TokenBucket(rate, rate) if rate else None
 
     def ask(self, address: str | None, now: float) -> Refused | None:
         """Say why one more connection may not come in, or None; takes a token when it may.
@@ -73,22 +71,12 @@ class Admission:
             return _FULL
         if 0 < limits.connections_per_address <= self._count_of(address):
             return _FULL_OF_ADDRESS
-        return None if self._take_token(now) else _TOO_FAST
+        if self._handshakes is not None and not self._handshakes.take(1, now):
+            return _TOO_FAST
+        return None
 
     def _count_of(self, address: str | None) -> int:
         return 0 if address is None else self._by_address.get(counted_as(address), 0)
-
-    def _take_token(self, now: float) -> bool:
-        rate = self._limits.handshakes_per_second
-        if not rate:
-            return True
-        if self._tokens_at is not None:
-            self._tokens = min(self._tokens + (now - self._tokens_at) * rate, float(rate))
-        self._tokens_at = now
-        if self._tokens < 1:
-            return False
-        self._tokens -= 1
-        return True
 
     def arrived(self, address: str | None) -> None:
         """Count a connection that was let in."""
@@ -107,18 +95,3 @@ class Admission:
                 self._by_address[key] = left
             else:
                 del self._by_address[key]
-
-
-def counted_as(address: str) -> str:
-    """Return what an address is counted under: itself, or the /64 of an IPv6 address; words stand for themselves."""
-    if ":" not in address:
-        return address
-    try:
-        known = ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if not isinstance(known, IPv6Address):
-        return address
-    if known.ipv4_mapped is not None:
-        return str(known.ipv4_mapped)
-    return f"{IPv6Address(int(known) >> _HOST_BITS << _HOST_BITS)}/64"

@@ -29,6 +29,7 @@ from twisted.logger import (
 
 from realtime_gateway import endings
 from realtime_gateway.errors import GatewayError, StartError
+from realtime_gateway.security.limit_log import LimitLog
 from realtime_gateway.server import admission
 from realtime_gateway.server.admin import admin_site
 from realtime_gateway.server.application_run import Application, ApplicationRun, Receive, Send
@@ -41,7 +42,6 @@ from realtime_gateway.server.keepalive import age_seconds
 from realtime_gateway.server.last_resort import LastResort
 from realtime_gateway.server.lean_protocol import lean_factory
 from realtime_gateway.server.lifespan import Lifespan
-from realtime_gateway.server.limit_log import LimitLog
 from realtime_gateway.server.listening import Listeners
 from realtime_gateway.server.loop_watchdog import LoopWatchdog
 from realtime_gateway.server.options import ServerOptions, TcpAddress, parse_address
@@ -94,7 +94,7 @@ class GatewayServer(daphne_server.Server):
         self.accepting = False
         self.loop = installed_loop()
         self.wheel = Wheel(self.loop.time, self.loop.call_at, self.loop.call_soon)
-        self.limit_log = LimitLog(self.wheel.call_later)
+        self.limit_log = LimitLog(self.wheel.call_later, logger)
         self._admission = admission.Admission(
             admission.Limits(
                 self.options.max_connections,

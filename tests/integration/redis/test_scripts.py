@@ -405,3 +405,37 @@ def test_a_bucket_from_a_server_whose_clock_was_ahead_is_empty_and_no_more(clien
 def test_a_bucket_of_very_many_small_tokens_counts_them(client: redis.Redis) -> None:
     assert tokens(client, 1_000_000, burst=40_000_000, token_us=0.25) == [1_000_000, 0]
     assert 39_000_000 <= tokens(client, 40_000_000, burst=40_000_000, token_us=0.25)[0] < 40_000_000
+
+
+def hold(client: redis.Redis, process: str, count: int, most: int = 0, life_ms: int = 60_000) -> Any:
+    return run(client, "places", ["places"], process, count, most, life_ms)
+
+
+def test_places_are_those_of_all_processes_together(client: redis.Redis) -> None:
+    assert [hold(client, "a", 1, 3), hold(client, "b", 1, 3), hold(client, "a", 2, 3)] == [1, 1, 1]
+    assert [hold(client, "b", 2, 3), hold(client, "c", 1, 3)] == [0, 0]
+    assert hold(client, "a", 1) == 1
+    assert [hold(client, "c", 1, 3), hold(client, "c", 2, 3)] == [1, 0]
+
+
+def test_a_refusal_leaves_what_a_process_holds_and_saying_it_again_is_never_refused(client: redis.Redis) -> None:
+    hold(client, "a", 2, 3)
+    assert hold(client, "a", 4, 3) == 0
+    assert client.hget("places", "a").startswith(b"2 ")  # type: ignore[union-attr]
+    assert hold(client, "a", 5) == 1
+    assert hold(client, "b", 1, 3) == 0
+
+
+def test_places_that_nobody_says_again_are_free_after_their_life(client: redis.Redis) -> None:
+    now = int(time.time() * 1000)
+    client.hset("places", "dead", f"3 {now - 1}")
+    client.hset("places", "of a clock that was ahead", f"3 {now + 3_600_000}")
+    assert hold(client, "a", 3, 3) == 1
+    assert client.hkeys("places") == [b"a"]
+    assert 0 < client.pttl("places") <= 60_000
+
+
+def test_the_last_place_that_is_let_go_leaves_nothing_behind(client: redis.Redis) -> None:
+    hold(client, "a", 1, 3)
+    assert hold(client, "a", 0) == 1
+    assert not client.exists("places")

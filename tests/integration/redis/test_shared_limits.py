@@ -23,6 +23,13 @@ HOUR = 1 / 3600
 SLOW = (HOUR, 10)  # ten at once, and then none for as long as a test takes
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server of a busy machine may take its time."""
+    monkeypatch.setattr(shared_limits, "ANSWER_SECONDS", 5.0)
+    monkeypatch.setattr(shared_limits, "FIRST_SECONDS", 20.0)
+
+
 def answered_by(who: str) -> float:
     return recorder.layer_limits.values[who]
 
@@ -91,12 +98,13 @@ async def test_hidden_names_hide_whose_bucket_it_is(redis_server: RedisProcess, 
 
 
 async def test_a_killed_shard_leaves_each_process_a_bucket_of_its_own_and_comes_back(
-    make_layer: Make, caplog: pytest.LogCaptureFixture
+    make_layer: Make, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with RedisProcess() as server, caplog.at_level(logging.WARNING, "realtime_gateway.layer"):
         here, there = make_layer(server.url), make_layer(server.url)
         assert (await here.take_tokens("killed", *SLOW, wanted=10)).shared
         assert (await there.take_tokens("killed", *SLOW)).granted == 0
+        monkeypatch.setattr(shared_limits, "ANSWER_SECONDS", 0.25)
         server.kill()
         before = answered_by(PROCESS)
         alone = [await here.take_tokens("killed", *SLOW) for _ in range(12)]
@@ -108,15 +116,19 @@ async def test_a_killed_shard_leaves_each_process_a_bucket_of_its_own_and_comes_
         assert len(said) == 2  # one for each process
         server.restart()
         await until_shared(here)
+        monkeypatch.setattr(shared_limits, "ANSWER_SECONDS", 5.0)
         counted = answered_by(SHARD)
         assert await here.take_tokens("killed", *SLOW, wanted=2) == (2, 0.0, True)
         assert answered_by(SHARD) - counted == 1
 
 
-async def test_a_shard_that_stands_still_holds_nobody_up_for_long(make_layer: Make) -> None:
+async def test_a_shard_that_stands_still_holds_nobody_up_for_long(
+    make_layer: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with RedisProcess() as server:
         layer, loop = make_layer(server.url), asyncio.get_running_loop()
         await until_shared(layer)
+        monkeypatch.setattr(shared_limits, "ANSWER_SECONDS", 0.25)
         server.pause()
         try:
             waits = []
@@ -169,3 +181,34 @@ async def test_a_bucket_that_gives_nothing_is_a_mistake(
     rate, burst, wanted = numbers
     with pytest.raises(ValueError, match="gives nobody"):
         await make_layer(redis_server.url).take_tokens("key", rate, burst, wanted)
+
+
+async def test_places_are_shared_and_those_of_a_dead_process_are_free_after_their_life(
+    redis_server: RedisProcess, make_layer: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared_limits, "HOLD_SECONDS", 0.5)
+    here, there = make_layer(redis_server.url), make_layer(redis_server.url)
+    assert await here.hold_places("seats", 2, 3) == (True, True)
+    assert await there.hold_places("seats", 2, 3) == (False, True)
+    assert await there.hold_places("seats", 1, 3) == (True, True)
+    await here.close()  # it says nothing more of its places
+    async with asyncio.timeout(20):
+        while not (await there.hold_places("seats", 3, 3)).granted:
+            await asyncio.sleep(0.02)
+    with redis_server.client as client:
+        assert client.hlen("asgi:places:seats") == 1
+
+
+async def test_without_its_shard_a_process_has_all_places_for_itself(
+    make_layer: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with RedisProcess() as server:
+        here, there = make_layer(server.url), make_layer(server.url)
+        for layer in (here, there):
+            await until_shared(layer)
+        assert (await here.hold_places("alone", 3, 3)).granted
+        monkeypatch.setattr(shared_limits, "ANSWER_SECONDS", 0.25)
+        server.kill()
+        assert await there.hold_places("alone", 3, 3) == (True, False)
+        assert await there.hold_places("alone", 4, 3) == (False, False)
+        assert await there.hold_places("alone", 4, 0) == (True, False)

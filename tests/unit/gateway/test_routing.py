@@ -7,14 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from channels.layers import get_channel_layer
 from channels.routing import URLRouter
 from channels.testing import ApplicationCommunicator, HttpCommunicator, WebsocketCommunicator
+from django.contrib.auth.models import User
 from django.test import override_settings
 from django.urls import path
+from tests.support.documented import code_under
 
 from realtime_gateway.errors import ConfigurationError
+from realtime_gateway.resource.limits import AddressLimits, ConnectionLimits, Limits, UserLimits
 from realtime_gateway.routing import gateway_application
 from realtime_gateway.security.denial import Application, Receive, Scope, Send
 
@@ -33,9 +37,12 @@ class Who(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # Channels is unty
 urlpatterns = [path("ws/", Who.as_asgi())]
 
 
-async def greeting(application: Application, headers: list[tuple[bytes, bytes]] = LOCAL) -> str | None:
+async def greeting(
+    application: Application, headers: list[tuple[bytes, bytes]] = LOCAL, address: str = ""
+) -> str | None:
     """What a client is told, or None when it is refused."""
     client = WebsocketCommunicator(application, "/ws/", headers=headers)
+    client.scope["client"] = [address, 1] if address else None
     accepted, _ = await client.connect()
     if not accepted:
         return None
@@ -155,3 +162,38 @@ async def test_workers_channels_are_routed_by_name() -> None:
     await worker.send_input({"type": "work", "answer": answer})
     assert await layer.receive(answer) == {"type": "done"}
     worker.stop()
+
+
+async def test_limits_come_from_the_resource_and_an_argument_wins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resource = tmp_path / "chat.yaml"
+    head = {"apiVersion": "realtime-gateway.io/v1alpha1", "kind": "RealtimeGateway", "metadata": {"name": "chat"}}
+    documented = yaml.safe_load(code_under("security.md", "## Limits"))
+    resource.write_text(yaml.safe_dump({**head, "spec": {"application": "chat.asgi:application", **documented}}))
+    monkeypatch.setenv("REALTIME_GATEWAY_RESOURCE", str(resource))
+    from_resource = gateway_application(urlpatterns, origins=["*"])
+    from_argument = gateway_application(
+        urlpatterns, origins=["*"], limits=Limits(per_address=AddressLimits(connections_per_minute=2))
+    )
+    for application, allowed in ((from_argument, 2), (from_resource, 5)):
+        answers = [await greeting(application, address=f"192.0.2.{allowed}") for _ in range(5)]
+        assert answers == ["AnonymousUser"] * allowed + [None] * (5 - allowed)
+
+
+async def test_a_login_is_looked_for_before_a_users_limits_and_after_an_addresss() -> None:
+    looked_for = []
+
+    def stack(inner: Application) -> Application:
+        async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
+            looked_for.append(scope["client"][0])
+            await inner({**scope, "user": User(pk=7)}, receive, send)
+
+        return middleware
+
+    limits = Limits(ConnectionLimits(), UserLimits(connections_per_minute=1), AddressLimits(connections_per_minute=2))
+    application = gateway_application(urlpatterns, auth=stack, origins=["*"], limits=limits)
+    told = [await greeting(application, address=f"192.0.2.{last}") for last in (9, 9, 9, 8)]
+    assert told[0] is not None
+    assert told[1:] == [None] * 3
+    assert looked_for == ["192.0.2.9", "192.0.2.9", "192.0.2.8"]

@@ -10,8 +10,6 @@ from collections.abc import Callable
 
 from realtime_gateway.telemetry import recorder
 
-logger = logging.getLogger("realtime_gateway.server")
-
 PERIOD_SECONDS = 10.0
 
 
@@ -19,11 +17,13 @@ class LimitLog:
     """Says at once that a limit is met, and then once a period how often it was.
 
     Args:
-        call_later: (seconds, function), of the server's wheel.
+        call_later: (seconds, function), of the server's wheel or the loop.
+        logger: who says it.
     """
 
-    def __init__(self, call_later: Callable[[float, Callable[[], object]], object]) -> None:
+    def __init__(self, call_later: Callable[[float, Callable[[], object]], object], logger: logging.Logger) -> None:
         self._call_later = call_later
+        self._logger = logger
         self._more: dict[str, int] = {}
         self._last: dict[str, str] = {}
 
@@ -40,7 +40,7 @@ class LimitLog:
             self._more[limit] += 1
             self._last[limit] = f"{who}, {what}"
             return
-        logger.warning("Limit %s met by %s: %s", limit, who, what)
+        self._logger.warning("Limit %s met by %s: %s", limit, who, what)
         self._begin(limit)
 
     def _begin(self, limit: str) -> None:
@@ -50,7 +50,7 @@ class LimitLog:
     def _period_ends(self, limit: str) -> None:
         count = self._more.pop(limit)
         if count:
-            logger.warning(
+            self._logger.warning(
                 "Limit %s met %d more times in %g s, the last by %s",
                 limit,
                 count,

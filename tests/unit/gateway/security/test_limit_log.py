@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import logging
 
-from realtime_gateway.server.limit_log import LimitLog
+from realtime_gateway.security.limit_log import LimitLog
 
 
 def test_the_first_time_is_said_at_once_and_the_rest_once_a_period(caplog):
     later: list = []
-    log = LimitLog(lambda seconds, call: later.append(call))
+    log = LimitLog(lambda seconds, call: later.append(call), logging.getLogger(__name__))
     with caplog.at_level(logging.WARNING):
         for number in range(500):
             log.met("websocket.maxConnections", f"192.0.2.{number % 250}", "answered with 503")
@@ -23,7 +23,7 @@ def test_the_first_time_is_said_at_once_and_the_rest_once_a_period(caplog):
 
 def test_after_a_quiet_period_the_next_time_is_said_at_once_again(caplog):
     later: list = []
-    log = LimitLog(lambda seconds, call: later.append(call))
+    log = LimitLog(lambda seconds, call: later.append(call), logging.getLogger(__name__))
     with caplog.at_level(logging.WARNING):
         log.met("websocket.handshakeRate", "a", "answered with 503")
         later.pop()()

@@ -1,0 +1,146 @@
+"""What the connections of one event loop share for their limits: tokens of users in hand, places, and the log."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextvars import Context
+from math import inf
+
+from realtime_gateway.resource.limits import AddressLimits, UserLimits
+from realtime_gateway.security.across_pods import AcrossPods
+from realtime_gateway.security.denial import Application, Reason, Receive, Scope, Send, deny
+from realtime_gateway.security.lease import Lease
+from realtime_gateway.security.limit_log import LimitLog
+from realtime_gateway.security.places import Places
+
+# Keys that were refused are remembered until there is a token for them again, so that a flood does not reach Redis.
+_REMEMBERED = 10_000
+
+
+class Arrivals:
+    """The limits of new and open connections of a user or an address.
+
+    Args:
+        limits: the section of the resource, whose class says which of the two.
+    """
+
+    def __init__(self, limits: AddressLimits | UserLimits) -> None:
+        of_address = isinstance(limits, AddressLimits)
+        section = "security.limits.perAddress" if of_address else "security.limits.perUser"
+        self.per_minute = limits.connections_per_minute
+        self.most = limits.open_connections
+        self.rate_limit = f"{section}.connectionsPerMinute"
+        self.open_limit = f"{section}.openConnections"
+        self.too_fast = Reason.ADDRESS_RATE if of_address else Reason.USER_RATE
+        self.too_many = Reason.ADDRESS_CONNECTIONS if of_address else Reason.USER_CONNECTIONS
+        self._called = "address" if of_address else "user"
+
+    def who(self, key: str) -> str:
+        """Return whom a key stands for, for the log."""
+        return f"{self._called} {key[2:]!r}"
+
+
+class Limiter:
+    """Of one event loop.
+
+    Args:
+        loop: the loop.
+        logger: who says which limits were met.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, logger: logging.Logger) -> None:
+        self._now = loop.time
+        self._pods = AcrossPods()
+        self._places = Places(self._pods)
+        self._tokens: dict[str, SharedTokens] = {}
+        self._refused_until: dict[str, float] = {}
+        self.log = LimitLog(loop.call_later, logger)
+
+    async def run(
+        self, arrivals: Arrivals, key: str, application: Application, asgi: tuple[Scope, Receive, Send]
+    ) -> None:
+        """Run an application for a connection of a user or address, or refuse it."""
+        scope, receive, send = asgi
+        if arrivals.per_minute and not await self._may_arrive(key, arrivals.per_minute):
+            self.log.met(arrivals.rate_limit, arrivals.who(key), "refused with 429")
+            await deny(scope, receive, send, arrivals.too_fast, "")
+        elif not arrivals.most:
+            await application(scope, receive, send)
+        elif not await self._places.take(key, arrivals.most):
+            self.log.met(arrivals.open_limit, arrivals.who(key), "refused with 429")
+            await deny(scope, receive, send, arrivals.too_many, "")
+        else:
+            try:
+                await application(scope, receive, send)
+            finally:
+                self._places.leave(key)
+
+    async def _may_arrive(self, key: str, per_minute: int) -> bool:
+        now = self._now()
+        if now < self._refused_until.get(key, -inf):
+            return False
+        granted, wait_seconds = await self._pods.take_tokens(f"c:{key}", (per_minute / 60, per_minute), 1, now)
+        self._refused_until.pop(key, None)
+        if not granted:
+            if len(self._refused_until) >= _REMEMBERED:
+                del self._refused_until[next(iter(self._refused_until))]
+            self._refused_until[key] = now + wait_seconds
+        return bool(granted)
+
+    def tokens(self, key: str, rate: tuple[int, int]) -> SharedTokens:
+        """Return the tokens that all connections of a user here share; give them back with ``let_go``."""
+        found = self._tokens.get(key)
+        if found is None:
+            found = self._tokens[key] = SharedTokens(key, rate, self._pods)
+        found.users += 1
+        return found
+
+    def let_go(self, tokens: SharedTokens) -> None:
+        """Forget tokens when their last connection has ended."""
+        tokens.users -= 1
+        if not tokens.users:
+            del self._tokens[tokens.key]
+
+
+class SharedTokens:
+    """Tokens of a bucket over all pods, of which some are in hand.
+
+    Args:
+        key: the bucket's name.
+        rate: tokens a second, and how many fit.
+        pods: who is asked for more.
+    """
+
+    def __init__(self, key: str, rate: tuple[int, int], pods: AcrossPods) -> None:
+        self.key = key
+        self.users = 0
+        self._rate = rate
+        self._pods = pods
+        self._lease = Lease(*rate)
+        self._loop = asyncio.get_running_loop()
+        self._fetching: asyncio.Task[None] | None = None
+        self._fetch(0)  # so that not even the first message waits long
+
+    def take(self, cost: int, now: float) -> float:
+        """As ``Lease.take``; fetches more ahead of need."""
+        wait_seconds = self._lease.take(cost, now)
+        if self._fetching is None and self._lease.is_low(now):
+            self._fetch(cost if wait_seconds else 0)
+        return wait_seconds
+
+    async def fetched(self, cost: int) -> None:
+        """Wait until tokens for such a message were asked for."""
+        fetching = self._fetching or self._fetch(cost)
+        await asyncio.wait((fetching,))
+
+    def _fetch(self, cost: int) -> asyncio.Task[None]:
+        self._fetching = self._loop.create_task(self._take(self._lease.wanted(cost)), context=Context())
+        return self._fetching
+
+    async def _take(self, wanted: int) -> None:
+        try:
+            granted, wait_seconds = await self._pods.take_tokens(self.key, self._rate, wanted, self._loop.time())
+            self._lease.came(granted, wanted, wait_seconds, self._loop.time())
+        finally:
+            self._fetching = None
