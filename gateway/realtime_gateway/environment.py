@@ -8,6 +8,7 @@
     REALTIME_GATEWAY_REDIS_PASSWORD_FILE  path of a file with that user's password; no host list holds a password
     REALTIME_GATEWAY_RECENT_SPANS         how many of its last spans the process keeps, instead of the resource's number
     DJANGO_SETTINGS_MODULE      read by Django itself
+    LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES  sockets that systemd has opened for this process (sd_listen_fds(3))
     OTEL_…                      where traces go, as OpenTelemetry specifies; the SDK reads those that are not below
 
 The operator mounts both files, `realtime-gateway up` writes them, and a process that has neither runs on its settings.
@@ -19,6 +20,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from realtime_gateway.errors import ConfigurationError
+
+# systemd passes sockets from here on (SD_LISTEN_FDS_START).
+FIRST_PASSED_FD = 3
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,19 @@ class OpenTelemetry:
     sampler: str | None = None
     sampler_argument: str | None = None
     disabled: bool = False
+
+
+@dataclass(frozen=True)
+class PassedSocket:
+    """A socket that systemd has opened before it started this process.
+
+    Attributes:
+        fd: its descriptor here.
+        name: FileDescriptorName of its unit, or the unit's own name.
+    """
+
+    fd: int
+    name: str
 
 
 @dataclass(frozen=True)
@@ -91,6 +110,27 @@ def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
         recent_spans=_count(values.get("REALTIME_GATEWAY_RECENT_SPANS")),
         opentelemetry=_opentelemetry(values),
     )
+
+
+def passed_sockets(environ: Mapping[str, str] | None = None, pid: int | None = None) -> tuple[PassedSocket, ...]:
+    """Return the sockets that systemd has passed to this process; none where it passed them to another, as our parent.
+
+    Args:
+        environ: by default the process's own.
+        pid: by default the process's own.
+
+    Raises:
+        ConfigurationError: LISTEN_FDS is no number of sockets.
+    """
+    values = os.environ if environ is None else environ
+    if values.get("LISTEN_PID") != str(os.getpid() if pid is None else pid):
+        return ()
+    count = values.get("LISTEN_FDS", "")
+    if not (count.isascii() and count.isdigit()):
+        raise ConfigurationError(f"LISTEN_FDS is {count!r}.", "It is the number of sockets that systemd passes.")
+    names = values.get("LISTEN_FDNAMES", "").split(":") if values.get("LISTEN_FDNAMES") else []
+    names += ["unknown"] * (int(count) - len(names))  # as sd_listen_fds_with_names(3) calls them
+    return tuple(PassedSocket(FIRST_PASSED_FD + index, name) for index, name in enumerate(names[: int(count)]))
 
 
 def _opentelemetry(values: Mapping[str, str]) -> OpenTelemetry:

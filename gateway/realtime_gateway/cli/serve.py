@@ -18,13 +18,14 @@ from types import MethodType
 from typing import Any
 
 from realtime_gateway.cli.main import exit_code
-from realtime_gateway.cli.serve_options import DEFAULT_HOST, DEFAULT_PORT, LIMITS, LOG_LEVELS, add_arguments
-from realtime_gateway.environment import Environment, read_environment
+from realtime_gateway.cli.serve_addresses import child_addresses, endpoints
+from realtime_gateway.cli.serve_options import LIMITS, LOG_LEVELS, add_arguments
+from realtime_gateway.environment import Environment, passed_sockets, read_environment
 from realtime_gateway.errors import ConfigurationError, StartError
 from realtime_gateway.resource import GatewaySpec, load_resource
 from realtime_gateway.resource.spec import RealtimeGateway, WebSocket
 from realtime_gateway.server.options import ServerOptions, TcpAddress, parse_address
-from realtime_gateway.server.processes import ParentLine, Processes, SharedSockets, share
+from realtime_gateway.server.processes import ParentLine, Processes, share
 from realtime_gateway.server.reactor import install_reactor
 from realtime_gateway.tracing import start_tracing
 
@@ -42,6 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.processes > 1:
         return _run_parent(arguments)
     _exit_when_told_to_stop()
+    passed = passed_sockets()  # before Twisted is imported, which takes them out of the environment
     install_reactor(arguments.loop)
     from realtime_gateway.server.access_log import access_log
     from realtime_gateway.server.gateway_server import GatewayServer
@@ -57,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     with access_log(arguments.access_log, form, by_default=arguments.verbosity >= 1) as action_logger:
         server = GatewayServer(
             application,
-            endpoints=endpoints(arguments),
+            endpoints=endpoints(arguments, passed),
             options=server_options(arguments, spec),
             process_name=environment.process_name,
             action_logger=action_logger,
@@ -82,7 +84,7 @@ def _run_parent(arguments: argparse.Namespace) -> int:
     """Run this command line in several processes."""
     resource = own_resource(read_environment())
     options = server_options(arguments, None if resource is None else resource.spec)
-    addresses = [parse_address(description) for description in endpoints(arguments)]
+    addresses = [parse_address(description) for description in endpoints(arguments, passed_sockets())]
     shared = share(addresses, options.listen_backlog, reuse_port=arguments.reuse_port)
 
     def command(index: int, parent_fd: int) -> tuple[list[str], dict[str, str]]:
@@ -111,24 +113,6 @@ def _run_parent(arguments: argparse.Namespace) -> int:
         return asyncio.run(keep_running())
     finally:
         shared.close()
-
-
-def child_addresses(shared: SharedSockets) -> dict[str, Any]:
-    """Return the arguments that tell a child where to listen."""
-    described = [
-        f"tcp:port={address.port}:interface={_escaped(address.host)}"
-        if isinstance(address, TcpAddress)
-        else str(address).replace("fd:", "fd:fileno=")
-        for address in shared.addresses
-    ]
-    return {
-        "host": None,
-        "port": None,
-        "unix_socket": None,
-        "file_descriptor": None,
-        "endpoints": described,
-        "reuse_port": shared.reuse_port,
-    }
 
 
 def _run_child(given: str) -> int:
@@ -182,25 +166,6 @@ def load_application(path: str) -> Any:
         raise StartError(f"{path} is no ASGI application: it is {target!r:.60}.", "Name what is one.")
     as_one_callable: Callable[[Any], Any] = guarantee_single_callable  # asgiref gives it no types
     return as_one_callable(target)
-
-
-def endpoints(arguments: argparse.Namespace) -> list[str]:
-    """Return where to listen, as Twisted's descriptions; with nothing given, port 8000 of 127.0.0.1."""
-    chosen = sorted(arguments.endpoints)
-    host, port = arguments.host, arguments.port
-    if arguments.unix_socket:
-        chosen.append(f"unix:{arguments.unix_socket}")
-    if arguments.file_descriptor is not None:
-        chosen.append(f"fd:fileno={arguments.file_descriptor}")
-    if host is not None or port is not None or not chosen:
-        interface = _escaped((host or DEFAULT_HOST).strip("[]"))
-        chosen.append(f"tcp:port={DEFAULT_PORT if port is None else port}:interface={interface}")
-    return chosen
-
-
-def _escaped(host: str) -> str:
-    """Escape an IPv6 address for Twisted's endpoint descriptions."""
-    return host.replace(":", "\\:")
 
 
 def own_resource(environment: Environment) -> RealtimeGateway | None:

@@ -100,6 +100,7 @@ def _adopt(address: InheritedSocket, backlog: int) -> socket.socket:
     # The duplicate is ours to close; the inherited descriptor stays whoever's it is.
     listener = socket.socket(fileno=os.dup(address.fd))
     try:
+        _check_that_it_can_listen(listener, address)
         if listener.family != socket.AF_UNIX:
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
@@ -109,6 +110,18 @@ def _adopt(address: InheritedSocket, backlog: int) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+def _check_that_it_can_listen(listener: socket.socket, address: InheritedSocket) -> None:
+    """Refuse what is no stream, or one client's connection: what systemd passes with ListenDatagram or Accept=yes."""
+    connected = True
+    try:
+        listener.getpeername()
+    except OSError:
+        connected = False
+    if connected or listener.type != socket.SOCK_STREAM:
+        what = "the connection of one client" if connected else "no stream socket"
+        raise StartError(f"Cannot listen on {address}: it is {what}.", "In a systemd unit: ListenStream=, Accept=no.")
 
 
 def _explain(address: Address, error: OSError) -> StartError:

@@ -1,6 +1,9 @@
 from pathlib import Path
 
-from realtime_gateway.environment import read_environment
+import pytest
+
+from realtime_gateway.environment import PassedSocket, passed_sockets, read_environment
+from realtime_gateway.errors import ConfigurationError
 
 
 def test_an_empty_environment_names_nothing():
@@ -39,3 +42,23 @@ def test_who_logs_in_to_redis_is_a_name_and_a_file():
     )
     assert environment.redis_username == "gateway"
     assert environment.redis_password_file == Path("/run/password")
+
+
+def test_sockets_of_systemd_begin_at_3_and_have_its_names():
+    passed = passed_sockets({"LISTEN_PID": "7", "LISTEN_FDS": "2", "LISTEN_FDNAMES": "web:api"}, pid=7)
+    assert passed == (PassedSocket(3, "web"), PassedSocket(4, "api"))
+
+
+def test_sockets_without_names_are_there_all_the_same():
+    assert passed_sockets({"LISTEN_PID": "7", "LISTEN_FDS": "1"}, pid=7) == (PassedSocket(3, "unknown"),)
+
+
+def test_sockets_that_were_passed_to_another_process_are_not_ours():
+    assert passed_sockets({"LISTEN_PID": "7", "LISTEN_FDS": "1"}, pid=8) == ()
+    assert passed_sockets({}, pid=8) == ()
+
+
+@pytest.mark.parametrize("count", ["", "-1", "two"])
+def test_a_number_of_sockets_that_is_none_is_refused(count: str):
+    with pytest.raises(ConfigurationError, match="LISTEN_FDS"):
+        passed_sockets({"LISTEN_PID": "7", "LISTEN_FDS": count}, pid=7)
