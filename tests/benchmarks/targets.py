@@ -46,7 +46,7 @@ class Targets:
         """Yield each line when it has been measured."""
         for measure in (
             self.fan_out, self.alone, self.publishing, self.synchronous, self.moved, self.member, self.group,
-            self.burst, self.authentication,
+            self.burst, self.authentication, self.limits,
         ):  # fmt: skip
             yield from measure()
 
@@ -164,6 +164,16 @@ class Targets:
             "CPU of all of it",
             "",
             f"{ours['cpu_us']:.0f} us (Channels' stack: {channels['cpu_us']:.0f} us)",
+        )
+
+    def limits(self) -> Iterator[Target]:
+        """What limits cost a message that is within them."""
+        messages = self._count(100_000)
+        spent = [run_auth_figure("limits", self._cores, messages=messages)["cpu_us"] for _ in range(self._runs)]
+        yield Target(
+            "CPU of holding a message against four rates: its connection's and its user's, of messages and bytes",
+            "<= 5 us",
+            f"{statistics.median(spent):.1f} us",
         )
 
     def _figure(self, name: str, backend: str, **arguments: Any) -> Mapping[str, float]:

@@ -63,5 +63,10 @@ def test_a_sessions_websocket_takes_a_query_for_its_session_and_one_for_its_user
     targets = Targets(Cores(None, None, None), runs=1, scale=0.02)
     [check, queries, cpu] = targets.authentication()
     assert check.measured.endswith(" us")
-    assert queries.measured.startswith("2 ")
+    assert queries.measured.startswith("2.0 ")
     assert "Channels' stack" in cpu.measured
+
+
+def test_limits_are_measured_on_messages_that_they_let_pass():
+    [check] = Targets(Cores(None, None, None), runs=1, scale=0.02).limits()
+    assert float(check.measured.removesuffix(" us")) > 0

@@ -38,7 +38,7 @@ class Lease:
 
         What costs more than the bucket holds takes all that it holds.
         """
-        cost = min(cost, self._burst)
+        cost = cost if cost < self._burst else self._burst
         if cost <= self.left:
             self.left -= cost
             return 0.0

@@ -124,8 +124,9 @@ class SharedTokens:
 
     def take(self, cost: int, now: float) -> float:
         """As ``Lease.take``; fetches more ahead of need."""
-        wait_seconds = self._lease.take(cost, now)
-        if self._fetching is None and self._lease.is_low(now):
+        lease = self._lease
+        wait_seconds = lease.take(cost, now)
+        if lease.left * 2 < lease.size and self._fetching is None and lease.is_low(now):
             self._fetch(cost if wait_seconds else 0)
         return wait_seconds
 

@@ -55,22 +55,21 @@ class MessageRates:
         rates: those that hold for it, in the order in which they are asked.
     """
 
-    __slots__ = ("_at", "_rates")
+    __slots__ = ("_at", "_rates", "_takes")
 
     def __init__(self, rates: Sequence[Rate]) -> None:
         self._rates = tuple(rates)
+        self._takes = tuple((rate.tokens.take, rate.by_size) for rate in rates)
         self._at = 0  # the rates before it have been paid by the present message
 
     def ask(self, size_bytes: int, now: float) -> Above | None:
         """Return None where the present message may pass; else the rate that it is above, to be asked again."""
-        rates = self._rates
-        for at in range(self._at, len(rates)):
-            rate = rates[at]
-            cost = size_bytes if rate.by_size else 1
-            wait_seconds = rate.tokens.take(cost, now)
-            if wait_seconds:
-                self._at = at
-                return Above(rate, cost, wait_seconds)
+        for at, (take, by_size) in enumerate(self._takes):
+            if at >= self._at:
+                wait_seconds = take(size_bytes if by_size else 1, now)
+                if wait_seconds:
+                    self._at = at
+                    return Above(self._rates[at], size_bytes if by_size else 1, wait_seconds)
         self._at = 0
         return None
 

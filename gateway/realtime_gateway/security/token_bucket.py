@@ -19,11 +19,12 @@ class TokenBucket:
         burst: how many fit.
     """
 
-    __slots__ = ("_burst_seconds", "_empty_at", "_token_seconds")
+    __slots__ = ("_burst_seconds", "_empty_at", "_rounding_seconds", "_token_seconds")
 
     def __init__(self, rate_per_second: float, burst: float) -> None:
         self._token_seconds = 1 / rate_per_second
         self._burst_seconds = burst / rate_per_second
+        self._rounding_seconds = _ROUNDING * self._token_seconds
         self._empty_at = -inf
 
     def take(self, wanted: int, now: float) -> int:
@@ -43,9 +44,12 @@ class TokenBucket:
 
         What costs more than a full bucket holds takes a full one.
         """
-        empty_at = max(self._empty_at, now - self._burst_seconds)
-        taken_until = empty_at + min(cost * self._token_seconds, self._burst_seconds)
-        if taken_until > now + _ROUNDING * self._token_seconds:
+        # Once for every message: comparisons are a third of the price of max() and min().
+        full_since = now - self._burst_seconds
+        empty_at = self._empty_at if self._empty_at > full_since else full_since
+        price = cost * self._token_seconds
+        taken_until = empty_at + (price if price < self._burst_seconds else self._burst_seconds)
+        if taken_until > now + self._rounding_seconds:
             return taken_until - now
         self._empty_at = taken_until
         return 0.0
@@ -56,7 +60,7 @@ class TokenBucket:
 
     def is_full(self, now: float) -> bool:
         """Whether it is as a new one would be."""
-        return self._empty_at <= now - self._burst_seconds + _ROUNDING * self._token_seconds
+        return self._empty_at <= now - self._burst_seconds + self._rounding_seconds
 
 
 class TokenBuckets:
