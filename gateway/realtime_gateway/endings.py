@@ -75,6 +75,10 @@ BY_CODE = {
     )
 }
 
+# What the server itself refuses a handshake with, before the application is asked.
+REFUSALS = (OVERLOADED, TOO_MANY_OF_ADDRESS, TOO_MANY_HANDSHAKES, RESTARTING)
+EVERY = (*BY_CODE.values(), APPLICATION, PING_TIMEOUT, TOO_OLD, SLOW_CLIENT)
+
 # RFC 6455 section 7.4.1: these describe what was (not) received and never stand in a close frame.
 UNSENDABLE_CODES = frozenset({1004, 1005, 1006, 1015})
 

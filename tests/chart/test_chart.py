@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from monitoring.dashboards import PAGES
 
 from realtime_operator.kube.client import OPTIONAL, OWNED
 from realtime_operator.objects.identity import OPERATOR_LABELS
@@ -232,6 +233,23 @@ def test_without_metrics_nobody_may_connect_to_the_operator() -> None:
     assert "REALTIME_GATEWAY_OPERATOR_METRICS_PORT" not in environment(found)
 
 
+def test_dashboards_are_config_maps_that_grafanas_sidecar_finds() -> None:
+    values = {"dashboards": {"enabled": True, "namespace": "grafana"}}
+    maps = [one for one in render(values) if one["kind"] == "ConfigMap"]
+    assert len(maps) == len(list((CHART / "files" / "monitoring" / "dashboards").glob("*.json")))
+    for one in maps:
+        assert one["metadata"]["namespace"] == "grafana"
+        assert one["metadata"]["labels"]["grafana_dashboard"] == "1"
+        [(name, text)] = one["data"].items()
+        assert json.loads(text) == json.loads((CHART / "files" / "monitoring" / "dashboards" / name).read_text())
+
+
+def test_the_rules_are_a_prometheus_rule() -> None:
+    rule = only(render({"prometheusRule": {"enabled": True, "labels": {"release": "monitoring"}}}), "PrometheusRule")
+    assert rule["metadata"]["labels"]["release"] == "monitoring"
+    assert rule["spec"] == yaml.safe_load((CHART / "files" / "monitoring" / "rules.yaml").read_text())
+
+
 def test_every_object_says_whose_it_is(defaults: list[Object]) -> None:
     for one in defaults:
         if one["kind"] != "CustomResourceDefinition":
@@ -322,5 +340,7 @@ def test_the_notes_name_the_next_two_commands(tmp_path: Path) -> None:
 
 
 def test_the_chart_carries_nothing_that_templates_do_not_use() -> None:
-    used = {Path("files/crd.yaml")}
+    monitoring = Path("files/monitoring")
+    used = {Path("files/crd.yaml"), monitoring / "rules.yaml"}
+    used |= {monitoring / "dashboards" / f"{page.uid}.json" for page in PAGES}
     assert {path.relative_to(CHART) for path in (CHART / "files").rglob("*") if path.is_file()} == used

@@ -7,9 +7,10 @@ shards of the host list, never a group, user or address.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
+from realtime_gateway import endings
 from realtime_gateway.telemetry.histogram import Histogram
 
 
@@ -49,9 +50,16 @@ FAMILIES: dict[str, Family | Histogram] = {}
 _OBSERVERS: list[Callable[[], None]] = []
 
 
-def counter(name: str, help: str, label: str = "") -> Family:
-    """Declare a counter at import time; declaring a name twice is a mistake of ours."""
-    return _declare_family(Family(name, "counter", help, label))
+def counter(name: str, help: str, label: str = "", label_values: Iterable[str] = ()) -> Family:
+    """Declare a counter at import time; declaring a name twice is a mistake of ours.
+
+    Label values that are known stand on the page from the start: a rate over a counter that appears late misses its
+    first step.
+    """
+    declared = _declare_family(Family(name, "counter", help, label))
+    for value in label_values:
+        declared.add(0, value)
+    return declared
 
 
 def gauge(name: str, help: str, label: str = "") -> Family:
@@ -93,8 +101,15 @@ def _declare(family: Family | Histogram) -> None:
 
 # The server.
 connections = gauge("connections", "Client connections open now.", "protocol")
-handshakes = counter("handshakes", "WebSocket handshakes, by how they ended.", "result")
-closed = counter("connections_closed", "WebSocket connections ended, by why.", "reason")
+handshakes = counter(
+    "handshakes",
+    "WebSocket handshakes, by how they ended.",
+    "result",
+    ("accepted", "rejected", "failed", "timeout", "abandoned", "malformed", *(one.label for one in endings.REFUSALS)),
+)
+closed = counter(
+    "connections_closed", "WebSocket connections ended, by why.", "reason", (one.label for one in endings.EVERY)
+)
 messages_received = counter("messages_received", "WebSocket messages from clients.")
 messages_sent = counter("messages_sent", "WebSocket messages to clients.")
 received_bytes = counter("received_bytes", "Payload of WebSocket messages from clients, decompressed.")

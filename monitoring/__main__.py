@@ -1,0 +1,36 @@
+"""Write the dashboards, or say that they are not what the code makes: ``python -m monitoring --write DIRECTORY``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from monitoring.dashboards import PAGES
+from monitoring.panels import render
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Return 1 when files are to be checked and one of them differs, is missing, or is made by nothing."""
+    parser = argparse.ArgumentParser(prog="python -m monitoring", description=__doc__)
+    mode = parser.add_mutually_exclusive_group(required=True)
+    mode.add_argument("--write", action="store_true", help="write the files")
+    mode.add_argument("--check", action="store_true", help="compare them")
+    parser.add_argument("directory", type=Path)
+    options = parser.parse_args(argv)
+    made = {options.directory / f"{page.uid}.json": render(page) for page in PAGES}
+    if options.write:
+        options.directory.mkdir(parents=True, exist_ok=True)
+        for path, text in made.items():
+            path.write_text(text)
+        return 0
+    different = [path for path, text in made.items() if not path.exists() or path.read_text() != text]
+    strays = [path for path in options.directory.glob("*.json") if path not in made]
+    for path in (*different, *strays):
+        sys.stderr.write(f"{path} is not what monitoring/dashboards.py makes: run make generate\n")
+    return 1 if different or strays else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
