@@ -7,6 +7,7 @@
     REALTIME_GATEWAY_REDIS_USERNAME       who to log in as on shards and Sentinels of the host list that name nobody
     REALTIME_GATEWAY_REDIS_PASSWORD_FILE  path of a file with that user's password; no host list holds a password
     REALTIME_GATEWAY_RECENT_SPANS         how many of its last spans the process keeps, instead of the resource's number
+    REALTIME_GATEWAY_ADMIN_PORT           where a worker tells its spans, on the loopback address; unset: nowhere
     DJANGO_SETTINGS_MODULE      read by Django itself
     LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES  sockets that systemd has opened for this process (sd_listen_fds(3))
     OTEL_…                      where traces go, as OpenTelemetry specifies; the SDK reads those that are not below
@@ -76,6 +77,7 @@ class Environment:
         redis_username: for shards and Sentinels of the host list; None leaves it to the list.
         redis_password_file: where that user's password is; read at each connection, since it may be exchanged.
         recent_spans: None leaves it to the resource.
+        admin_port: of a worker; None has none.
         opentelemetry: OpenTelemetry's own variables. Left out of ``repr``: an address may hold a password.
     """
 
@@ -86,6 +88,7 @@ class Environment:
     redis_username: str | None = None
     redis_password_file: Path | None = None
     recent_spans: int | None = None
+    admin_port: int | None = None
     opentelemetry: OpenTelemetry = OpenTelemetry()
 
     def __repr__(self) -> str:
@@ -93,7 +96,7 @@ class Environment:
             f"Environment(hosts_file={self.hosts_file!r}, resource_file={self.resource_file!r}, "
             f"process_name={self.process_name!r}, redis_urls=<{len(self.redis_urls)} given>, "
             f"redis_username={self.redis_username!r}, redis_password_file={self.redis_password_file!r}, "
-            f"recent_spans={self.recent_spans!r})"
+            f"recent_spans={self.recent_spans!r}, admin_port={self.admin_port!r})"
         )
 
 
@@ -107,6 +110,7 @@ def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
         redis_urls=tuple(url.strip() for url in values.get("REDIS_URL", "").split(",") if url.strip()),
         redis_username=values.get("REALTIME_GATEWAY_REDIS_USERNAME") or None,
         redis_password_file=_path(values.get("REALTIME_GATEWAY_REDIS_PASSWORD_FILE")),
+        admin_port=_count(values.get("REALTIME_GATEWAY_ADMIN_PORT")),
         recent_spans=_count(values.get("REALTIME_GATEWAY_RECENT_SPANS")),
         opentelemetry=_opentelemetry(values),
     )

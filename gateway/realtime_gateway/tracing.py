@@ -17,7 +17,7 @@ from realtime_gateway.environment import Environment, OpenTelemetry, read_enviro
 from realtime_gateway.errors import ConfigurationError, GatewayError
 from realtime_gateway.resource import load_resource
 from realtime_gateway.resource.spec import RealtimeGateway, Telemetry
-from realtime_gateway.telemetry import spans
+from realtime_gateway.telemetry import spans, worker_page
 from realtime_gateway.telemetry.destinations import Destinations
 from realtime_gateway.telemetry.sdk import TraceExport, project_has_provider, traces_url, wire
 
@@ -59,12 +59,18 @@ def trace_command() -> Iterator[None]:
     environment = read_environment()
     file = environment.resource_file
     try:
+        if environment.admin_port is not None and not 0 < environment.admin_port < 65_536:
+            raise ConfigurationError("REALTIME_GATEWAY_ADMIN_PORT is no port.", "Give a number from 1 to 65535.")
         end = start_tracing(environment, None if file is None else load_resource(file))
     except GatewayError as error:
         raise CommandError(f"{error.message} {error.remedy}") from error
+    port = environment.admin_port
+    end_page = None if port is None else worker_page.serve(port, environment.process_name)
     try:
         yield
     finally:
+        if end_page is not None:
+            end_page()
         end()
 
 

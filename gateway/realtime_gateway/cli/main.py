@@ -18,6 +18,7 @@ COMMANDS = {
     "up": "run a RealtimeGateway resource as local processes",
     "hosts": "show, compare or change the list of Redis shards",
     "revoke": "close every WebSocket of a user, on all pods",
+    "trace": "send one message through a running gateway and show its way",
     "status": "show a RealtimeGateway on a Kubernetes cluster as a tree",
 }
 

@@ -10,7 +10,10 @@ from collections.abc import Mapping
 from dataclasses import fields
 
 from realtime_gateway.local.plan import LOOPBACK, GatewayAnswers, Kind, Place, ProcessPlan, Stage, WorkerReports
-from realtime_gateway.resource.spec import GatewaySpec, RealtimeGateway
+from realtime_gateway.resource.spec import GatewaySpec, RealtimeGateway, Worker
+
+# What the console shows of each process: some 2 kB each.
+RECENT_SPANS = 2_000
 
 
 def gateway_processes(resource: RealtimeGateway, place: Place, ports: Mapping[str, int]) -> tuple[ProcessPlan, ...]:
@@ -44,18 +47,31 @@ def worker_processes(resource: RealtimeGateway, place: Place, ports: Mapping[str
     spec = resource.spec
     return tuple(
         ProcessPlan(
-            name=(name := f"{resource.name}-worker-{worker.name}-{index}"),
+            name=(name := _worker_name(resource, worker, index)),
             kind=Kind.WORKER,
             stage=Stage.APPLICATION,
             argv=(place.python, "-m", "django", "runworker", *worker.channels),
             working_directory=place.project,
-            readiness=WorkerReports(name, spec.channel_layer.prefix),
-            environment=_environment(resource, place, ports, name),
+            readiness=WorkerReports(name, spec.channel_layer.prefix, ports[name]),
+            environment=(
+                *_environment(resource, place, ports, name),
+                ("REALTIME_GATEWAY_ADMIN_PORT", str(ports[name])),
+            ),
             revision=_revision(spec),
         )
         for worker in spec.workers
         for index in range(worker.replicas)
     )
+
+
+def worker_names(resource: RealtimeGateway) -> tuple[str, ...]:
+    """Return the names of the `runworker` processes."""
+    workers = resource.spec.workers
+    return tuple(_worker_name(resource, worker, index) for worker in workers for index in range(worker.replicas))
+
+
+def _worker_name(resource: RealtimeGateway, worker: Worker, index: int) -> str:
+    return f"{resource.name}-worker-{worker.name}-{index}"
 
 
 def gateway_names(resource: RealtimeGateway) -> tuple[str, ...]:
@@ -76,6 +92,7 @@ def _environment(
         "REALTIME_GATEWAY_CONFIG": str(place.hosts_file),
         "REALTIME_GATEWAY_RESOURCE": str(place.resource_file),
         "REALTIME_GATEWAY_PROCESS": name,
+        "REALTIME_GATEWAY_RECENT_SPANS": str(RECENT_SPANS),
         # A worker's and an application's own prints reach the log when they are made.
         "PYTHONUNBUFFERED": "1",
     }

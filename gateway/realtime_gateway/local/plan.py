@@ -85,10 +85,12 @@ class WorkerReports:
     Attributes:
         process: the name that it reports.
         prefix: of the layer's keys.
+        admin_port: where it tells its spans.
     """
 
     process: str
     prefix: str
+    admin_port: int = 0
 
 
 Readiness = RedisAnswers | SentinelAgrees | GatewayAnswers | WorkerReports

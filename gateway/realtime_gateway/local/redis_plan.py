@@ -12,7 +12,13 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from realtime_gateway.hosts import HostList, Shard
-from realtime_gateway.local.application_plan import cache_name, gateway_names, gateway_processes, worker_processes
+from realtime_gateway.local.application_plan import (
+    cache_name,
+    gateway_names,
+    gateway_processes,
+    worker_names,
+    worker_processes,
+)
 from realtime_gateway.local.plan import (
     LOOPBACK,
     Kind,
@@ -83,7 +89,12 @@ def names_with_a_port(resource: RealtimeGateway, leaving: Collection[str] = ()) 
         names += sentinel_names(resource, managed) if managed.replicas else ()
     if resource.spec.cache.enabled:
         names.append(cache_name(resource))
-    return (*names, *gateway_names(resource))
+    return (*names, *gateway_names(resource), *worker_names(resource), console_name(resource))
+
+
+def console_name(resource: RealtimeGateway) -> str:
+    """Return under which name the console has its port."""
+    return f"{resource.name}-console"
 
 
 def running_shards(resource: RealtimeGateway, leaving: Collection[str] = ()) -> tuple[str, ...]:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 
+from realtime_gateway.console.site import Site
+from realtime_gateway.console.web import WebServer
 from realtime_gateway.local.child import in_parallel
 from realtime_gateway.local.console import Console, make_console
+from realtime_gateway.local.console_source import LocalSource
 from realtime_gateway.local.host_roll import HostRoll, first_list
 from realtime_gateway.local.options import UpOptions
 from realtime_gateway.local.preflight import take
 from realtime_gateway.local.present import Present
 from realtime_gateway.local.process_group import ProcessGroup
 from realtime_gateway.local.reconciling import Follower, who_answers
-from realtime_gateway.local.redis_plan import make_plan, wanted_shards
+from realtime_gateway.local.redis_plan import console_name, make_plan, wanted_shards
+from realtime_gateway.local.run_file import NAME as RUN_FILE
+from realtime_gateway.local.run_file import RunFile
 from realtime_gateway.local.watching import Watcher
 from realtime_gateway.resource import RealtimeGateway
 from realtime_gateway.resource.reading import parse_content, read_content
@@ -79,6 +84,10 @@ class _Run:
 
     async def _work(self) -> None:
         present = Present(self._group, self._resource)
+        async with self._served_console(present):
+            await self._run(present)
+
+    async def _run(self, present: Present) -> None:
         follower = Follower(self._file, self._content, present)
         present.write_hosts(present.state.hosts)
         self._group.taken.directory.write(present.place.resource_file, follower.text)
@@ -86,6 +95,23 @@ class _Run:
         self._watcher.show_output()
         self._console.say(who_answers(self._resource, present.place))
         await in_parallel((follower.follow(), HostRoll(present).roll()))
+
+    @asynccontextmanager
+    async def _served_console(self, present: Present) -> AsyncIterator[None]:
+        """Serve the web page; a run without it is a run."""
+        taken = self._group.taken
+        server = WebServer(Site(LocalSource(present, self._watcher)).handle, taken.ports[console_name(self._resource)])
+        try:
+            await server.start()
+        except OSError as error:
+            self._console.say(f"the web page is not served: {error.strerror}")
+            yield
+            return
+        taken.directory.write(taken.place.directory / RUN_FILE, RunFile(taken.place.url, server.url).to_json())
+        try:
+            yield
+        finally:
+            await server.stop()
 
     async def _stop(self, signals: asyncio.Queue[str]) -> None:
         """End everything; a further signal hurries it, and one more kills what is left."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
-from realtime_gateway.local.admin_page import GatewayNumbers, gateway_numbers
+from realtime_gateway.console.history import History
+from realtime_gateway.local.admin_page import GatewayNumbers, epoch_at, gateway_numbers
 from realtime_gateway.local.child import Child, State
 from realtime_gateway.local.console import Console, Row, Screen
-from realtime_gateway.local.plan import GatewayAnswers, Kind, RedisAnswers
+from realtime_gateway.local.plan import GatewayAnswers, Kind, RedisAnswers, WorkerReports
 from realtime_gateway.local.process_group import ProcessGroup
 from realtime_gateway.local.redis_questions import known_primaries
 
@@ -17,6 +19,9 @@ SHOWN_OUTPUT = {Kind.GATEWAY, Kind.WORKER}
 
 class Watcher:
     """Looks once a second and shows what it has seen.
+
+    Attributes:
+        history: connections and rates of the last looks.
 
     Args:
         name: of the resource, which the processes' names begin with.
@@ -30,13 +35,15 @@ class Watcher:
         self._console = console
         self._primaries: dict[str, int] = {}
         self._numbers: dict[str, GatewayNumbers | None] = {}
+        self._worker_epochs: dict[str, int | None] = {}
+        self.history = History()
 
     async def watch(self) -> None:
         """Look until cancelled."""
         while True:
             self.show_output()
-            await asyncio.gather(self._look_at_primaries(), self._look_at_gateways())
-            self._console.show(self._screen())
+            await asyncio.gather(self._look_at_primaries(), self._look_at_gateways(), self._look_at_workers())
+            self._console.show(self.screen())
             await asyncio.sleep(LOOK_SECONDS)
 
     def show_output(self) -> None:
@@ -63,6 +70,22 @@ class Watcher:
         }
         numbers = await asyncio.gather(*(gateway_numbers(port) for port in gateways.values()))
         self._numbers = dict(zip(gateways, numbers, strict=True))
+        told = {name: each.totals for name, each in self._numbers.items() if each is not None}
+        self.history.add(time.monotonic(), told)
+
+    async def _look_at_workers(self) -> None:
+        workers = {
+            name: child.plan.readiness.admin_port
+            for name, child in self._group.children.items()
+            if isinstance(child.plan.readiness, WorkerReports) and child.state is State.READY
+        }
+        epochs = await asyncio.gather(*(epoch_at(port) for port in workers.values()))
+        self._worker_epochs = dict(zip(workers, epochs, strict=True))
+
+    def epoch_of(self, process: str) -> int | None:
+        """Return the epoch that a gateway or worker uses; None while it is not known."""
+        numbers = self._numbers.get(process)
+        return (numbers.epoch if numbers else self._worker_epochs.get(process)) or None
 
     def _server(self, port: int) -> str:
         found = (
@@ -72,7 +95,8 @@ class Watcher:
         )
         return next(found, f"port {port}")
 
-    def _screen(self) -> Screen:
+    def screen(self) -> Screen:
+        """Return how things stand, a row for each process."""
         epochs = {numbers.epoch for numbers in self._numbers.values() if numbers and numbers.epoch}
         epoch = ", ".join(map(str, sorted(epochs))) or str(self._group.plan.hosts.epoch)
         title = f"{self._name}   {self._group.taken.place.url}   host list epoch {epoch}   Ctrl-C drains and ends it"

@@ -1,5 +1,6 @@
 from tests.support.free_port import free_port
 
+from realtime_gateway.console.history import Totals
 from realtime_gateway.local.admin_page import GatewayNumbers, get, numbers_from
 
 PAGE = """\
@@ -13,7 +14,7 @@ realtime_gateway_layer_epoch 3.0
 
 
 def test_connections_are_web_sockets_and_the_epoch_is_the_layers():
-    assert numbers_from(PAGE) == GatewayNumbers(connections=17, epoch=3)
+    assert numbers_from(PAGE) == GatewayNumbers(connections=17, epoch=3, totals=Totals(connections=17))
 
 
 def test_before_the_first_connection_there_are_none():

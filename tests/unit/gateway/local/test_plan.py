@@ -217,7 +217,8 @@ def test_gateways_and_workers_are_told_where_everything_is():
         )
     worker = processes["chat-worker-mail-0"]
     assert worker.argv == ("python3", "-m", "django", "runworker", "mail")
-    assert worker.readiness == WorkerReports("chat-worker-mail-0", "asgi")
+    admin_port = int(environment(worker)["REALTIME_GATEWAY_ADMIN_PORT"])
+    assert worker.readiness == WorkerReports("chat-worker-mail-0", "asgi", admin_port)
 
 
 def test_without_a_cache_and_settings_nothing_is_said_of_them():

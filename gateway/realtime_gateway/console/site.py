@@ -1,0 +1,101 @@
+"""What the page asks for: its own files, and what it shows as JSON.
+
+/api/state            processes, shards, epochs, and the last two minutes' rates
+/api/traces           the newest spans of all processes; ?trace_id= asks for one trace's
+/api/ring             who owns how much; ?shards=N also what a roll to N shards would move
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from importlib import resources
+from typing import Any, Protocol
+
+from realtime_gateway.console.pages import read_page
+from realtime_gateway.console.ring import ring
+from realtime_gateway.console.web import Answer, Request
+from realtime_gateway.hosts import Shard
+
+CONTENT_TYPES = {
+    "html": "text/html; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
+}
+TRACE_ID = re.compile(r"[0-9a-f]{32}")
+MOST_SHARDS = 64
+
+
+class Source(Protocol):
+    """Who knows what runs."""
+
+    def state(self) -> Mapping[str, Any]:
+        """Return what runs now, as JSON has it."""
+        ...
+
+    def admin_ports(self) -> Mapping[str, str]:
+        """Return the URLs of the processes' admin ports, by process."""
+        ...
+
+    def lists(self, shards: int | None) -> tuple[Sequence[Shard], Sequence[Shard]] | None:
+        """Return the shards now, and with another number of them; without one, before and after the roll under way.
+
+        None where nobody can say what the shards would be called.
+        """
+        ...
+
+
+class Site:
+    """Answers requests from one source."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        folder = resources.files("realtime_gateway.console") / "page"
+        self._files = {
+            f"/{file.name}": Answer(file.read_bytes(), CONTENT_TYPES[file.name.rpartition(".")[2]])
+            for file in folder.iterdir()
+            if file.name.rpartition(".")[2] in CONTENT_TYPES
+        }
+        self._files["/"] = self._files.get("/index.html", Answer(b"", status=HTTPStatus.NOT_FOUND))
+
+    async def handle(self, request: Request) -> Answer:
+        """Answer one request."""
+        if request.path in self._files:
+            return self._files[request.path]
+        match request.path:
+            case "/api/state":
+                return _json(self._source.state())
+            case "/api/traces":
+                return await self._traces(request.query.get("trace_id"))
+            case "/api/ring":
+                return self._ring(request.query.get("shards"))
+        return Answer(b"There is no such page.\n", status=HTTPStatus.NOT_FOUND)
+
+    async def _traces(self, trace_id: str | None) -> Answer:
+        if trace_id is not None and not TRACE_ID.fullmatch(trace_id):
+            return _bad("trace_id has 32 hexadecimal digits.")
+        query = "" if trace_id is None else f"?trace_id={trace_id}"
+        bases = self._source.admin_ports()
+        answers = await asyncio.gather(*(read_page(f"{base}/traces{query}") for base in bases.values()))
+        return _json({"pages": [page for page in answers if isinstance(page, dict)]})
+
+    def _ring(self, shards: str | None) -> Answer:
+        number = None if shards is None else int(shards) if shards.isdecimal() and len(shards) < 4 else 0
+        if number is not None and not 1 <= number <= MOST_SHARDS:
+            return _bad(f"shards is a number from 1 to {MOST_SHARDS}.")
+        lists = self._source.lists(number)
+        if lists is None:
+            return _bad("What other shards would be called is not known here.")
+        return _json(ring(*lists))
+
+
+def _json(value: Any) -> Answer:
+    return Answer(json.dumps(value).encode(), "application/json")
+
+
+def _bad(words: str) -> Answer:
+    return Answer(words.encode() + b"\n", status=HTTPStatus.BAD_REQUEST)

@@ -1,0 +1,84 @@
+"""Pure. The spans of a trace, as processes tell them, as a tree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Span:
+    """One span.
+
+    Attributes:
+        process: that has made it.
+        parent_id: "" for none.
+        start_ns: since the epoch, by the process's clock.
+        end_ns: likewise.
+    """
+
+    process: str
+    trace_id: str
+    span_id: str
+    parent_id: str
+    name: str
+    kind: str
+    start_ns: int
+    end_ns: int
+    is_failed: bool = False
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A span with what it has led to, earliest first."""
+
+    span: Span
+    branches: tuple[Branch, ...]
+
+
+def spans_in(pages: Iterable[Any]) -> list[Span]:
+    """Return the spans on ``/traces`` pages, each once; what is not of this form is left out."""
+    found: dict[str, Span] = {}
+    for page in pages:
+        for each in page.get("spans", ()) if isinstance(page, dict) else ():
+            try:
+                span = _span(str(page.get("process") or "?"), each)
+            except (KeyError, TypeError, ValueError, AttributeError):
+                continue
+            found[span.span_id] = span
+    return list(found.values())
+
+
+def _span(process: str, each: Mapping[str, Any]) -> Span:
+    return Span(
+        process=process,
+        trace_id=str(each["trace_id"]),
+        span_id=str(each["span_id"]),
+        parent_id=str(each["parent_id"]),
+        name=str(each["name"]),
+        kind=str(each["kind"]),
+        start_ns=int(each["start_ns"]),
+        end_ns=int(each["end_ns"]),
+        is_failed=bool(each["is_failed"]),
+        attributes=dict(each["attributes"]),
+    )
+
+
+def tree(spans: Iterable[Span]) -> tuple[Branch, ...]:
+    """Return the roots: spans whose parent is not among these, which may be the client's or one not told yet."""
+    ordered = sorted(spans, key=lambda span: (span.start_ns, -span.end_ns))
+    known = {span.span_id for span in ordered}
+    below: dict[str, list[Span]] = {}
+    for span in ordered:
+        below.setdefault(span.parent_id if span.parent_id in known else "", []).append(span)
+    # Children come after their parents, so that each branch is whole when it is put into its own; no recursion, as a
+    # process may tell anything.
+    made: dict[str, Branch] = {}
+    reached = list(below.get("", ()))
+    for span in reached:
+        reached += below.get(span.span_id, ())
+    for span in reversed(reached):
+        made[span.span_id] = Branch(span, tuple(made[each.span_id] for each in below.get(span.span_id, ())))
+    return tuple(made[span.span_id] for span in below.get("", ()))

@@ -1,0 +1,117 @@
+"""Sends one message through a gateway's public port, with a trace of its own that is recorded in any case."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from urllib.parse import urlsplit, urlunsplit
+
+from realtime_gateway.errors import ConfigurationError, StartError
+
+OPEN_SECONDS = 10.0
+SCHEMES = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
+
+
+@dataclass(frozen=True)
+class TracedMessage:
+    """What to send.
+
+    Attributes:
+        url: of the WebSocket, with ``ws`` or ``wss``.
+        text: of the message.
+        trace_id: 32 hexadecimal digits.
+        headers: of the handshake, beside the trace's.
+        origin: what a browser's page would say; None says nothing.
+    """
+
+    url: str
+    text: str
+    trace_id: str
+    headers: Mapping[str, str]
+    origin: str | None
+
+    @property
+    def traceparent(self) -> str:
+        """The header, sampled; its parent is nobody that tells spans."""
+        return f"00-{self.trace_id}-{secrets.token_hex(8)}-01"
+
+
+def websocket_url(url: str) -> str:
+    """Return the URL of a WebSocket, which may be written as that of its page.
+
+    Raises:
+        ConfigurationError: it is no such URL.
+    """
+    try:
+        parts = urlsplit(url)
+        scheme, host, _ = SCHEMES.get(parts.scheme), parts.hostname, parts.port
+    except ValueError:
+        scheme = host = None
+    if scheme is None or not host:
+        raise ConfigurationError(f"{url!r} is no URL of a WebSocket.", "Give it as ws://127.0.0.1:8000/ws/chat/lobby/.")
+    return urlunsplit((scheme, parts.netloc, parts.path or "/", parts.query, ""))
+
+
+def origin_of(url: str) -> str:
+    """Return the origin of a page that lies where the WebSocket does."""
+    parts = urlsplit(url)
+    return f"{'https' if parts.scheme == 'wss' else 'http'}://{parts.netloc.rpartition('@')[2]}"
+
+
+@asynccontextmanager
+async def sent(message: TracedMessage) -> AsyncIterator[None]:
+    """Connect and send it, and stay connected in the block: who has left gets nothing.
+
+    Raises:
+        ConfigurationError: the gateway does not take the handshake.
+        StartError: there is no gateway, or it ends the connection.
+    """
+    from websockets.asyncio.client import connect
+    from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+
+    headers = {**message.headers, "traceparent": message.traceparent}
+    where = urlsplit(message.url).netloc.rpartition("@")[2]
+    try:
+        async with connect(
+            message.url,
+            additional_headers=headers,
+            origin=message.origin,  # type: ignore[arg-type]  # websockets has a NewType for it
+            open_timeout=OPEN_SECONDS,
+            proxy=None,
+        ) as socket:
+            await socket.send(message.text)
+            reading = asyncio.create_task(_read_all(socket))
+            try:
+                yield
+            finally:
+                reading.cancel()
+                await asyncio.gather(reading, return_exceptions=True)
+    except InvalidStatus as refused:
+        raise _refused(refused.response.status_code, message) from refused
+    except (ConnectionClosed, InvalidHandshake) as error:
+        raise StartError(f"{where} does not speak WebSocket as it should: {error}.") from error
+    except TimeoutError as error:
+        raise StartError(f"{where} has not answered the handshake within {OPEN_SECONDS:g} s.") from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StartError(f"Nobody answers at {where}: {reason}.", "Is the gateway running there?") from error
+
+
+async def _read_all(socket: AsyncIterable[object]) -> None:
+    async for _ in socket:
+        pass
+
+
+def _refused(status: int, message: TracedMessage) -> ConfigurationError:
+    path = urlsplit(message.url).path
+    remedies = {
+        401: "Give a credential with --header, such as 'Cookie: sessionid=…' or 'Authorization: Bearer …'.",
+        403: "The path may have no consumer, the origin may not be allowed (--origin), or a login may be needed "
+        "(--header 'Cookie: sessionid=…').",
+        404: "There is no route; give the path of a consumer.",
+        500: "The application has failed; its log says why. A path without a consumer does this as well.",
+    }
+    return ConfigurationError(f"The gateway answers {status} to a WebSocket to {path}.", remedies.get(status, ""))

@@ -1,0 +1,70 @@
+"""The admin port of a process without a server of ours: ``/healthz`` and ``/traces``, from a thread, on the loopback.
+
+Metrics are not here: what they read belongs to the event loop's thread.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from realtime_gateway.telemetry import recent, recorder
+
+logger = logging.getLogger("realtime_gateway.telemetry")
+
+LOOPBACK = "127.0.0.1"
+REQUEST_SECONDS = 5.0
+TRACE_ID = re.compile(r"[0-9a-f]{32}")
+
+
+def serve(port: int, process: str | None) -> Callable[[], None]:
+    """Answer on a port until what is returned is called; where the port is taken, the process goes on without."""
+
+    class Handler(BaseHTTPRequestHandler):
+        timeout = REQUEST_SECONDS
+
+        def do_GET(self) -> None:
+            status, body = _answer(self.path, process)
+            self.send_response(status)
+            self.send_header("content-type", "application/json" if status == 200 else "text/plain")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *arguments: Any) -> None:
+            """Say nothing: it is asked every second."""
+
+    try:
+        server = ThreadingHTTPServer((LOOPBACK, port), Handler)
+    except OSError as error:
+        logger.warning("The admin port %d cannot be had, and is left out: %s", port, error.strerror)
+        return lambda: None
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, name="realtime-gateway-admin", daemon=True)
+    thread.start()
+
+    def end() -> None:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+    return end
+
+
+def _answer(target: str, process: str | None) -> tuple[int, bytes]:
+    parts = urlsplit(target)
+    if parts.path == "/healthz":
+        facts = {"process": process, "epoch": int(recorder.layer_epoch.values.get("", 0))}
+        return 200, json.dumps(facts).encode() + b"\n"
+    if parts.path != "/traces":
+        return 404, b"Here are /healthz and /traces.\n"
+    asked = parse_qs(parts.query).get("trace_id")
+    if asked is not None and not TRACE_ID.fullmatch(asked[-1]):
+        return 400, b"trace_id has 32 hexadecimal digits.\n"
+    return 200, recent.page(process, None if asked is None else asked[-1])

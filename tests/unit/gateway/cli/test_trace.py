@@ -1,0 +1,101 @@
+"""`realtime-gateway trace`: what it is told, and what it says where something is missing."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.free_port import free_port
+
+from realtime_gateway.cli import trace
+from realtime_gateway.errors import ConfigurationError, StartError
+from realtime_gateway.local.run_file import NAME, RunFile
+
+
+def arguments(*words: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    trace.add_arguments(parser)
+    return parser.parse_args(words)
+
+
+def test_a_url_is_asked_with_its_own_origin_and_the_admin_ports_that_are_named() -> None:
+    given = ("https://chat.example/ws/?a=1", "--admin", "http://127.0.0.1:1/metrics", "--admin", "http://127.0.0.1:2")
+    message, source = trace.plan(arguments(*given, "--header", "Cookie: a=b; c=d"))
+    assert message.url == "wss://chat.example/ws/?a=1"
+    assert message.origin == "https://chat.example"
+    assert message.headers == {"Cookie": "a=b; c=d"}
+    assert message.traceparent.startswith(f"00-{message.trace_id}-")
+    assert message.traceparent.endswith("-01")
+    assert source.bases == ("http://127.0.0.1:1", "http://127.0.0.1:2")
+
+
+def test_a_name_is_that_of_a_run_in_this_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    directory = tmp_path / ".realtime-gateway" / "chat"
+    directory.mkdir(parents=True)
+    (directory / NAME).write_text(RunFile("http://127.0.0.1:8000/", "http://127.0.0.1:9/").to_json())
+    for target in ("chat", str(directory)):
+        message, source = trace.plan(arguments(target, "--path", "ws/chat/lobby/"))
+        assert message.url == "ws://127.0.0.1:8000/ws/chat/lobby/"
+        assert source.console == "http://127.0.0.1:9/"
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "said"),
+    [
+        (("ftp://x/", "--admin", "http://127.0.0.1:1"), ConfigurationError, "no URL of a WebSocket"),
+        (("ws://[::1", "--admin", "http://127.0.0.1:1"), ConfigurationError, "no URL of a WebSocket"),
+        (("ws://127.0.0.1:1/",), ConfigurationError, "Where are the spans"),
+        (("ws://127.0.0.1:1/", "--admin", "127.0.0.1:1"), ConfigurationError, "no URL of an admin port"),
+        (("nowhere",), StartError, "No `realtime-gateway up` runs"),
+        (("ws://127.0.0.1:1/", "--admin", "http://127.0.0.1:1", "--header", "Cookie"), ConfigurationError, "no header"),
+    ],
+)
+def test_what_cannot_be_done_is_said_with_its_remedy(
+    words: tuple[str, ...], error: type[Exception], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(error, match=said) as raised:
+        trace.plan(arguments(*words))
+    assert getattr(raised.value, "remedy", "")
+
+
+def test_a_gateway_that_is_not_there_is_named() -> None:
+    port = free_port()
+    given = arguments(f"ws://127.0.0.1:{port}/", "--admin", f"http://127.0.0.1:{port}")
+    with pytest.raises(StartError, match=f"Nobody answers at 127.0.0.1:{port}"):
+        trace.run(given)
+
+
+async def answering(pages: list[Any]) -> tuple[asyncio.Server, str]:
+    """An admin port that says these pages, one after the other, the last one again and again."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        page = pages.pop(0) if len(pages) > 1 else pages[0]
+        writer.write(b"HTTP/1.0 200 OK\r\n\r\n" + json.dumps(page).encode())
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    return server, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+async def test_spans_are_waited_for_until_no_more_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    def page(*names: str) -> dict[str, Any]:
+        shape = {"trace_id": "t", "parent_id": "", "kind": "", "end_ns": 2, "is_failed": False, "attributes": {}}
+        spans = [{**shape, "span_id": name, "name": name, "start_ns": 1} for name in names]
+        return {"process": "a", "keeps": True, "spans": spans}
+
+    monkeypatch.setattr(trace, "LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(trace, "QUIET_SECONDS", 0.05)
+    handshake = page("GET")
+    whole = page("GET", "websocket receive", "websocket send")
+    server, base = await answering([page(), handshake, handshake, page("GET", "websocket receive"), whole])
+    async with server:
+        spans, pages = await trace._until_whole(trace.Source((base,)), "t", 20.0)
+    assert len(spans) == 3
+    assert pages

@@ -1,0 +1,53 @@
+"""Spans that processes tell, as a tree."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from realtime_gateway.console.trace_tree import Branch, spans_in, tree
+
+
+def span(number: str, parent: str = "", start: int = 0, **more: Any) -> dict[str, Any]:
+    return {
+        "trace_id": "t",
+        "span_id": number,
+        "parent_id": parent,
+        "name": f"span {number}",
+        "kind": "INTERNAL",
+        "start_ns": start,
+        "end_ns": start + 10,
+        "is_failed": False,
+        "attributes": {},
+        **more,
+    }
+
+
+def drawn(branches: tuple[Branch, ...]) -> list[Any]:
+    return [[branch.span.span_id, *drawn(branch.branches)] for branch in branches]
+
+
+def test_spans_of_several_processes_are_one_tree_ordered_by_time() -> None:
+    a = {"process": "a", "spans": [span("2", "1", 5), span("1", "client", 1)]}
+    b = {"process": "b", "spans": [span("4", "2", 8), span("3", "2", 7)]}
+    spans = spans_in([a, b])
+    assert [each.process for each in spans] == ["a", "a", "b", "b"]
+    assert drawn(tree(spans)) == [["1", ["2", ["3"], ["4"]]]]
+
+
+def test_a_span_whose_parent_nobody_tells_is_a_root() -> None:
+    assert drawn(tree(spans_in([{"process": "a", "spans": [span("2", "lost", 5), span("1", "", 1)]}]))) == [
+        ["1"],
+        ["2"],
+    ]
+
+
+def test_what_is_no_span_is_left_out_and_what_comes_twice_is_one() -> None:
+    page = {"process": "a", "spans": [span("1"), {"span_id": "2"}, "words", span("1"), span("3", start_ns="x")]}
+    assert [each.span_id for each in spans_in([page, None, "words", {}])] == ["1"]
+
+
+def test_a_circle_and_a_long_chain_harm_nobody() -> None:
+    circle = [span("1", "2"), span("2", "1")]
+    chain = [span(str(number), str(number - 1), number) for number in range(100, 5_000)]
+    roots = tree(spans_in([{"process": "a", "spans": [*circle, *chain]}]))
+    assert [branch.span.span_id for branch in roots] == ["100"]
