@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, ExitStack, suppress
 from dataclasses import dataclass
@@ -162,6 +163,50 @@ async def test_an_ipv6_host_that_changes_its_address_is_one_address(pods: Pods) 
     assert PER_MINUTE <= answers.count(101) <= PER_MINUTE + MORE
     assert 429 in answers
     assert await pods.status(0, "2001:db8:0:4::1") == 101
+
+
+NEIGHBOURS, ECHOES = 50, 20
+
+
+async def echo_times(pods: Pods, network: str) -> list[float]:
+    """How long each echo of quiet clients takes, in ms, in order; they come one after the other."""
+    now, found = asyncio.get_running_loop().time, []
+    async with AsyncExitStack() as stack:
+        sockets = []
+        for number in range(NEIGHBOURS):
+            knock = pods.knock(number % 2, f"{network}.{number // PER_MINUTE}.{number}")
+            sockets.append(await stack.enter_async_context(knock))
+            await greeting(sockets[-1])
+        for _ in range(ECHOES):
+            for socket in sockets:
+                began = now()
+                await socket.send('"quiet"')
+                assert json.loads(await socket.recv()) == "quiet"
+                found.append((now() - began) * 1000)
+    return sorted(found)
+
+
+@pytest.mark.parametrize("kind", ["messages", "handshakes"])
+async def test_quiet_clients_are_answered_during_an_attack(
+    kind: str, pods: Pods, capsys: pytest.CaptureFixture[str]
+) -> None:
+    quiet = await echo_times(pods, f"10.{100 + len(kind)}")
+    url = f"{pods.servers[0].websocket_url}/knock/"
+    url += f"?token={pods.tokens['ann']}" if kind == "messages" else ""
+    limit = {"messages": "perUser.messages", "handshakes": "perAddress.connectionsPerMinute"}[kind]
+    met = f'limits_met_total{{limit="security.limits.{limit}"}}'
+    before = pods.metric(met)
+    attacker = await asyncio.create_subprocess_exec(sys.executable, "-m", "tests.attacks.attacker", kind, url)
+    try:
+        await until(lambda: pods.metric(met) > before, 30)
+        attacked = await echo_times(pods, f"10.{150 + len(kind)}")
+    finally:
+        attacker.kill()
+        await attacker.wait()
+    with capsys.disabled():
+        for name, times in (("quiet", quiet), (f"attacked by {kind}", attacked)):
+            p50, p99 = times[len(times) // 2], times[len(times) * 99 // 100]
+            sys.stdout.write(f"\n  echo of {NEIGHBOURS} clients, {name}: p50 {p50:.1f} ms, p99 {p99:.1f} ms")
 
 
 async def test_connections_of_a_pod_that_was_killed_are_counted_for_a_bounded_time(pods: Pods) -> None:
