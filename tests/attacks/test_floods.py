@@ -15,7 +15,7 @@ import redis
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from tests.attacks.conftest import ORIGIN, PREPARE, SHOP, WITH_TESTS, Errands, greeting
+from tests.attacks.conftest import ORIGIN, PREPARE, SHOP, WITH_TESTS, Errands, Shop, greeting
 from tests.support.conditions import until
 from tests.support.redis_process import RedisProcess
 from tests.support.serve_process import ServeProcess
@@ -248,3 +248,15 @@ def seconds_later(client: redis.Redis, key: bytes, seconds: int) -> None:
     for process, places in held.items():
         count, expires_at = places.split()
         client.hset(key, process, b"%s %d" % (count, int(expires_at) - seconds * 1000))
+
+
+async def test_a_user_who_logs_in_on_the_websocket_has_a_users_limits_from_then_on(shop: Shop) -> None:
+    async with shop.knock("/limited-desk/") as socket:
+        for word in ["who"] * 15 + ["in", "out"] + ["who"] * 15:
+            await socket.send(word)
+            assert await socket.recv() == ("ann" if word == "in" else "nobody")
+        await socket.send("in")
+        async with asyncio.timeout(60):
+            echoed, code = await flood(socket, 200)
+    assert code == 1008
+    assert echoed < 100

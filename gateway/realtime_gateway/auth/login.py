@@ -21,6 +21,7 @@ from realtime_gateway.auth.revocation import tell
 from realtime_gateway.auth.session_user import session_identity
 from realtime_gateway.auth.watch import change_identity
 from realtime_gateway.security.denial import Scope
+from realtime_gateway.security.limiting import user_changed
 
 
 async def login(scope: Scope, user: Any, backend: str | None = None) -> None:
@@ -60,5 +61,6 @@ async def get_user(scope: Scope) -> Any:
 async def _follow(scope: Scope) -> None:
     identity = await database_sync_to_async(session_identity)(scope["session"])
     scope["auth"] = identity
+    user_changed(scope)
     if KEY in scope:
         change_identity(scope[KEY], identity)

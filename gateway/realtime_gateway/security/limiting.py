@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from weakref import WeakKeyDictionary
 
 from realtime_gateway.endings import POLICY
@@ -21,9 +21,21 @@ from realtime_gateway.security.addresses import counted_as
 from realtime_gateway.security.denial import Application, Message, Receive, Scope, Send
 from realtime_gateway.security.lease import ASK
 from realtime_gateway.security.limiter import Arrivals, Limiter, SharedTokens
-from realtime_gateway.security.message_rates import Above, Bucket, MessageRates, held_against, numbers, rates_of
+from realtime_gateway.security.message_rates import (
+    Above,
+    Bucket,
+    MessageRates,
+    Named,
+    Rate,
+    held_against,
+    numbers,
+    rates_of,
+)
 
 logger = logging.getLogger("realtime_gateway.security")
+
+# What holds a WebSocket's messages against its rates, in its scope.
+KEY = "realtime_gateway.limited_messages"
 
 _LIMITERS: WeakKeyDictionary[asyncio.AbstractEventLoop, Limiter] = WeakKeyDictionary()
 
@@ -60,7 +72,7 @@ class AddressLimiting:
 class UserLimiting:
     """Keeps each connection to ``limits.per_connection``, and each user who is logged in to ``limits.per_user``.
 
-    Who logs in or out on the WebSocket itself stays the user who connected.
+    Who logs in or out on the WebSocket itself, with ``auth.login``, is held to the rates of messages of who it then is.
 
     Args:
         inner: the application.
@@ -85,23 +97,22 @@ class UserLimiting:
             await limiter().run(self._arrivals, f"u:{user}", self._run, (scope, receive, send))
 
     async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
-        rates = [held_against(limit, rate, Bucket(*numbers(rate))) for limit, rate in self._own]
-        user = user_key(scope.get("user"))
-        found = limiter()
-        kept: list[SharedTokens] = []
-        if user is not None:
-            for limit, rate in self._users:
-                kept.append(found.tokens(f"{limit}:{user}", numbers(rate)))
-                rates.append(held_against(limit, rate, kept[-1]))
-        if not rates:
+        if not self._own and not self._users:
             await self._inner(scope, receive, send)
             return
-        messages = LimitedMessages(MessageRates(rates), scope, receive, send)
+        own = [held_against(limit, rate, Bucket(*numbers(rate))) for limit, rate in self._own]
+        messages = LimitedMessages(own, self._users, scope, receive, send)
+        messages.belong_to(user_key(scope.get("user")))
         try:
-            await self._inner(scope, messages.receive, messages.send)
+            await self._inner({**scope, KEY: messages}, messages.receive, messages.send)
         finally:
-            for tokens in kept:
-                found.let_go(tokens)
+            messages.belong_to(None)
+
+
+def user_changed(scope: Scope) -> None:
+    """Hold a WebSocket to the limits of who its user is now."""
+    if KEY in scope:
+        scope[KEY].belong_to(user_key(scope.get("user")))
 
 
 def user_key(user: object) -> str | None:
@@ -119,14 +130,18 @@ class LimitedMessages:
     """Between server and application: what a client says is held against its rates.
 
     Args:
-        rates: those of the connection.
+        own: the rates of the connection.
+        users: those of each user.
         scope: whose it is, for the log.
         receive: of the server.
         send: of the server.
     """
 
-    def __init__(self, rates: MessageRates, scope: Scope, receive: Receive, send: Send) -> None:
-        self._rates = rates
+    def __init__(self, own: Sequence[Rate], users: Sequence[Named], scope: Scope, receive: Receive, send: Send) -> None:
+        self._own = tuple(own)
+        self._users = users
+        self._rates = MessageRates(own)
+        self._shared: list[SharedTokens] = []  # of the user to whom it belongs
         self._scope = scope
         self._receive = receive
         self._send = send
@@ -134,6 +149,16 @@ class LimitedMessages:
         self._waiting: Message | None = None  # kept, should whoever receives it be cancelled
         self._is_told = False
         self._ended = False
+
+    def belong_to(self, user: str | None) -> None:
+        """Hold what is said from now on against the rates of a user, or of nobody."""
+        found, before = limiter(), self._shared
+        users = self._users if user is not None else ()
+        self._shared = [found.tokens(f"{limit}:{user}", numbers(rate)) for limit, rate in users]
+        held = [held_against(limit, rate, tokens) for (limit, rate), tokens in zip(users, self._shared, strict=True)]
+        self._rates = MessageRates([*self._own, *held])
+        for tokens in before:
+            found.let_go(tokens)
 
     async def receive(self) -> Message:
         """Return the next message that may pass."""

@@ -8,6 +8,9 @@ from typing import NamedTuple, Protocol
 from realtime_gateway.resource.limits import ByteRate, ConnectionLimits, MessageRate, Policy, UserLimits
 from realtime_gateway.security.token_bucket import TokenBucket
 
+# A rate of the resource, behind its name there.
+Named = tuple[str, MessageRate | ByteRate]
+
 
 class Tokens(Protocol):
     """Where a rate's tokens come from."""
@@ -94,7 +97,7 @@ def numbers(rate: MessageRate | ByteRate) -> tuple[int, int]:
     return rate.per_second_bytes, rate.burst_bytes or rate.per_second_bytes
 
 
-def rates_of(limits: ConnectionLimits | UserLimits) -> list[tuple[str, MessageRate | ByteRate]]:
+def rates_of(limits: ConnectionLimits | UserLimits) -> list[Named]:
     """Return the rates that are set, with their names in a resource."""
     whose = "perConnection" if isinstance(limits, ConnectionLimits) else "perUser"
     found = ((f"security.limits.{whose}.messages", limits.messages), (f"security.limits.{whose}.bytes", limits.volume))

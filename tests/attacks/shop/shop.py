@@ -25,6 +25,8 @@ from realtime_gateway.auth.simple_jwt import QueryStringSimpleJWTAuthTokenMiddle
 from realtime_gateway.auth.token_sources import Cookie, FirstMessage, Header, Query
 from realtime_gateway.consumers import AsyncJsonWebsocketConsumer as OurConsumer
 from realtime_gateway.consumers import requires
+from realtime_gateway.resource.limits import Limits, MessageRate, UserLimits
+from realtime_gateway.security.limiting import UserLimiting
 
 
 class Knock(AsyncJsonWebsocketConsumer):
@@ -111,6 +113,9 @@ knock = Knock.as_asgi()
 STACKS = {
     "session": session_stack(knock),
     "desk": session_stack(Desk.as_asgi()),
+    "limited-desk": session_stack(
+        UserLimiting(Desk.as_asgi(), Limits(per_user=UserLimits(messages=MessageRate(1, burst=10))))
+    ),
     "slow-desk": session_stack(SlowDesk.as_asgi()),
     "jwt": JwtMiddleware(knock),
     "rsa": JwtMiddleware(knock, rules=JwtRules(key=RSA_KEY, issuer="shop", audience="chat")),
