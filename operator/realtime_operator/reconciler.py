@@ -18,7 +18,7 @@ from realtime_operator.objects import accounts, identity
 from realtime_operator.observe.object_cache import ObjectCache, ResourceKey
 from realtime_operator.observe.observing import observe
 from realtime_operator.observe.redis_servers import RedisServers
-from realtime_operator.observe.refused_pods import refused_pods
+from realtime_operator.observe.refused_pods import RefusedPods
 from realtime_operator.options import Options
 from realtime_operator.plan import Outcome, Plan
 from realtime_operator.snapshot import Manifest, ObjectKey, Snapshot
@@ -62,6 +62,7 @@ class Reconciler:
         self._refused: tuple[Outcome, ...] = ()
         self.backoff = Backoff()
         self.servers = RedisServers(lambda: self._password("operator"))
+        self._refused_pods = RefusedPods(client, clock)
         self._means = Means(client, cache, self.servers, self.backoff, may_write, lambda: self._password("sentinel"))
 
     @property
@@ -88,8 +89,7 @@ class Reconciler:
             )
             return Pass()
         snapshot = await self.look(target)
-        refused = await refused_pods(self._means.client, target.namespace, snapshot)
-        snapshot = replace(snapshot, refused_pods=refused)
+        snapshot = replace(snapshot, refused_pods=await self._refused_pods.look(target.namespace, snapshot))
         plan = decide(target, snapshot)
         self._since = {fact: self._since.get(fact, self._clock()) for fact in plan.facts}
         outcomes = await perform(target, plan.actions, self._means, self._clock)
