@@ -115,13 +115,24 @@ def test_a_quota_that_stops_pods_is_named_and_lifting_it_is_enough(namespace: Na
     gateway.wait_for("Degraded", "False")
 
 
-def test_a_limit_range_that_refuses_pods_is_named_as_it_is(namespace: Namespace) -> None:
-    limits = {"limits": [{"type": "Container", "max": {"memory": "16Mi"}}]}
-    namespace.apply({"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "tiny"}, "spec": limits})
+@pytest.mark.parametrize(
+    ("limit", "reason", "message"),
+    [
+        ({"min": {"memory": "1Gi"}}, "Forbidden", "minimum memory usage per Container is 1Gi"),
+        # It is also the limit of what has none, which is less than what the pods ask for.
+        ({"max": {"memory": "16Mi"}}, "Rejected", "must be less than or equal to memory limit of 16Mi"),
+    ],
+    ids=["above what they ask for", "below what they ask for"],
+)
+def test_a_limit_range_that_refuses_pods_is_named_as_it_is(
+    namespace: Namespace, limit: dict[str, Any], reason: str, message: str
+) -> None:
+    limits = {"limits": [{"type": "Container", **limit}]}
+    namespace.apply({"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "range"}, "spec": limits})
     gateway = Gateway(namespace)
     gateway.apply()
-    assert "maximum memory usage per Container is 16Mi" in gateway.wait_for("Degraded", "True", "Forbidden")
-    assert warnings(namespace, "Forbidden")
+    assert message in gateway.wait_for("Degraded", "True", reason)
+    assert warnings(namespace, reason)
     assert_calm(gateway)
 
 
