@@ -1,0 +1,141 @@
+"""Very many connections: half-open ones cost little and end by themselves; what came and went leaves nothing behind."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import resource
+import socket
+import struct
+import sys
+from collections.abc import Iterator
+
+import psutil
+import pytest
+from tests.integration.server.test_floods import highest_rise
+from tests.integration.server.test_websocket import handshake_request, read_to_end
+from tests.support.conditions import wait_until
+from tests.support.frames import RawClient, client_frame
+from tests.support.serve_process import ServeProcess
+
+MIB = 1024 * 1024
+HALF_OPEN = 10_000
+DRIPPING = 2_000  # of them send a line more
+HEAD_SECONDS = 25
+HALF_OPEN_BYTES = 16 * 1024  # of the server, for each
+# What this process and the server need beside the clients.
+SPARE_FILES = 500
+COME_AND_GO = 20_000
+WARM_UP = 2_000
+MAY_GROW_BYTES = 1 * MIB
+HALF_A_HEAD = handshake_request("/echo")[:-2]
+
+pytestmark = pytest.mark.timeout(400)
+
+
+@pytest.fixture
+def half_open() -> int:
+    """How many connections may be open here, up to HALF_OPEN; one process has all of the clients' ends."""
+    _, highest = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest, highest))
+    return min(HALF_OPEN, highest - SPARE_FILES)
+
+
+@contextlib.contextmanager
+def half_heads(port: int, count: int) -> Iterator[list[socket.socket]]:
+    """Connections whose clients have begun a handshake and say no more."""
+    clients: list[socket.socket] = []
+    try:
+        for _ in range(count):
+            clients.append(socket.create_connection(("127.0.0.1", port), timeout=120))
+            clients[-1].sendall(HALF_A_HEAD)
+        yield clients
+    finally:
+        for client in clients:
+            client.close()
+
+
+def has_files(it: ServeProcess, count: int) -> bool:
+    assert it.process is not None
+    return bool(psutil.Process(it.process.pid).num_fds() == count)
+
+
+async def test_half_open_handshakes_cost_little_disturb_nobody_and_end_by_themselves(applications, half_open: int):
+    options = ("--head-timeout-seconds", str(HEAD_SECONDS))
+    with ServeProcess("conversations:application", *options, directory=applications) as it:
+        assert it.process is not None
+        await highest_rise(it, 0, "before there are any")  # also warms up
+        process = psutil.Process(it.process.pid)
+        before, files = it.resident_bytes(), process.num_fds()
+        with half_heads(it.port, half_open) as clients:
+            it.wait_until(lambda: process.num_fds() >= files + half_open, "holding all of them", 60)
+            each = (it.resident_bytes() - before) / half_open
+            sys.stdout.write(f"{half_open} half-open handshakes of {HALF_OPEN}: {each / 1024:.1f} KiB each\n")
+            for client in clients[:DRIPPING]:
+                client.sendall(b"X-Slow: a\r\n")
+            await highest_rise(it, before, f"beside {half_open} half-open handshakes")
+            assert all(read_to_end(client).startswith(b"HTTP/1.1 408 ") for client in clients)
+        assert it.metric('realtime_gateway_limits_met_total{limit="http.headTimeoutSeconds"}') == half_open
+        assert "Limit http.headTimeoutSeconds met by 127.0.0.1: answered with 408" in it.output
+        wait_until(lambda: has_files(it, files))
+        highest = it.resident_bytes()
+        with half_heads(it.port, half_open):
+            it.wait_until(lambda: process.num_fds() >= files + half_open, "holding all of them again", 60)
+            again = it.resident_bytes()
+        assert each <= HALF_OPEN_BYTES
+        assert again - highest <= half_open * each / 4, "what the first ones took is not used again"
+
+
+def closes(port: int) -> None:
+    with RawClient(port, "/echo") as client:
+        client.send(client_frame(0x81, b"hello"))
+        assert client.frame() == (0x81, b"hello")
+        client.send(client_frame(0x88, b"\x03\xe8"))
+        assert client.frame() == (0x88, b"\x03\xe8")
+
+
+def leaves_without_a_word(port: int) -> None:
+    RawClient(port, "/echo").socket.close()
+
+
+def is_cut_off(port: int) -> None:
+    with RawClient(port, "/echo") as client:
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def is_rejected(port: int) -> None:
+    with RawClient(port, "/reject") as client:
+        assert client.head.startswith(b"HTTP/1.1 403 ")
+
+
+def leaves_amid_its_head(port: int) -> None:
+    with half_heads(port, 1):
+        pass
+
+
+def asks_by_http(port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert read_to_end(client).endswith(b"hello")
+
+
+WAYS = (closes, leaves_without_a_word, is_cut_off, is_rejected, leaves_amid_its_head, asks_by_http)
+
+
+def test_nothing_grows_with_clients_that_come_and_go(applications):
+    with ServeProcess("conversations:application", "-v", "0", directory=applications) as it:
+        assert it.process is not None
+        files = psutil.Process(it.process.pid).num_fds()
+        ways = itertools.cycle(WAYS)
+        for _ in range(WARM_UP):
+            next(ways)(it.port)
+        wait_until(lambda: has_files(it, files))
+        before = it.resident_bytes()
+        for _ in range(COME_AND_GO):
+            next(ways)(it.port)
+        wait_until(lambda: has_files(it, files))
+        grown = it.resident_bytes() - before
+        sys.stdout.write(f"{COME_AND_GO} clients came and went: {grown / 1024:+.0f} KiB\n")
+        assert it.metric('realtime_gateway_connections{protocol="websocket"}') == 0
+        assert it.metric('realtime_gateway_connections{protocol="http"}') == 0
+        assert grown <= MAY_GROW_BYTES
