@@ -66,6 +66,7 @@ def gateway_application(
     name = auth or gateway_settings().auth_stack or auth_wanted.stack
     stack = name if callable(name) else stack_named(name, auth_wanted.jwt)
     # The operator compares it with the resource's, which an application that is built by hand does not heed.
+    recorder.auth_stack.values.clear()
     recorder.auth_stack.set(1, "custom" if callable(name) else name)
     # Django's stubs take views only; Channels' URLRouter takes ASGI applications.
     otherwise = re_path("", cast(Any, _no_route))

@@ -27,6 +27,8 @@ from realtime_operator.relisting import relist_for_ever
 from realtime_operator.target import FIELD_MANAGER, KIND
 
 CRD_POLL_SECONDS = 5.0
+# Without the right to see, the rights are asked for again after 10, 20, 40 … s, up to this.
+LONGEST_BLIND_SECONDS = 60.0
 # How often it is asked whether an optional kind has come.
 OPTIONAL_POLL_SECONDS = 120.0
 # What a cluster serves follows the deletion of a definition within seconds.
@@ -146,7 +148,7 @@ async def _kinds(client: KubeClient) -> tuple[str, ...]:
 async def _wait_for_kinds(options: Options, client: KubeClient, stop: asyncio.Event) -> tuple[str, ...]:
     """Wait for our own kind, and for the right to see all kinds: kopf serves only what is there at its start."""
     waited = False
-    told: tuple[str, ...] = ()
+    pause_seconds = CRD_POLL_SECONDS
     _end_at_a_signal(stop)
     while not stop.is_set():
         try:
@@ -154,16 +156,16 @@ async def _wait_for_kinds(options: Options, client: KubeClient, stop: asyncio.Ev
             rights = await sight.lacking(client, kinds, options.watched)
             if kinds and not rights:
                 return kinds
-            if rights and rights != told:
+            if rights:
                 await sight.tell(client, rights, options.watched, options.identity)
-            told = rights
+                pause_seconds = min(2 * pause_seconds, LONGEST_BLIND_SECONDS)
             if not kinds and not waited:
                 log.info("Waiting for the CustomResourceDefinition of %s.", KIND)
                 waited = True
         except KubeError as error:
             log.warning("%s", error)
         with suppress(TimeoutError):
-            async with asyncio.timeout(CRD_POLL_SECONDS):
+            async with asyncio.timeout(pause_seconds):
                 await stop.wait()
     return ()
 

@@ -88,8 +88,9 @@ class Reconciler:
                 resource, invalid_status(_generation(resource), _problems(error), _status(resource), _now())
             )
             return Pass()
-        snapshot = await self.look(target)
-        snapshot = replace(snapshot, refused_pods=await self._refused_pods.look(target.namespace, snapshot))
+        refused = await self._refused_pods.look(target.namespace, self._objects(target))
+        # Last of all that is looked at is Redis: what is decided on it acts at once.
+        snapshot = replace(await self.look(target), refused_pods=refused)
         plan = decide(target, snapshot)
         self._since = {fact: self._since.get(fact, self._clock()) for fact in plan.facts}
         outcomes = await perform(target, plan.actions, self._means, self._clock)
@@ -110,8 +111,14 @@ class Reconciler:
 
     async def look(self, target: Target) -> Snapshot:
         """One look at everything."""
-        held = {fact: self._clock() - since for fact, since in self._since.items()}
-        return await observe(target, self._cache, self.servers, held)
+        return await observe(target, self._cache, self.servers, self._held())
+
+    def _objects(self, target: Target) -> Snapshot:
+        """A look at the cluster's objects alone."""
+        return Snapshot(objects=self._cache.owned_by(target.namespace, target.uid), held_seconds=self._held())
+
+    def _held(self) -> dict[str, float]:
+        return {fact: self._clock() - since for fact, since in self._since.items()}
 
     def _target(self, resource: Manifest) -> Target:
         parsed = parse_resource(resource)

@@ -79,7 +79,7 @@ async def test_a_login_holds_on_every_pod_and_another_sites_page_is_refused(clus
 
 def test_a_stack_that_an_application_written_by_hand_does_not_heed_is_said(gateway: Gateway) -> None:
     assert gateway.condition("Degraded")[0] == "False", "no stack is asked for"
-    gateway.apply(auth={"stack": "session"})
+    gateway.apply(auth={"stack": "none"})
     message = gateway.wait_for("Degraded", "True", "AuthNotApplied")
     assert "gateway_application" in message
     assert warnings(gateway.namespace, "AuthNotApplied")

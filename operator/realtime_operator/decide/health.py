@@ -32,13 +32,15 @@ def pods(target: Target, snapshot: Snapshot) -> Verdict:
     return Verdict(
         findings=tuple(found.values()),
         facts=frozenset(fact for fact, _ in suspicions),
-        look_again_seconds=PATIENCE_SECONDS / 3 if len(proven) < len(suspicions) or _unexplained(proven) else None,
+        look_again_seconds=_look_again_seconds(snapshot, len(proven) < len(suspicions)),
     )
 
 
-def _unexplained(proven: list[Finding]) -> bool:
-    """Whether a controller has yet to say why it makes no pods: it does at its next try, which wakes nobody here."""
-    return any(finding.reason == reasons.PODS_MISSING for finding in proven)
+def _look_again_seconds(snapshot: Snapshot, unproven: bool) -> float | None:
+    """When to look again: a controller says why it makes no pods at its next try, which wakes nobody here."""
+    if unproven:
+        return PATIENCE_SECONDS / 3
+    return PATIENCE_SECONDS if any(snapshot.short_of_pods()) else None
 
 
 def _pods(snapshot: Snapshot) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ def fingerprint(snapshot: Snapshot) -> Hashable:
     return (
         tuple(_shard(shard) for shard in snapshot.shards),
         tuple(_sentinel(sentinel) for sentinel in snapshot.sentinels),
-        None if processes is None else tuple((process.id, process.name, process.epoch) for process in processes),
+        None if processes is None else tuple((one.id, one.name, one.epoch, one.auth_stack) for one in processes),
     )
 
 

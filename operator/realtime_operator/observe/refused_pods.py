@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import NamedTuple
 
 from realtime_operator.kube.client import KubeClient
@@ -11,6 +13,8 @@ from realtime_operator.snapshot import PATIENCE_SECONDS, Manifest, ObjectKey, Sn
 
 # A controller tries again after ever longer times, while Redis without its pods makes a pass every second.
 ASK_AGAIN_SECONDS = 15.0
+# A pass waits for it.
+ASKING_SECONDS = 2.0
 
 
 class Answer(NamedTuple):
@@ -26,23 +30,33 @@ class RefusedPods:
     def __init__(self, client: KubeClient, clock: Callable[[], float]) -> None:
         self._client = client
         self._clock = clock
-        self._answers: dict[ObjectKey, Answer] = {}
+        self._answers: dict[str, Answer] = {}  # by the uid of the StatefulSet
 
     async def look(self, namespace: str, snapshot: Snapshot) -> Mapping[ObjectKey, str]:
         """Return what those controllers were answered that have said so."""
-        short = [key for key, _, _ in snapshot.short_of_pods() if snapshot.held(too_few_pods(key)) >= PATIENCE_SECONDS]
-        self._answers = {key: self._answers.get(key) or await self._ask(namespace, key) for key in short}
-        for key, answer in self._answers.items():
-            if self._clock() - answer.asked_at >= ASK_AGAIN_SECONDS:
-                self._answers[key] = await self._ask(namespace, key)
-        return {key: answer.text for key, answer in self._answers.items() if answer.text}
+        short = {
+            key: str(snapshot.objects[key]["metadata"]["uid"])
+            for key, _, _ in snapshot.short_of_pods()
+            if snapshot.held(too_few_pods(key)) >= PATIENCE_SECONDS
+        }
+        self._answers = {uid: answer for uid, answer in self._answers.items() if uid in short.values()}
+        due = [uid for uid in short.values() if self._is_due(uid)]
+        answers = await asyncio.gather(*(self._ask(namespace, uid) for uid in due))
+        self._answers.update(zip(due, answers, strict=True))
+        found = {key: self._answers[uid].text for key, uid in short.items()}
+        return {key: text for key, text in found.items() if text}
 
-    async def _ask(self, namespace: str, key: ObjectKey) -> Answer:
-        chosen = {"regarding.kind": key.kind, "regarding.name": key.name, "reason": "FailedCreate"}
-        try:
-            events = await self._client.list("Event", (namespace,), fields=chosen)
-        except KubeError:
-            events = []  # the condition says as much as is known without
+    def _is_due(self, uid: str) -> bool:
+        answer = self._answers.get(uid)
+        return answer is None or self._clock() - answer.asked_at >= ASK_AGAIN_SECONDS
+
+    async def _ask(self, namespace: str, uid: str) -> Answer:
+        # By its uid: events of an earlier one of the same name live for an hour.
+        chosen = {"regarding.uid": uid, "reason": "FailedCreate"}
+        events: list[Manifest] = []
+        with suppress(KubeError, TimeoutError):  # the condition says as much as is known without
+            async with asyncio.timeout(ASKING_SECONDS):
+                events += await self._client.list("Event", (namespace,), fields=chosen)
         newest = max(events, key=_seen_at, default={})
         return Answer(self._clock(), str(newest.get("note", "")))
 

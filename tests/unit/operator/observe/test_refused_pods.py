@@ -35,7 +35,7 @@ def looking(events: Events) -> RefusedPods:
 def seen(made: int, held_seconds: float = PATIENCE_SECONDS) -> Snapshot:
     objects = {
         KEY: {
-            "metadata": {"generation": 1},
+            "metadata": {"generation": 1, "uid": "u1"},
             "spec": {"replicas": 3},
             "status": {"observedGeneration": 1, "replicas": made},
         }
@@ -57,8 +57,8 @@ async def test_the_newest_event_counts_however_it_says_its_time() -> None:
         {"note": "second", "deprecatedLastTimestamp": None, "eventTime": "2030-01-01T00:00:02Z", "series": None},
     )
     assert await looking(events).look("here", seen(1)) == {KEY: "last"}
-    chosen = {"regarding.kind": "StatefulSet", "regarding.name": "chat-redis-0", "reason": "FailedCreate"}
-    assert events.asked == [("Event", ("here",), chosen)]
+    chosen = {"regarding.uid": "u1", "reason": "FailedCreate"}
+    assert events.asked == [("Event", ("here",), chosen)], "events of an earlier set of the name live for an hour"
 
 
 @pytest.mark.parametrize("found", [[], [{"note": "no"}], [KubeError(403, "forbidden")]], ids=["none", "one", "refused"])
