@@ -158,7 +158,7 @@ class RedisChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels shi
         if not (rate_per_second > 0 and burst >= 1 and wanted >= 1):
             raise ValueError(f"A bucket of {burst} tokens, {rate_per_second} a second, gives nobody {wanted} of them.")
         rate = (rate_per_second, burst)
-        return await self._binding.run(lambda driver: take_tokens(driver, key, rate, wanted), receives=True)
+        return await self._binding.run(lambda driver: take_tokens(driver, key, rate, wanted))
 
     async def hold_places(self, key: str, count: int, most: int) -> Places:
         """Hold places of something that has so many over all processes, for HOLD_SECONDS; never raises for Redis.
@@ -168,7 +168,7 @@ class RedisChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels shi
             count: how many this process wants to hold from now on, in all; 0 lets go.
             most: how many there are; 0 holds them whatever others do, as for saying again what is held.
         """
-        return await self._binding.run(lambda driver: hold_places(driver, key, count, most), receives=True)
+        return await self._binding.run(lambda driver: hold_places(driver, key, count, most))
 
     # Groups
 

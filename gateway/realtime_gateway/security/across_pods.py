@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from math import inf
 from typing import Any
+from weakref import WeakSet
 
 from channels.layers import get_channel_layer
 
@@ -19,11 +20,16 @@ LOG_PERIOD_SECONDS = 60.0
 
 
 class AcrossPods:
-    """Asks the channel layer, or answers alone."""
+    """Asks the channel layer, or answers alone.
+
+    Who receives has the layer's connections on his loop. A limit is asked about before anybody receives here, and so
+    makes a channel once; otherwise a thread of the layer's would have them first, and hand them over while it is asked.
+    """
 
     def __init__(self) -> None:
         self._alone = TokenBuckets()
         self._said_at = -inf
+        self._bound: WeakSet[Any] = WeakSet()  # layers whose connections were brought to this loop
 
     async def take_tokens(self, key: str, rate: tuple[float, int], wanted: int, now: float) -> tuple[int, float]:
         """Take tokens out of a shared bucket.
@@ -48,11 +54,15 @@ class AcrossPods:
         return bool(answer.granted) if answer is not None else not most or count <= most
 
     async def _ask(self, ability: str, now: float, *given: Any) -> Any:
-        ask = getattr(get_channel_layer(), ability, None)
+        layer = get_channel_layer()
+        ask = getattr(layer, ability, None)
         if ask is None:
             self._say(now, "the channel layer cannot share limits")
             return None
         try:
+            if layer not in self._bound:
+                self._bound.add(layer)
+                await layer.forget(await layer.new_channel("limits"))
             return await ask(*given)
         except Exception as error:
             self._say(now, f"the channel layer failed: {error}")

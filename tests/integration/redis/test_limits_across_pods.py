@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -56,6 +57,13 @@ async def test_a_user_of_two_processes_has_one_burst(
     there = make_layer(redis_server.url)
     assert (await there.take_tokens("one burst", 1, 100, 60)).granted == 60
     assert 40 <= await spend(SharedTokens("one burst", (1, 100), pods), 500) <= 45  # a few come meanwhile
+
+
+async def test_the_connections_are_on_the_loop_that_asks_first(pods: AcrossPods) -> None:
+    threads = threading.active_count()
+    await pods.take_tokens("first", (1, 1), 1, 0.0)
+    assert threading.active_count() == threads
+    assert channel_layers["default"]._binding.driver_here() is not None
 
 
 async def test_tokens_in_hand_save_the_question_for_each_message(pods: AcrossPods, redis_server: RedisProcess) -> None:

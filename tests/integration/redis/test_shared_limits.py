@@ -174,6 +174,16 @@ async def test_synchronous_code_in_another_thread_takes_from_the_same_bucket(
     assert taken[0].granted == 6
 
 
+def test_synchronous_code_asks_over_kept_connections() -> None:
+    with RedisProcess() as server:
+        layer = RedisChannelLayer(hosts=[server.url])
+        assert async_to_sync(layer.take_tokens)("views", *SLOW).shared
+        before = server.info("stats")["total_connections_received"]
+        assert [async_to_sync(layer.take_tokens)("views", *SLOW).granted for _ in range(12)] == [1] * 9 + [0] * 3
+        assert server.info("stats")["total_connections_received"] - before == 1  # the test's own
+        async_to_sync(layer.close)()
+
+
 @pytest.mark.parametrize("numbers", [(0, 5, 1), (1, 0, 1), (1, 0.5, 1), (1, 5, 0), (-1, 5, 1)])
 async def test_a_bucket_that_gives_nothing_is_a_mistake(
     numbers: tuple[float, float, int], redis_server: RedisProcess, make_layer: Make
