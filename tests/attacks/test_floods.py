@@ -260,3 +260,14 @@ async def test_a_user_who_logs_in_on_the_websocket_has_a_users_limits_from_then_
             echoed, code = await flood(socket, 200)
     assert code == 1008
     assert echoed < 100
+
+
+async def test_a_flood_that_waits_does_not_keep_the_application_from_hearing_that_its_client_left(shop: Shop) -> None:
+    async with shop.knock("/patient/") as socket:
+        await greeting(socket)
+        for number in range(200):
+            await socket.send(str(number))
+        assert [await socket.recv() for _ in range(3)] == ["0", "1", "2"]
+    await until(lambda: "left with" in shop.diary.read_text(), 30)
+    assert "did not end within" not in shop.server.output
+    assert shop.server.metric('realtime_gateway_limits_met_total{limit="security.limits.perConnection.messages"}') > 100

@@ -37,6 +37,9 @@ logger = logging.getLogger("realtime_gateway.security")
 # What holds a WebSocket's messages against its rates, in its scope.
 KEY = "realtime_gateway.limited_messages"
 
+# How long a message waits before it is looked at again whether its client is still there.
+LOOK_SECONDS = 0.5
+
 _LIMITERS: WeakKeyDictionary[asyncio.AbstractEventLoop, Limiter] = WeakKeyDictionary()
 
 
@@ -193,8 +196,8 @@ class LimitedMessages:
             self._is_told = True
             what = {"drop": "a message is dropped", "delay": "a message waits", "close": "closed with 1008"}[policy]
             limiter().log.met(above.rate.limit, self._who(), what)
-        if policy == "delay":
-            await asyncio.sleep(above.wait_seconds)
+        if policy == "delay" and not self._client_left():
+            await asyncio.sleep(min(above.wait_seconds, LOOK_SECONDS))
             return
         self._waiting, self._is_told = None, False
         self._rates.dropped()
@@ -207,6 +210,11 @@ class LimitedMessages:
             await self._send({"type": "websocket.close", "code": POLICY.code, "reason": reason})
         except Exception as error:  # servers raise various errors for a socket that is closed already
             logger.debug("A WebSocket above its limits was closed already: %r", error)
+
+    def _client_left(self) -> bool:
+        # Of this project's server: the application must hear that its client has left before it is given up.
+        outbox = (self._scope.get("extensions") or {}).get("realtime_gateway.outbox")
+        return getattr(outbox, "client_left", False)
 
     def _who(self) -> str:
         client = self._scope.get("client")

@@ -46,6 +46,11 @@ class Outbox:
         bits: int = deflate.server_max_window_bits
         return bits
 
+    @property
+    def client_left(self) -> bool:
+        """Whether the connection is over, and the application is about to hear it behind what came before."""
+        return self._websocket._disconnect_told
+
     def encode(self, payload: bytes, is_binary: bool) -> bytes:
         """Return a message as one whole frame."""
         if self.encoding == AS_THEY_ARE:

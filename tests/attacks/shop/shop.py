@@ -25,7 +25,7 @@ from realtime_gateway.auth.simple_jwt import QueryStringSimpleJWTAuthTokenMiddle
 from realtime_gateway.auth.token_sources import Cookie, FirstMessage, Header, Query
 from realtime_gateway.consumers import AsyncJsonWebsocketConsumer as OurConsumer
 from realtime_gateway.consumers import requires
-from realtime_gateway.resource.limits import Limits, MessageRate, UserLimits
+from realtime_gateway.resource.limits import ConnectionLimits, Limits, MessageRate, UserLimits
 from realtime_gateway.security.limiting import UserLimiting
 
 
@@ -115,6 +115,9 @@ STACKS = {
     "desk": session_stack(Desk.as_asgi()),
     "limited-desk": session_stack(
         UserLimiting(Desk.as_asgi(), Limits(per_user=UserLimits(messages=MessageRate(1, burst=10))))
+    ),
+    "patient": session_stack(
+        UserLimiting(knock, Limits(per_connection=ConnectionLimits(messages=MessageRate(1, 2, "delay"))))
     ),
     "slow-desk": session_stack(SlowDesk.as_asgi()),
     "jwt": JwtMiddleware(knock),
