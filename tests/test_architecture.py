@@ -75,6 +75,7 @@ PURE = (
     "realtime_gateway.layer.mailboxes",
     "realtime_gateway.layer.own_messages",
     "realtime_gateway.console.history",
+    "realtime_gateway.console.recent_traces",
     "realtime_gateway.console.ring",
     "realtime_gateway.console.trace_lines",
     "realtime_gateway.console.trace_tree",

@@ -1,13 +1,12 @@
 """What the page asks for: its own files, and what it shows as JSON.
 
 /api/state            processes, shards, epochs, and the last two minutes' rates
-/api/traces           the newest spans of all processes; ?trace_id= asks for one trace's
+/api/traces           the newest traces, a line each; ?trace_id= asks for the spans of one, as each process tells them
 /api/ring             who owns how much; ?shards=N also what a roll to N shards would move
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,8 @@ from http import HTTPStatus
 from importlib import resources
 from typing import Any, Protocol
 
-from realtime_gateway.console.pages import read_page
+from realtime_gateway.console.pages import read_spans
+from realtime_gateway.console.recent_traces import recent_traces
 from realtime_gateway.console.ring import ring
 from realtime_gateway.console.web import Answer, Request
 from realtime_gateway.hosts import Shard
@@ -78,10 +78,8 @@ class Site:
     async def _traces(self, trace_id: str | None) -> Answer:
         if trace_id is not None and not TRACE_ID.fullmatch(trace_id):
             return _bad("trace_id has 32 hexadecimal digits.")
-        query = "" if trace_id is None else f"?trace_id={trace_id}"
-        bases = self._source.admin_ports()
-        answers = await asyncio.gather(*(read_page(f"{base}/traces{query}") for base in bases.values()))
-        return _json({"pages": [page for page in answers if isinstance(page, dict)]})
+        spans, pages = await read_spans(self._source.admin_ports().values(), trace_id)
+        return _json({"traces": recent_traces(spans)} if trace_id is None else {"pages": pages})
 
     def _ring(self, shards: str | None) -> Answer:
         number = None if shards is None else int(shards) if shards.isdecimal() and len(shards) < 4 else 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import defaultdict
 from dataclasses import dataclass, field
 
@@ -44,15 +43,6 @@ async def get(port: int, path: str) -> tuple[int | None, str]:
     head, _, body = answer.partition("\r\n\r\n")
     status = head.split(" ")[1:2]
     return (int(status[0]) if status and status[0].isdecimal() else None), body
-
-
-async def epoch_at(port: int) -> int | None:
-    """Read the epoch in use at a worker's admin port; None while it does not answer."""
-    status, page = await get(port, "/healthz")
-    try:
-        return int(json.loads(page)["epoch"]) if status == 200 else None
-    except (ValueError, KeyError, TypeError):
-        return None
 
 
 async def gateway_numbers(port: int) -> GatewayNumbers | None:

@@ -110,15 +110,28 @@ async def order_failover(sentinel_port: int, shard: str) -> None:
 
 async def reporting_processes(url: str, prefix: str) -> set[tuple[str, int]]:
     """Return name and pid of the processes whose channel layers have written a heartbeat to the server at ``url``."""
+    return {(name, pid) for name, pid, _ in map(_reporter, await _reports(url, prefix))}
+
+
+async def reported_epochs(urls: Sequence[str], prefix: str) -> dict[str, int]:
+    """Return by name the epoch that each process reports to use, as the first server says that knows of any."""
+    for url in urls:
+        reports = await _reports(url, prefix)
+        if reports:
+            return {name: epoch for name, _, epoch in map(_reporter, reports) if name}
+    return {}
+
+
+async def _reports(url: str, prefix: str) -> list[bytes]:
     # The layer's package imports Django, for which a run without workers need not wait.
     from realtime_gateway.layer.names import Names
 
     names = Names(prefix)
     ids = await _ask_url(url, "ZRANGE", names.processes, "0", "-1")
     if not isinstance(ids, list) or not ids:
-        return set()
+        return []
     reports = await _ask_url(url, "MGET", *(names.process(_text(process)) for process in ids))
-    return {_reporter(report) for report in reports or () if report is not None}
+    return [report for report in reports or () if report is not None]
 
 
 async def ping_refusal(url: str) -> str | None:
@@ -161,12 +174,13 @@ async def _client(url: str) -> AsyncIterator[Any]:
         await client.aclose()
 
 
-def _reporter(report: bytes) -> tuple[str, int]:
+def _reporter(report: bytes) -> tuple[str, int, int]:
+    """Return name, pid and epoch."""
     try:
         said = json.loads(report)
-        return str(said["name"]), int(said["pid"])
-    except (ValueError, TypeError, KeyError):
-        return "", 0  # written by something else than a layer that we know
+        return str(said["name"]), int(said["pid"]), int(said.get("epoch", 0))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return "", 0, 0  # written by something else than a layer that we know
 
 
 def _table(flat: Sequence[Any]) -> dict[str, str]:

@@ -107,6 +107,7 @@ class _Run:
             self._console.say(f"the web page is not served: {error.strerror}")
             yield
             return
+        self._console.say(f"console: {server.url}")
         taken.directory.write(taken.place.directory / RUN_FILE, RunFile(taken.place.url, server.url).to_json())
         try:
             yield

@@ -6,12 +6,12 @@ import asyncio
 import time
 
 from realtime_gateway.console.history import History
-from realtime_gateway.local.admin_page import GatewayNumbers, epoch_at, gateway_numbers
+from realtime_gateway.local.admin_page import GatewayNumbers, gateway_numbers
 from realtime_gateway.local.child import Child, State
 from realtime_gateway.local.console import Console, Row, Screen
 from realtime_gateway.local.plan import GatewayAnswers, Kind, RedisAnswers, WorkerReports
 from realtime_gateway.local.process_group import ProcessGroup
-from realtime_gateway.local.redis_questions import known_primaries
+from realtime_gateway.local.redis_questions import known_primaries, reported_epochs
 
 LOOK_SECONDS = 1.0
 SHOWN_OUTPUT = {Kind.GATEWAY, Kind.WORKER}
@@ -35,7 +35,7 @@ class Watcher:
         self._console = console
         self._primaries: dict[str, int] = {}
         self._numbers: dict[str, GatewayNumbers | None] = {}
-        self._worker_epochs: dict[str, int | None] = {}
+        self._worker_epochs: dict[str, int] = {}
         self.history = History()
 
     async def watch(self) -> None:
@@ -74,13 +74,10 @@ class Watcher:
         self.history.add(time.monotonic(), told)
 
     async def _look_at_workers(self) -> None:
-        workers = {
-            name: child.plan.readiness.admin_port
-            for name, child in self._group.children.items()
-            if isinstance(child.plan.readiness, WorkerReports) and child.state is State.READY
-        }
-        epochs = await asyncio.gather(*(epoch_at(port) for port in workers.values()))
-        self._worker_epochs = dict(zip(workers, epochs, strict=True))
+        asked = (child.plan.readiness for child in self._group.children.values() if child.state is State.READY)
+        prefix = next((readiness.prefix for readiness in asked if isinstance(readiness, WorkerReports)), None)
+        if prefix is not None:
+            self._worker_epochs = await reported_epochs(self._group.plan.shard_urls, prefix)
 
     def epoch_of(self, process: str) -> int | None:
         """Return the epoch that a gateway or worker uses; None while it is not known."""

@@ -1,11 +1,10 @@
-"""The admin port of a process without a server of ours: ``/healthz`` and ``/traces``, from a thread, on the loopback.
+"""The admin port of a process without a server of ours: ``/traces``, from a thread, on the loopback address.
 
 Metrics are not here: what they read belongs to the event loop's thread.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import threading
@@ -14,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from realtime_gateway.telemetry import recent, recorder
+from realtime_gateway.telemetry import recent
 
 logger = logging.getLogger("realtime_gateway.telemetry")
 
@@ -59,11 +58,8 @@ def serve(port: int, process: str | None) -> Callable[[], None]:
 
 def _answer(target: str, process: str | None) -> tuple[int, bytes]:
     parts = urlsplit(target)
-    if parts.path == "/healthz":
-        facts = {"process": process, "epoch": int(recorder.layer_epoch.values.get("", 0))}
-        return 200, json.dumps(facts).encode() + b"\n"
     if parts.path != "/traces":
-        return 404, b"Here are /healthz and /traces.\n"
+        return 404, b"Here is /traces.\n"
     asked = parse_qs(parts.query).get("trace_id")
     if asked is not None and not TRACE_ID.fullmatch(asked[-1]):
         return 400, b"trace_id has 32 hexadecimal digits.\n"

@@ -6,7 +6,6 @@ What it saw is left in tests/artefacts/, wide and as on a phone.
 from __future__ import annotations
 
 import re
-import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,29 +14,15 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.support.chromium import CHROMIUM, WIDE, take_pictures
 from tests.support.conditions import wait_until
-from tests.support.example_project import APPLICATION, DIRECTORY, ROOT, ExampleProject
+from tests.support.example_project import APPLICATION, DIRECTORY, ExampleProject
 from tests.support.free_port import free_port
 from tests.support.redis_process import RedisProcess
 from tests.support.server_process import PYTHON, ServerProcess
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian package chromium)")
-
-ARTEFACTS = ROOT / "tests" / "artefacts"
-WIDE = {"width": 1280, "height": 800}
-PHONE = {"width": 390, "height": 844}
-ARGUMENTS = [
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @dataclass(frozen=True)
@@ -84,14 +69,6 @@ def gateway_process(project: ExampleProject, port: int) -> Iterator[Gateway]:
         yield Gateway(process, admin_port)
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[playwright_api.Browser]:
-    with playwright_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield started
-        started.close()
-
-
 class Windows:
     """Browser windows, each with cookies of its own; notes every error that a page reports."""
 
@@ -120,16 +97,6 @@ def windows(browser: playwright_api.Browser, gateways: list[Gateway]) -> Iterato
     yield opened
     opened.close()
     assert not opened.errors
-
-
-def take_pictures(page: playwright_api.Page, name: str) -> None:
-    ARTEFACTS.mkdir(exist_ok=True)
-    for suffix, viewport in (("wide", WIDE), ("phone", PHONE)):
-        page.set_viewport_size(viewport)
-        page.screenshot(path=ARTEFACTS / f"{name}-{suffix}.png")
-        too_wide = page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
-        assert not too_wide, f"{name} scrolls sideways at {viewport['width']} pixels"
-    page.set_viewport_size(WIDE)
 
 
 def say(page: playwright_api.Page, text: str) -> None:

@@ -1,0 +1,192 @@
+"""The console of `up` in a real browser: what runs, how fast, who owns what, and one message's way as a waterfall.
+
+What it saw is left in tests/artefacts/, wide and as on a phone.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.chromium import CHROMIUM, WIDE, take_pictures
+from tests.support.redis_process import redis_server_program
+from tests.support.traced_processes import PARENT
+from tests.support.up_process import UpProcess, inherited
+from websockets.sync.client import ClientConnection, connect
+
+playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+expect = playwright_api.expect
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian package chromium)"),
+    pytest.mark.skipif(redis_server_program() is None, reason="no redis-server"),
+]
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "chat"
+SLOW_MS = 30_000
+
+
+@pytest.fixture(scope="module")
+def chat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UpProcess]:
+    here = tmp_path_factory.mktemp("chat")
+    environment = {"DATABASE": str(here / "db.sqlite3")}
+    migrate = [sys.executable, str(EXAMPLE / "manage.py"), "migrate", "--verbosity", "0"]
+    subprocess.run(migrate, check=True, env=inherited() | environment)
+    with UpProcess(
+        EXAMPLE / "gateway.yaml", environment=environment, directory=here / "run", output_directory=here
+    ) as up:
+        up.wait_until_ready()
+        yield up
+
+
+def console_of(up: UpProcess) -> str:
+    return up.wait_for(r"console: (http://127\.0\.0\.1:\d+/)").group(1)
+
+
+@pytest.fixture
+def page(browser: playwright_api.Browser, chat: UpProcess) -> Iterator[playwright_api.Page]:
+    """The console; the test fails for whatever the page, or its policy, complains of."""
+    context = browser.new_context(base_url=console_of(chat), viewport=WIDE)
+    opened = context.new_page()
+    complaints: list[str] = []
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    opened.on("console", lambda said: complaints.append(said.text) if "Content Security" in said.text else None)
+    opened.goto("/")
+    yield opened
+    context.close()
+    assert not complaints
+
+
+def client(up: UpProcess, query: str = "") -> ClientConnection:
+    address = f"ws://127.0.0.1:{up.port}/ws/chat/lobby/{query}"
+    return connect(address, origin=f"http://127.0.0.1:{up.port}", open_timeout=30)
+
+
+def tell(speaker: ClientConnection, text: str) -> None:
+    speaker.send(json.dumps({"message": text}))
+    while text not in str(speaker.recv(timeout=30)):
+        pass
+
+
+def test_it_shows_what_runs_and_counts_the_open_connections(page: playwright_api.Page, chat: UpProcess) -> None:
+    expect(page.get_by_role("heading", name="chat", exact=True)).to_be_visible()
+    expect(page.get_by_role("status").first).to_contain_text("11 of 11 processes ready")
+    expect(page.locator("#application li")).to_have_count(3)
+    expect(page.locator("#application li", has_text="worker-receipts-0")).to_contain_text("epoch 1")
+    for shard in ("chat-redis-0", "chat-redis-1"):
+        box = page.locator("#shards > li", has_text=shard)
+        expect(box.locator(".role.primary")).to_have_count(1)
+        expect(box.locator(".role.replica")).to_have_count(1)
+    expect(page.locator("#others li", has_text="sentinel")).to_have_count(3)
+    with client(chat), client(chat) as second:
+        expect(page.locator(".tile strong").first).to_have_text("2")
+        tell(second, "hello")
+        # Whoever has a client uses the layer.
+        with_clients = page.locator("#application li", has_text=re.compile("gateway · [12] connections?"))
+        expect(with_clients.filter(has_text="epoch 1")).to_have_count(with_clients.count())
+        drawing = page.get_by_role("img", name=re.compile("^open WebSockets: 2 now"))
+        expect(drawing.locator("polyline")).to_have_attribute("points", re.compile(r"\d"))
+        received = page.get_by_role("img", name=re.compile(r"^from clients: .* at most (0\.[1-9]|[1-9])"))
+        expect(received).to_be_attached()
+    expect(page.locator(".tile strong").first).to_have_text("0")
+
+
+def test_a_message_between_two_windows_is_a_waterfall_of_all_its_steps(
+    page: playwright_api.Page, chat: UpProcess
+) -> None:
+    trace_id = PARENT.split("-")[1]
+    with client(chat), client(chat, f"?traceparent={PARENT}") as speaker:
+        tell(speaker, "hello")
+        found = page.locator(f"#recent a[href='#trace={trace_id}']")
+        expect(found).to_contain_text("publish chat_{name}")
+        # By keyboard alone, as all of the page.
+        found.focus()
+        page.keyboard.press("Enter")
+        rows = page.locator("#waterfall .what")
+        expect(rows.filter(has_text="websocket send")).to_have_count(2)
+        assert rows.all_inner_texts()[:2] == ["GET", "ChatConsumer.websocket_connect"]
+        shown = rows.all_inner_texts()[2:]
+        assert shown[:3] == ["websocket receive", "ChatConsumer.websocket_receive", "publish chat_{name}"]
+        assert {"EVALSHA publish", "ChatConsumer.chat_message", "websocket send"} <= set(shown)
+        assert any(text.startswith("deliver chat_{name} → ") for text in shown)
+    expect(page.get_by_label("Trace id")).to_have_value(trace_id)
+    expect(found).to_have_attribute("aria-current", "true")
+    for bar in page.locator("#waterfall .bar").all():
+        box, track = bar.bounding_box(), bar.locator("..").bounding_box()
+        assert box is not None
+        assert track is not None
+        assert track["x"] - 1 <= box["x"] <= box["x"] + box["width"] <= track["x"] + track["width"] + 4
+    publish = page.locator("#waterfall details", has_text="publish chat_{name}").first
+    publish.locator("summary").focus()
+    page.keyboard.press("Enter")
+    expect(publish.locator("dl")).to_contain_text("realtime_gateway.shard")
+    assert "hello" not in page.content()
+    take_pictures(page, "console", whole=True)
+
+
+def test_a_trace_is_found_by_its_id_and_a_wrong_one_is_said(page: playwright_api.Page, chat: UpProcess) -> None:
+    other = PARENT.replace("0af7", "0cf7")
+    with client(chat, f"?traceparent={other}") as speaker:
+        tell(speaker, "hello")
+    for given, said in (("nonsense", "32 hexadecimal digits"), ("f" * 32, "No process keeps a span of this trace")):
+        page.get_by_label("Trace id").fill(given)
+        page.keyboard.press("Enter")
+        expect(page.locator("#search-said")).to_contain_text(said)
+    page.get_by_label("Trace id").fill(other)
+    page.get_by_role("button", name="Show").click()
+    expect(page.locator("#waterfall .what", has_text="websocket send")).to_have_count(1)
+    expect(page.locator("#search-said")).to_be_empty()
+
+
+def test_the_ring_says_what_a_third_shard_would_move(page: playwright_api.Page) -> None:
+    expect(page.locator("#legend li")).to_have_count(2)
+    page.get_by_role("button", name="2 → 3").click()
+    expect(page.locator("#legend li")).to_have_count(3)
+    moved = re.search(r"(\d+) % of all keys moves", page.locator("#ring-words").inner_text())
+    assert moved is not None
+    assert 28 <= int(moved[1]) <= 39
+    expect(page.locator("#drawing .moved")).to_have_count(2)
+    page.get_by_role("button", name="Now").click()
+    expect(page.locator("#legend li")).to_have_count(2)
+
+
+def test_only_this_machine_reads_it_and_only_its_own_files_run_in_it(chat: UpProcess) -> None:
+    port = int(console_of(chat).rsplit(":", 1)[1].rstrip("/"))
+
+    def ask(path: str, host: str | None = None, method: str = "GET") -> http.client.HTTPResponse:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request(method, path, headers={} if host is None else {"Host": host})
+        answer = connection.getresponse()
+        answer.read()
+        connection.close()
+        return answer
+
+    answer = ask("/")
+    policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert ask("/", host=f"rebound.example:{port}").status == 421
+    assert ask("/api/state", method="POST").status == 405
+    assert ask("/../site.py").status == ask("/page/index.html").status == ask("/api/nothing").status == 404
+    assert ask("/api/traces?trace_id=x").status == ask("/api/ring?shards=0").status == 400
+    elsewhere = http.client.HTTPConnection("127.0.0.2", port, timeout=10)
+    with pytest.raises(ConnectionRefusedError):
+        elsewhere.connect()
+
+
+def test_a_failover_and_the_end_of_the_run_are_seen(page: playwright_api.Page, chat: UpProcess) -> None:
+    box = page.locator("#shards > li", has_text="chat-redis-0")
+    expect(box.locator(".server.primary")).to_contain_text("redis-0-0")
+    chat.children()["redis-0-0"].kill()
+    expect(box.locator(".server.primary.ready")).to_contain_text("redis-0-1", timeout=SLOW_MS)
+    expect(box.locator(".server.replica.ready")).to_contain_text("redis-0-0", timeout=SLOW_MS)
+    chat.signal(signal.SIGINT)
+    expect(page.get_by_role("alert")).to_be_visible(timeout=SLOW_MS)
+    assert chat.wait_for_end() == 0
