@@ -13,6 +13,7 @@ from realtime_gateway.security.denial import Application, Reason, Receive, Scope
 from realtime_gateway.security.lease import Lease
 from realtime_gateway.security.limit_log import LimitLog
 from realtime_gateway.security.places import Places
+from realtime_gateway.telemetry import recorder
 
 # Keys that were refused are remembered until there is a token for them again, so that a flood does not reach Redis.
 _REMEMBERED = 10_000
@@ -34,6 +35,10 @@ class Arrivals:
         self.open_limit = f"{section}.openConnections"
         self.too_fast = Reason.ADDRESS_RATE if of_address else Reason.USER_RATE
         self.too_many = Reason.ADDRESS_CONNECTIONS if of_address else Reason.USER_CONNECTIONS
+        # On the metrics page from the start: a rate over a counter that appears late misses its first step.
+        for limit, is_set in ((self.rate_limit, self.per_minute), (self.open_limit, self.most)):
+            if is_set:
+                recorder.limits_met.add(0, limit)
         self._called = "address" if of_address else "user"
 
     def who(self, key: str) -> str:

@@ -31,6 +31,7 @@ from realtime_gateway.security.message_rates import (
     numbers,
     rates_of,
 )
+from realtime_gateway.telemetry import recorder
 
 logger = logging.getLogger("realtime_gateway.security")
 
@@ -87,6 +88,8 @@ class UserLimiting:
         self._own = rates_of(limits.per_connection)
         self._users = rates_of(limits.per_user)
         self._arrivals = Arrivals(limits.per_user)
+        for limit, _ in (*self._own, *self._users):
+            recorder.limits_met.add(0, limit)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a user in, or refuse it with 429 (1008 where the WebSocket is open already)."""

@@ -270,3 +270,15 @@ def test_a_user_is_told_by_the_key_of_its_row_else_by_its_name() -> None:
     assert user_key(ANN) == "7"
     assert user_key(SimpleNamespace(is_authenticated=True, get_username=lambda: "ann")) == "ann"
     assert [user_key(one) for one in (NOBODY, None, SimpleNamespace(is_authenticated=True))] == [None] * 3
+
+
+def test_limits_that_are_set_stand_on_the_metrics_page_before_anybody_meets_them() -> None:
+    recorder.limits_met.values.clear()
+    limits = Limits(per_user=UserLimits(messages=MessageRate(1), open_connections=3), per_address=AddressLimits(0, 9))
+    UserLimiting(Client().take_all, limits)
+    AddressLimiting(Client().take_all, limits)
+    assert recorder.limits_met.values == {
+        "security.limits.perUser.messages": 0,
+        "security.limits.perUser.openConnections": 0,
+        "security.limits.perAddress.connectionsPerMinute": 0,
+    }
