@@ -33,7 +33,11 @@ HOMES = {
     "yaml": ("realtime_gateway.resource", "realtime_gateway.local", "realtime_operator"),
     "prometheus_client": ("realtime_gateway.telemetry.metrics_page", "realtime_operator.recording"),
     "opentelemetry": ("realtime_gateway.telemetry", "realtime_operator"),
-    "opentelemetry.sdk": ("realtime_gateway.telemetry.sdk", "realtime_operator.__main__"),
+    "opentelemetry.sdk": (
+        "realtime_gateway.telemetry.sdk",
+        "realtime_gateway.telemetry.metrics_export",
+        "realtime_operator.__main__",
+    ),
     "kopf": ("realtime_operator.__main__", "realtime_operator.handlers"),
     "kubernetes": ("realtime_operator.kube",),
     "django": (

@@ -30,7 +30,7 @@ FIRST_PASSED_FD = 3
 
 @dataclass(frozen=True)
 class OpenTelemetry:
-    """What OpenTelemetry's variables say of traces; None where a variable is unset or empty.
+    """What OpenTelemetry's variables say of traces and metrics; None where a variable is unset or empty.
 
     Attributes:
         endpoint: OTEL_EXPORTER_OTLP_ENDPOINT, without the path of a signal.
@@ -39,6 +39,10 @@ class OpenTelemetry:
         protocol: OTEL_EXPORTER_OTLP_TRACES_PROTOCOL, else OTEL_EXPORTER_OTLP_PROTOCOL.
         sampler: OTEL_TRACES_SAMPLER.
         sampler_argument: OTEL_TRACES_SAMPLER_ARG.
+        metrics_endpoint: OTEL_EXPORTER_OTLP_METRICS_ENDPOINT, with its path.
+        metrics_exporter: OTEL_METRICS_EXPORTER.
+        metrics_protocol: OTEL_EXPORTER_OTLP_METRICS_PROTOCOL, else OTEL_EXPORTER_OTLP_PROTOCOL.
+        metrics_interval: OTEL_METRIC_EXPORT_INTERVAL, in ms.
         disabled: OTEL_SDK_DISABLED.
     """
 
@@ -48,6 +52,10 @@ class OpenTelemetry:
     protocol: str | None = None
     sampler: str | None = None
     sampler_argument: str | None = None
+    metrics_endpoint: str | None = None
+    metrics_exporter: str | None = None
+    metrics_protocol: str | None = None
+    metrics_interval: str | None = None
     disabled: bool = False
 
 
@@ -148,6 +156,10 @@ def _opentelemetry(values: Mapping[str, str]) -> OpenTelemetry:
         protocol=given("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"),
         sampler=given("OTEL_TRACES_SAMPLER"),
         sampler_argument=given("OTEL_TRACES_SAMPLER_ARG"),
+        metrics_endpoint=given("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"),
+        metrics_exporter=given("OTEL_METRICS_EXPORTER"),
+        metrics_protocol=given("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"),
+        metrics_interval=given("OTEL_METRIC_EXPORT_INTERVAL"),
         disabled=values.get("OTEL_SDK_DISABLED", "").lower() == "true",
     )
 

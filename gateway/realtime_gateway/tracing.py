@@ -17,8 +17,10 @@ from realtime_gateway.environment import Environment, OpenTelemetry, read_enviro
 from realtime_gateway.errors import ConfigurationError, GatewayError
 from realtime_gateway.resource import load_resource
 from realtime_gateway.resource.spec import RealtimeGateway, Telemetry
+from realtime_gateway.telemetry import metrics_export as metrics_exports
 from realtime_gateway.telemetry import spans, worker_page
 from realtime_gateway.telemetry.destinations import Destinations
+from realtime_gateway.telemetry.metrics_export import INTERVAL_SECONDS, MetricsExport, metrics_url
 from realtime_gateway.telemetry.sdk import TraceExport, project_has_provider, traces_url, wire
 
 DEFAULT_SERVICE = "realtime-gateway"
@@ -36,13 +38,22 @@ RATIOS = {
 
 
 def start_tracing(environment: Environment, resource: RealtimeGateway | None) -> Callable[[], None]:
-    """Begin to trace, if anything says so; return what ends it. Call it once the application is imported.
+    """Begin to trace and to send metrics, if anything says so; return what ends it.
+
+    Call it once the application is imported.
 
     Raises:
         ConfigurationError: what the environment says cannot be done.
     """
-    end = wire(trace_export(environment, resource))
+    traces, metrics = trace_export(environment, resource), metrics_export(environment, resource)
+    end_traces = wire(traces)
     _handle_in_context()
+    end_metrics = metrics_exports.start(metrics)
+
+    def end() -> None:
+        end_metrics()
+        end_traces()
+
     return end
 
 
@@ -113,20 +124,47 @@ def trace_export(environment: Environment, resource: RealtimeGateway | None) -> 
         endpoint = None
     if endpoint is not None:
         _check(given)
+    return replace(
+        everywhere,
+        endpoint=endpoint,
+        ratio=0.0 if endpoint is None else _ratio(given, telemetry.sampling_ratio),
+        sampler_is_given=given.sampler is not None,
+        attributes=_attributes(environment, resource),
+        recent_spans=_recent_spans(environment, telemetry),
+    )
+
+
+def metrics_export(environment: Environment, resource: RealtimeGateway | None) -> MetricsExport:
+    """Return where the metrics of this process go.
+
+    Raises:
+        ConfigurationError: a variable has a value that is not known here.
+    """
+    given = environment.opentelemetry
+    base = given.endpoint or (None if resource is None else resource.spec.telemetry.otlp_endpoint)
+    endpoint = given.metrics_endpoint or (None if base is None else metrics_url(base))
+    # A project with providers of its own follows the variables in its own way.
+    if given.disabled or given.metrics_exporter == "none" or endpoint is None or project_has_provider():
+        return MetricsExport(None)
+    _check_words("OTEL_METRICS_EXPORTER", given.metrics_exporter, EXPORTERS)
+    _check_words("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", given.metrics_protocol, PROTOCOLS)
+    interval = given.metrics_interval
+    if interval is not None and not (interval.isascii() and interval.isdigit() and int(interval) > 0):
+        raise ConfigurationError(
+            f"OTEL_METRIC_EXPORT_INTERVAL is {interval!r}.", "Give the milliseconds between two exports."
+        )
+    seconds = INTERVAL_SECONDS if interval is None else int(interval) / 1000
+    return MetricsExport(endpoint, seconds, _attributes(environment, resource))
+
+
+def _attributes(environment: Environment, resource: RealtimeGateway | None) -> dict[str, str]:
     attributes = {
         "service.name": DEFAULT_SERVICE if resource is None else resource.name,
         "service.version": __version__,
         "service.namespace": None if resource is None else resource.namespace,
         "service.instance.id": environment.process_name,
     }
-    return replace(
-        everywhere,
-        endpoint=endpoint,
-        ratio=0.0 if endpoint is None else _ratio(given, telemetry.sampling_ratio),
-        sampler_is_given=given.sampler is not None,
-        attributes={name: value for name, value in attributes.items() if value},
-        recent_spans=_recent_spans(environment, telemetry),
-    )
+    return {name: value for name, value in attributes.items() if value}
 
 
 def _hash_key(resource: RealtimeGateway | None) -> bytes:
@@ -152,9 +190,13 @@ def _check(given: OpenTelemetry) -> None:
         ("OTEL_EXPORTER_OTLP_PROTOCOL", given.protocol, PROTOCOLS),
         ("OTEL_TRACES_SAMPLER", given.sampler, (None, *RATIOS)),
     ):
-        if value not in known:
-            words = ", ".join(word for word in known if word)
-            raise ConfigurationError(f"{variable} is {value!r}, which this version cannot do.", f"It does: {words}.")
+        _check_words(variable, value, known)
+
+
+def _check_words(variable: str, value: str | None, known: tuple[str | None, ...]) -> None:
+    if value not in known:
+        words = ", ".join(word for word in known if word)
+        raise ConfigurationError(f"{variable} is {value!r}, which this version cannot do.", f"It does: {words}.")
 
 
 def _ratio(given: OpenTelemetry, wanted: float) -> float:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib.metadata import version
 
+from tests.benchmarks import metrics_cost
 from tests.benchmarks.contenders import CONTENDERS, CORE, OURS, PUBSUB
 from tests.benchmarks.cores import Cores, choose
 from tests.benchmarks.layer_alone import LayerLoad
@@ -31,6 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(_machine(cores))
     if options.only in "targets":
         print_targets(Targets(cores, options.runs, options.scale), partial(print, flush=True))
+    if options.only in "metrics":
+        metrics_cost.main(partial(print, flush=True))
     wrong: list[str] = []
     for title, runs in _loads(options, cores):
         wanted = {name: run for name, run in runs.items() if options.only in name}
@@ -72,7 +75,9 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=3, help="fresh runs of each contender (default: 3)")
     parser.add_argument("--clients", type=int, default=200, help="members of the room (default: 200)")
     parser.add_argument("--messages", type=int, default=150, help="messages measured in a run (default: 150)")
-    parser.add_argument("--only", default="", help="only contenders whose name contains this, or only targets")
+    parser.add_argument(
+        "--only", default="", help="only contenders whose name contains this, or only targets or metrics"
+    )
     parser.add_argument(
         "--scale", type=float, default=1.0, help="part of the work for the layer's targets (default: 1)"
     )

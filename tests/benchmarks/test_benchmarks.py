@@ -1,9 +1,12 @@
 """The benchmark itself: it counts right, and it runs. No figure is asserted."""
 
+import asyncio
+
 import pytest
 
 from tests.benchmarks.__main__ import main
 from tests.benchmarks.cores import Cores
+from tests.benchmarks.metrics_cost import measure
 from tests.benchmarks.room import Load, Room
 from tests.benchmarks.tables import Sample, faults, table
 from tests.benchmarks.targets import Targets
@@ -70,3 +73,10 @@ def test_a_sessions_websocket_takes_a_query_for_its_session_and_one_for_its_user
 def test_limits_are_measured_on_messages_that_they_let_pass():
     [check] = Targets(Cores(None, None, None), runs=1, scale=0.02).limits()
     assert float(check.measured.removesuffix(" us")) > 0
+
+
+def test_what_counting_costs_is_measured_with_all_members_served() -> None:
+    cost = asyncio.run(measure(3, turns=2, messages=5))
+    assert cost.members == 3
+    assert cost.counted_us > 0
+    assert cost.uncounted_us > 0

@@ -41,6 +41,7 @@ class TraceReceiver:
     def __init__(self, status: int = 200) -> None:
         self.status = status
         self.exports = 0
+        self.bodies: list[tuple[str, bytes]] = []
         self._spans: list[ReceivedSpan] = []
         receiver = self
 
@@ -50,6 +51,7 @@ class TraceReceiver:
                 if self.headers.get("content-encoding") == "gzip":
                     body = gzip.decompress(body)
                 receiver.exports += 1
+                receiver.bodies.append((self.path, body))
                 if receiver.status == 200 and self.path == "/v1/traces":
                     receiver._spans.extend(spans_of(body))
                 self.send_response(receiver.status)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
+from time import monotonic
 from typing import Any
 
 from realtime_gateway.layer.envelope import Kind
@@ -49,7 +50,8 @@ class Timed:
 
 def delivered(way: str, published_at: float, trace: bytes) -> None:
     """A message has come to where this process has it going."""
-    recorder.delivery_seconds.observe(max(0.0, time.monotonic() - published_at), way, trace)
+    seconds = monotonic() - published_at
+    recorder.delivery_seconds.observe(seconds if seconds > 0 else 0.0, way, trace)
 
 
 def acknowledged(action: Acknowledged, now: float) -> None:

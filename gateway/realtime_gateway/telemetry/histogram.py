@@ -70,8 +70,9 @@ class Histogram:
 
     def observe(self, value: float, label_value: str = "", trace: bytes = b"") -> None:
         """Add a sample; ``trace`` is its context where its trace is recorded."""
-        series = self.series.get(label_value)
-        if series is None:
+        try:
+            series = self.series[label_value]
+        except KeyError:
             series = self.open(label_value)
         bucket = bisect_left(self.bounds, value)
         series.counts[bucket] += 1

@@ -34,7 +34,10 @@ class Family:
 
     def add(self, amount: float = 1, label_value: str = "") -> None:
         """Add to a counter or gauge."""
-        self.values[label_value] = self.values.get(label_value, 0) + amount
+        try:
+            self.values[label_value] += amount
+        except KeyError:
+            self.values[label_value] = amount
 
     def set(self, value: float, label_value: str = "") -> None:
         """Set a gauge."""
@@ -116,6 +119,9 @@ received_bytes = counter("received_bytes", "Payload of WebSocket messages from c
 sent_bytes = counter("sent_bytes", "Frames of WebSocket messages to clients, as they are on the wire.")
 limits_met = counter("limits_met", "Times that a client met a limit of the server, by the limit.", "limit")
 loop_blocked = counter("loop_blocked", "Times that the event loop stood still for longer than it may.")
+exports_failed = counter(
+    "exports_failed", "Exports that a collector did not take, by what was in them.", "signal", ("metrics",)
+)
 # Security and auth.
 auth_stack = gauge("auth_stack", "1 for the auth stack that gateway_application has put before the consumers.", "stack")
 layer_limits = counter("layer_limits", "Questions about limits over all processes, by who has answered.", "by")

@@ -13,7 +13,7 @@ from realtime_gateway.resource import parse_resource
 from realtime_gateway.resource.spec import RealtimeGateway
 from realtime_gateway.telemetry import spans
 from realtime_gateway.telemetry.sdk import TraceExport
-from realtime_gateway.tracing import trace_command, trace_export
+from realtime_gateway.tracing import metrics_export, trace_command, trace_export
 
 COLLECTOR = "http://collector:4318"
 
@@ -115,3 +115,43 @@ def test_a_command_of_manage_py_says_what_cannot_be_done(monkeypatch: pytest.Mon
 def test_a_command_of_manage_py_traces_nothing_unless_told_to() -> None:
     with trace_command():
         assert not spans.is_wired()
+
+
+def test_metrics_go_where_traces_go() -> None:
+    wanted = resource(otlpEndpoint=COLLECTOR)
+    made = metrics_export(read_environment({"REALTIME_GATEWAY_PROCESS": "chat-0"}), wanted)
+    assert (made.endpoint, made.interval_seconds) == (f"{COLLECTOR}/v1/metrics", 60.0)
+    assert made.attributes["service.name"] == "chat"
+    assert made.attributes["service.instance.id"] == "chat-0"
+    assert metrics_export(read_environment({}), resource()).endpoint is None
+
+
+@pytest.mark.parametrize(
+    ("variables", "endpoint", "seconds"),
+    [
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://other/"}, "http://other/v1/metrics", 60.0),
+        ({"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "http://other/x"}, "http://other/x", 60.0),
+        ({"OTEL_METRIC_EXPORT_INTERVAL": "500"}, f"{COLLECTOR}/v1/metrics", 0.5),
+        ({"OTEL_METRICS_EXPORTER": "none"}, None, 60.0),
+        ({"OTEL_SDK_DISABLED": "true"}, None, 60.0),
+    ],
+)
+def test_the_environment_says_whether_and_where_metrics_go(
+    variables: dict[str, str], endpoint: str | None, seconds: float
+) -> None:
+    made = metrics_export(read_environment(variables), resource(otlpEndpoint=COLLECTOR))
+    assert (made.endpoint, made.interval_seconds) == (endpoint, seconds)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("OTEL_METRICS_EXPORTER", "prometheus"),
+        ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "grpc"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "often"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "0"),
+    ],
+)
+def test_a_variable_of_metrics_that_cannot_be_followed_stops_the_start(variable: str, value: str) -> None:
+    with pytest.raises(ConfigurationError, match=variable):
+        metrics_export(read_environment({variable: value}), resource(otlpEndpoint=COLLECTOR))
