@@ -59,14 +59,45 @@ def metrics_url(base: str) -> str:
     return base.rstrip("/") + METRICS_PATH
 
 
-def start(export: MetricsExport) -> Callable[[], None]:
-    """Begin to send; return what ends it, which takes LAST_SECONDS at most.
+class Sending:
+    """What sends, until it is told to stop.
+
+    Args:
+        send: sends what there is now.
+        interval_seconds: between two times.
+    """
+
+    def __init__(self, send: Callable[[], None], interval_seconds: float) -> None:
+        self._send = send
+        self._interval_seconds = interval_seconds
+        self._stop = threading.Event()
+        self._until = 0.0
+        self._thread = threading.Thread(target=self._run, name="realtime-gateway-metrics", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Begin to send for the last time."""
+        self._until = time.monotonic() + LAST_SECONDS
+        self._stop.set()
+
+    def wait(self) -> None:
+        """Wait until that is done, and no longer than LAST_SECONDS since ``stop``."""
+        self._thread.join(max(0.0, self._until - time.monotonic()))
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._interval_seconds):
+            self._send()
+        self._send()  # what has come since
+
+
+def start(export: MetricsExport) -> Sending | None:
+    """Begin to send, if there is somewhere to send to.
 
     Raises:
         ConfigurationError: there is somewhere to send to, and the extra is not installed.
     """
     if export.endpoint is None:
-        return _nothing_to_end
+        return None
     try:
         from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 
@@ -80,24 +111,8 @@ def start(export: MetricsExport) -> Callable[[], None]:
     for name in EXPORT_LOGGERS:
         logging.getLogger(name).addFilter(NowAndThen())
     logger.info("Metrics go to %s every %g s", urlsplit(export.endpoint).hostname, export.interval_seconds)
-    stop = threading.Event()
     send = partial(_send, OTLPMetricExporter(endpoint=export.endpoint), _resource(export.attributes), time.time_ns())
-    thread = threading.Thread(
-        target=_send_for_ever, args=(send, stop, export.interval_seconds), name="realtime-gateway-metrics", daemon=True
-    )
-    thread.start()
-
-    def end() -> None:
-        stop.set()
-        thread.join(LAST_SECONDS)
-
-    return end
-
-
-def _send_for_ever(send: Callable[[], None], stop: threading.Event, interval_seconds: float) -> None:
-    while not stop.wait(interval_seconds):
-        send()
-    send()  # what has come since
+    return Sending(send, export.interval_seconds)
 
 
 def _send(exporter: MetricExporter, resource: Any, started_ns: int) -> None:
@@ -195,7 +210,3 @@ def _resource(attributes: Mapping[str, str]) -> Any:
     from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 
     return Resource.create().merge(Resource(dict(attributes))).merge(OTELResourceDetector().detect())
-
-
-def _nothing_to_end() -> None:
-    pass

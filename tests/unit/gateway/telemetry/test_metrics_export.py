@@ -70,9 +70,11 @@ def test_names_that_lose_their_unit_stay_apart() -> None:
 def test_a_collector_that_refuses_is_counted_and_nothing_else_happens() -> None:
     with TraceReceiver(status=400) as receiver:
         before = recorder.exports_failed.values["metrics"]
-        end = metrics_export.start(MetricsExport(f"{receiver.url}/v1/metrics", 0.02))
+        sending = metrics_export.start(MetricsExport(f"{receiver.url}/v1/metrics", 0.02))
+        assert sending is not None
         wait_until(lambda: recorder.exports_failed.values["metrics"] >= before + 3)
-        end()
+        sending.stop()
+        sending.wait()
     assert "realtime-gateway-metrics" not in [thread.name for thread in threading.enumerate()]
 
 
@@ -81,12 +83,14 @@ def test_a_collector_that_is_not_there_keeps_one_export_and_an_end_within_its_ti
 ) -> None:
     monkeypatch.setattr(metrics_export, "LAST_SECONDS", 0.1)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
-    end = metrics_export.start(MetricsExport(f"http://127.0.0.1:{free_port()}/v1/metrics", 0.01))
+    sending = metrics_export.start(MetricsExport(f"http://127.0.0.1:{free_port()}/v1/metrics", 0.01))
+    assert sending is not None
     assert [thread.name for thread in threading.enumerate()].count("realtime-gateway-metrics") == 1
-    end()
+    sending.stop()
+    sending.wait()
     wait_until(lambda: "realtime-gateway-metrics" not in [thread.name for thread in threading.enumerate()], 30)
 
 
 def test_without_an_endpoint_nothing_runs() -> None:
-    metrics_export.start(MetricsExport(None))()
+    assert metrics_export.start(MetricsExport(None)) is None
     assert "realtime-gateway-metrics" not in [thread.name for thread in threading.enumerate()]
