@@ -113,7 +113,7 @@ class Following:
 
     async def _pass(self, reconciler: Reconciler, key: ResourceKey) -> Pass | None:
         """One pass; None when it failed as a whole."""
-        begun, result = self._clock(), recording.FAILED
+        begun, result = self._clock(), ""
         try:
             async with self._turns, asyncio.timeout(PASS_SECONDS):
                 begun = self._clock()
@@ -124,12 +124,15 @@ class Following:
             result = recording.NOT_LEADING
             log.info("%s/%s: somebody else leads now", *key)
         except (KubeError, TimeoutError) as error:
+            result = recording.FAILED
             log.warning("%s/%s: %s", *key, str(error) or f"no end after {PASS_SECONDS:g} s")
         except Exception:
             # A fault of ours in one resource must not end the others; it is tried again, ever more seldom.
+            result = recording.FAILED
             log.exception("%s/%s: a pass failed", *key)
         finally:
-            recording.passed(result, self._clock() - begun)
+            if result:  # one that was cancelled came to nothing
+                recording.passed(result, self._clock() - begun)
         return None
 
     def _pause(self, key: ResourceKey, times: int) -> float:

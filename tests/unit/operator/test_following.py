@@ -25,7 +25,7 @@ RESTED = Pass()
 class Scripted:
     """In a reconciler's place: passes that come to what the test says."""
 
-    def __init__(self, *results: Pass | Exception) -> None:
+    def __init__(self, *results: Pass | BaseException) -> None:
         self.results = list(results)
         self.passes = 0
         self.again = asyncio.Event()
@@ -34,7 +34,7 @@ class Scripted:
         self.passes += 1
         self.again.set()
         result = self.results.pop(0) if self.results else RESTED
-        if isinstance(result, Exception):
+        if isinstance(result, BaseException):
             raise result
         return result
 
@@ -120,6 +120,21 @@ async def test_a_pass_that_fails_as_a_whole_is_tried_again_later(
     following = begin(monkeypatch, scripted)
     await passes(scripted, 3)
     await following.close()
+
+
+async def test_passes_are_counted_by_what_they_came_to_and_cancelled_ones_are_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "LONGEST_SECONDS", 0.05)
+    counted: list[str] = []
+    monkeypatch.setattr(module.recording, "passed", lambda result, seconds: counted.append(result))
+    scripted = Scripted(ACTED, KubeError(503, "away"), NotLeading(), RESTED, asyncio.CancelledError())
+    following = begin(monkeypatch, scripted)
+    await passes(scripted, 4)
+    following.wake(KEY)
+    await passes(scripted, 5)
+    await following.close()
+    assert counted == ["changed", "failed", "not_leading", "nothing_to_do"]
 
 
 async def test_nothing_passes_while_somebody_else_leads(monkeypatch: pytest.MonkeyPatch) -> None:
