@@ -20,11 +20,12 @@ from realtime_gateway.auth.notices import Action, Notice, keys_of
 from realtime_gateway.auth.remembered import Remembered
 from realtime_gateway.endings import UNAUTHENTICATED, Ending
 from realtime_gateway.security.denial import Message, Receive, Send
+from realtime_gateway.security.limiting import CONNECTION
 from realtime_gateway.telemetry import recorder
 
 logger = logging.getLogger("realtime_gateway.security")
 
-KEY = "realtime_gateway.connection"
+KEY = CONNECTION
 # No handshake takes longer from its query for a user to the entry of its connection.
 REMEMBERED_SECONDS = 60.0
 REMEMBERED_KEYS = 100_000

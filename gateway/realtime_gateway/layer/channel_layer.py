@@ -6,7 +6,7 @@ import atexit
 import os
 import secrets
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from functools import partial
 from typing import Any
 
@@ -29,7 +29,7 @@ from realtime_gateway.layer.offer import FanOut
 from realtime_gateway.layer.options import describe
 from realtime_gateway.layer.process_state import ProcessState
 from realtime_gateway.layer.refusals import readable, remedy_for
-from realtime_gateway.layer.shared_limits import Places, Tokens, hold_places, take_tokens
+from realtime_gateway.layer.shared_limits import Places, Tokens, hold_places, keep_places, take_tokens
 from realtime_gateway.layer.sources import choose_hosts, choose_options
 from realtime_gateway.telemetry import layer_spans
 
@@ -166,9 +166,19 @@ class RedisChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels shi
         Args:
             key: its name.
             count: how many this process wants to hold from now on, in all; 0 lets go.
-            most: how many there are; 0 holds them whatever others do, as for saying again what is held.
+            most: how many there are; 0 holds them whatever others do.
         """
         return await self._binding.run(lambda driver: hold_places(driver, key, count, most))
+
+    async def keep_places(self, keys: Collection[str], count: Callable[[str], int]) -> None:
+        """Say again which places are held, by one call for each shard; never raises for Redis.
+
+        Args:
+            keys: the things.
+            count: how many this process holds of one, whatever others hold; 0 lets go. It is called at the moment in
+                which the answer leaves, on the loop that has the connections.
+        """
+        await self._binding.run(lambda driver: keep_places(driver, keys, count))
 
     # Groups
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -35,6 +38,8 @@ for _by in (SHARD, PROCESS):
 
 
 Arguments = tuple[str | int, ...]
+# Asked for when they leave: what is counted may have become another number while a link was made.
+Say = Callable[[], Arguments]
 
 
 class Tokens(NamedTuple):
@@ -101,7 +106,7 @@ async def take_tokens(driver: Driver, key: str, rate: tuple[float, float], wante
     state, (rate_per_second, burst) = driver.state, rate
     name = state.group_names.limit(key)
     arguments = (f"{1e6 / rate_per_second:.6f}", f"{burst:.6f}", wanted)
-    answer = await _ask(driver, name, "tokens", state.identity.names.tokens(name), arguments)
+    answer = await _ask(driver, _owner(driver, name), "tokens", (state.identity.names.tokens(name),), lambda: arguments)
     if answer is None:
         granted, wait_seconds = state.shared_limits.buckets.take(key, rate, wanted, driver.loop.time())
         return Tokens(granted, wait_seconds, shared=False)
@@ -113,21 +118,39 @@ async def hold_places(driver: Driver, key: str, count: int, most: int) -> Places
     state = driver.state
     name = state.group_names.limit(key)
     arguments = (state.client_prefix, count, most, int(HOLD_SECONDS * 1000))
-    answer = await _ask(driver, name, "places", state.identity.names.places(name), arguments)
+    answer = await _ask(driver, _owner(driver, name), "places", (state.identity.names.places(name),), lambda: arguments)
     if answer is None:
         return Places(not most or count <= most, shared=False)
     return Places(bool(answer), shared=True)
 
 
-async def _ask(driver: Driver, name: str, script: str, key: str, arguments: Arguments) -> Any:
-    """Run a script on the shard that owns a name; None where it does not answer."""
+async def keep_places(driver: Driver, keys: Iterable[str], count: Callable[[str], int]) -> None:
+    """Hold as many places of each thing as are counted when it is said, whatever others do."""
+    state, by_shard = driver.state, defaultdict[str, dict[str, str]](dict)
+    for key in keys:
+        name = state.group_names.limit(key)
+        by_shard[_owner(driver, name)][state.identity.names.places(name)] = key
+
+    def arguments(held: dict[str, str]) -> Arguments:
+        return (state.client_prefix, int(HOLD_SECONDS * 1000), *(count(key) for key in held.values()))
+
+    await asyncio.gather(
+        *(_ask(driver, shard, "keep", tuple(held), partial(arguments, held)) for shard, held in by_shard.items())
+    )
+
+
+def _owner(driver: Driver, name: str) -> str:
+    return driver.state.machine.epochs.hosts.owner(name).name
+
+
+async def _ask(driver: Driver, shard: str, script: str, keys: tuple[str, ...], arguments: Say) -> Any:
+    """Run a script on a shard; None where it does not answer."""
     limits, loop = driver.state.shared_limits, driver.loop
-    shard = driver.state.machine.epochs.hosts.owner(name).name
     link = driver.links.open.get(shard)
     if limits.is_left_alone(shard, link, loop.time()):
         recorder.layer_limits.add(1, PROCESS)
         return None
-    got = await _answered(driver, shard, link, script, key, arguments)
+    got = await _answered(driver, shard, link, script, keys, arguments)
     if isinstance(got, ErrorAnswer):
         limits.leave_alone(shard, loop.time(), f"refuses: {readable(got.text)}" if got.code else got.text)
         recorder.layer_limits.add(1, PROCESS)
@@ -137,7 +160,9 @@ async def _ask(driver: Driver, name: str, script: str, key: str, arguments: Argu
     return got
 
 
-async def _answered(driver: Driver, shard: str, link: Link | None, script: str, key: str, arguments: Arguments) -> Any:
+async def _answered(
+    driver: Driver, shard: str, link: Link | None, script: str, keys: tuple[str, ...], arguments: Say
+) -> Any:
     """Return what a shard has answered within the time that it has."""
     answer: asyncio.Future[Any] = driver.loop.create_future()
     try:
@@ -147,7 +172,7 @@ async def _answered(driver: Driver, shard: str, link: Link | None, script: str, 
     except TimeoutError:
         return ErrorAnswer("", "cannot be reached")
     # Everybody's questions of one turn of the loop leave in one write.
-    link.call(script, (key,), arguments, lambda got: None if answer.done() else answer.set_result(got))
+    link.call(script, keys, arguments(), lambda got: None if answer.done() else answer.set_result(got))
     await asyncio.wait((answer,), timeout=ANSWER_SECONDS)
     if not answer.done():
         await asyncio.sleep(0)  # a loop that was held up has its answers still unread

@@ -6,6 +6,7 @@ This project's layer has them. Behind any other, and while it fails, each proces
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Collection
 from math import inf
 from typing import Any
 from weakref import WeakSet
@@ -52,6 +53,10 @@ class AcrossPods:
         """Hold ``count`` places of ``most`` over all processes, until something else is said, or nothing for long."""
         answer = await self._ask("hold_places", now, key, count, most)
         return bool(answer.granted) if answer is not None else not most or count <= most
+
+    async def keep_places(self, keys: Collection[str], count: Callable[[str], int], now: float) -> None:
+        """Say how many places are held of each key, whatever others hold of them; 0 lets go."""
+        await self._ask("keep_places", now, keys, count)
 
     async def _ask(self, ability: str, now: float, *given: Any) -> Any:
         layer = get_channel_layer()

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from typing import Protocol
 from weakref import WeakKeyDictionary
 
 from realtime_gateway.endings import POLICY
@@ -38,10 +39,21 @@ logger = logging.getLogger("realtime_gateway.security")
 # What holds a WebSocket's messages against its rates, in its scope.
 KEY = "realtime_gateway.limited_messages"
 
+# What of a scope can end a WebSocket whose messages are held: the wrapper of the auth stack.
+CONNECTION = "realtime_gateway.connection"
+
 # How long a message waits before it is looked at again whether its client is still there.
 LOOK_SECONDS = 0.5
 
 _LIMITERS: WeakKeyDictionary[asyncio.AbstractEventLoop, Limiter] = WeakKeyDictionary()
+
+
+class Revocable(Protocol):
+    """Who knows that a WebSocket is closed because its user may no longer be here."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing that its client has said may reach the application any more."""
 
 
 def limiter() -> Limiter:
@@ -172,6 +184,9 @@ class LimitedMessages:
             message = self._waiting
             if message is None:
                 message = await self._receive()
+            elif self._is_revoked():
+                self._not_passed()
+                continue
             if message["type"] != "websocket.receive":
                 return message
             if self._ended:
@@ -202,17 +217,25 @@ class LimitedMessages:
         if policy == "delay" and not self._client_left():
             await asyncio.sleep(min(above.wait_seconds, LOOK_SECONDS))
             return
-        self._waiting, self._is_told = None, False
-        self._rates.dropped()
+        self._not_passed()
         if policy == "close":
             self._ended = True
             await self._close(above.rate.told)
+
+    def _not_passed(self) -> None:
+        self._waiting, self._is_told = None, False
+        self._rates.dropped()
 
     async def _close(self, reason: str) -> None:
         try:
             await self._send({"type": "websocket.close", "code": POLICY.code, "reason": reason})
         except Exception as error:  # servers raise various errors for a socket that is closed already
             logger.debug("A WebSocket above its limits was closed already: %r", error)
+
+    def _is_revoked(self) -> bool:
+        # What came before it waits here, where the auth stack sees it no more.
+        connection: Revocable | None = self._scope.get(CONNECTION)
+        return connection is not None and connection.ended
 
     def _client_left(self) -> bool:
         # Of this project's server: the application must hear that its client has left before it is given up.

@@ -7,12 +7,17 @@ up after it.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
+from contextlib import suppress
 from contextvars import Context
+from itertools import islice, takewhile
 
 from realtime_gateway.security.across_pods import AcrossPods
 
 # A third of the time for which the layer keeps what it was told: two may be lost.
 RENEW_SECONDS = 10.0
+# In a period everything is said in so many parts, so that many keys hold up nobody's messages.
+PARTS = 20
 _AT_ONCE = 100
 
 
@@ -27,6 +32,7 @@ class Places:
         self._pods = pods
         self._loop = asyncio.get_running_loop()
         self._held: dict[str, int] = {}
+        self._said_at: dict[str, float] = {}  # what others may count, and since when, the oldest first
         self._left: set[str] = set()  # keys of which fewer are held than may have been said
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -41,8 +47,10 @@ class Places:
             self.leave(key)
             raise
         if granted:
+            self._note_said(key)
             self._begin()
-        elif self._one_less(key):
+        else:
+            self._one_less(key)
             self._say_soon(key)  # somebody who asked at the same time may have counted this one
         return granted
 
@@ -51,11 +59,14 @@ class Places:
         self._one_less(key)
         self._say_soon(key)
 
-    def _one_less(self, key: str) -> bool:
+    def _one_less(self, key: str) -> None:
         self._held[key] -= 1
         if not self._held[key]:
             del self._held[key]
-        return key in self._held
+
+    def _note_said(self, key: str) -> None:
+        self._said_at.pop(key, None)
+        self._said_at[key] = self._loop.time()
 
     def _say_soon(self, key: str) -> None:
         self._left.add(key)
@@ -68,23 +79,38 @@ class Places:
             self._task = self._loop.create_task(self._keep_up(), name="realtime_gateway.places", context=Context())
 
     async def _keep_up(self) -> None:
-        due = self._loop.time() + RENEW_SECONDS
-        while self._held or self._left:
-            try:
+        due = self._loop.time() + RENEW_SECONDS / PARTS
+        while self._said_at or self._left:
+            with suppress(TimeoutError):
                 async with asyncio.timeout_at(due):
                     await self._wake.wait()
-                keys = self._take_left()
-            except TimeoutError:
-                due = self._loop.time() + RENEW_SECONDS
-                keys = list(self._held)
-            for start in range(0, len(keys), _AT_ONCE):
-                await self._say(keys[start : start + _AT_ONCE])
+            await self._say(self._take_left())
+            # Whatever woke it: where connections come and go all the time, no wait lasts until it is due.
+            now = self._loop.time()
+            if now >= due:
+                due = now + RENEW_SECONDS / PARTS
+                await self._say(self._to_renew(now))
 
     def _take_left(self) -> list[str]:
         left, self._left = list(self._left), set()
         self._wake.clear()
         return left
 
-    async def _say(self, keys: list[str]) -> None:
-        now = self._loop.time()
-        await asyncio.gather(*(self._pods.hold_places(key, self._held.get(key, 0), 0, now) for key in keys))
+    def _to_renew(self, now: float) -> list[str]:
+        """Return the part whose turn it is, and what is late already."""
+        part = -(-len(self._said_at) // PARTS)
+        late = takewhile(lambda said: now - said[1] >= RENEW_SECONDS, self._said_at.items())
+        return list(islice(self._said_at, max(part, sum(1 for _ in late))))
+
+    async def _say(self, keys: Iterable[str]) -> None:
+        keys = iter(keys)
+        while some := list(islice(keys, _AT_ONCE)):
+            for key in some:
+                if key in self._held:
+                    self._note_said(key)
+                else:
+                    self._said_at.pop(key, None)
+            await self._pods.keep_places(some, self._count, self._loop.time())
+
+    def _count(self, key: str) -> int:
+        return self._held.get(key, 0)

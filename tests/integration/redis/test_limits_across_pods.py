@@ -125,6 +125,77 @@ async def test_places_are_said_again_as_long_as_they_are_held(
         await until(lambda: not client.exists("asgi:places:again"))
 
 
+async def test_places_are_said_again_while_connections_come_and_go_all_the_time(
+    pods: AcrossPods, redis_server: RedisProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(places, "RENEW_SECONDS", 0.1)
+    here, came = Places(pods), 0
+    assert await here.take("calm", 1)
+
+    async def come_and_go() -> None:
+        nonlocal came
+        while True:
+            assert await here.take("busy", 100)
+            here.leave("busy")
+            came += 1
+
+    with redis_server.client as client:
+        until_ms = lambda: int(client.hvals("asgi:places:calm")[0].split()[1])  # noqa: E731
+        coming = [asyncio.create_task(come_and_go()) for _ in range(20)]
+        try:
+            await until(lambda: came > 500)
+            first = until_ms()
+            await until(lambda: until_ms() > first)
+        finally:
+            for task in coming:
+                task.cancel()
+            await asyncio.wait(coming)
+        here.leave("calm")
+        await until(lambda: not client.exists("asgi:places:calm", "asgi:places:busy"))
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_who_comes_while_it_is_said_that_another_one_left_is_counted(
+    turns: int, pods: AcrossPods, redis_server: RedisProcess
+) -> None:
+    here = Places(pods)
+    assert await here.take("next", 1)
+    here.leave("next")
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    assert await here.take("next", 1)
+    await until(lambda: not here._left)
+    await pods.hold_places("behind it", 0, 0, 0.0)
+    with redis_server.client as client:
+        assert [held.split()[0] for held in client.hvals("asgi:places:next")] == [b"1"]
+        here.leave("next")
+        await until(lambda: not client.exists("asgi:places:next"))
+
+
+async def test_many_keys_are_said_again_by_few_calls_over_the_whole_period(
+    pods: AcrossPods, redis_server: RedisProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(places, "RENEW_SECONDS", 2.0)
+    here, keys = Places(pods), [f"many-{number}" for number in range(400)]
+    assert all(await asyncio.gather(*(here.take(key, 1) for key in keys)))
+    with redis_server.client as client:
+        pipeline = client.pipeline(transaction=False)
+
+        def until_ms() -> list[int]:
+            for key in keys:
+                pipeline.hvals(f"asgi:places:{key}")
+            return [int(held[0].split()[1]) for held in pipeline.execute()]
+
+        calls = lambda: redis_server.info("commandstats")["cmdstat_evalsha"]["calls"]  # noqa: E731
+        before, first, latest = calls(), until_ms(), max(until_ms())
+        await until(lambda: min(until_ms()) > latest)
+        assert calls() - before <= 100
+        assert max(until_ms()) - min(until_ms()) > max(first) - min(first) + 500
+        for key in keys:
+            here.leave(key)
+        await until(lambda: not client.keys("asgi:places:many-*"))
+
+
 async def test_after_redis_was_away_it_is_told_again_who_holds_what(
     redis_server: RedisProcess, make_layer: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

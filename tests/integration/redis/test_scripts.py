@@ -439,3 +439,17 @@ def test_the_last_place_that_is_let_go_leaves_nothing_behind(client: redis.Redis
     hold(client, "a", 1, 3)
     assert hold(client, "a", 0) == 1
     assert not client.exists("places")
+
+
+def test_many_places_are_held_at_once_whatever_others_hold(client: redis.Redis) -> None:
+    hold(client, "b", 3, 3)
+    client.hset("gone", "a", "1 1")
+    assert run(client, "keep", ["places", "gone", "more"], "a", 60_000, 2, 0, 5) == 3
+    now = int(time.time() * 1000)
+    for key, count in (("places", "2"), ("more", "5")):
+        found, until_ms = client.hget(key, "a").decode().split()  # type: ignore[union-attr]
+        assert found == count
+        assert now < int(until_ms) <= now + 60_000
+        assert 0 < client.pttl(key) <= 60_000
+    assert client.hget("places", "b").startswith(b"3 ")  # type: ignore[union-attr]
+    assert not client.exists("gone")

@@ -38,6 +38,20 @@ async def test_every_client_gets_1012_and_every_application_its_disconnect(appli
         assert "Traceback" not in it.output
 
 
+async def test_applications_hear_of_the_end_while_messages_wait_for_their_rate(applications):
+    with ServeProcess("patient:application", directory=applications) as it:
+        clients = await asyncio.gather(*(connect(f"{it.websocket_url}/echo") for _ in range(5)))
+        for client in clients:
+            for number in range(100):
+                await client.send(str(number))
+            assert await client.recv() == "0"
+        it.terminate()
+        assert {(await closing(client))[:2] for client in clients} == {(1012, REASON)}
+        assert it.wait() == 0
+        assert it.output.count(f"disconnect 1012 {REASON}") == 5
+        assert "did not end within" not in it.output
+
+
 async def test_closes_are_spread_over_the_period(applications):
     with ServeProcess("conversations:application", "--drain-seconds", "2", directory=applications) as it:
         clients = await asyncio.gather(*(connect(f"{it.websocket_url}/echo") for _ in range(60)))

@@ -9,7 +9,7 @@ from importlib.resources import files
 
 NAMES = (
     "publish", "fence", "join", "read", "pop", "put_back", "member", "groups", "members", "carry", "drop", "heartbeat",
-    "lease", "full", "sign", "tokens", "places",
+    "lease", "full", "sign", "tokens", "places", "keep",
 )  # fmt: skip
 
 

@@ -10,7 +10,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.support.conditions import until
 
+from realtime_gateway.auth.connections import Connection
+from realtime_gateway.auth.identity import Identity
+from realtime_gateway.endings import UNAUTHENTICATED
 from realtime_gateway.resource.limits import (
     AddressLimits,
     ByteRate,
@@ -21,7 +25,7 @@ from realtime_gateway.resource.limits import (
     UserLimits,
 )
 from realtime_gateway.security.denial import Application, Message, Receive, Scope, Send
-from realtime_gateway.security.limiting import AddressLimiting, UserLimiting, limiter, user_key
+from realtime_gateway.security.limiting import CONNECTION, AddressLimiting, UserLimiting, limiter, user_key
 from realtime_gateway.telemetry import recorder
 
 SLOW = 1  # a second, of which no test waits for many
@@ -161,6 +165,24 @@ async def test_a_receiver_that_is_cancelled_while_a_message_waits_loses_nothing(
     async with connected(UserLimiting(impatient, per_connection("delay", per_second=10, burst=1)), client):
         client.say(*"abc")
     assert client.got == [None, "a", "b", "c"]
+
+
+async def test_what_waits_when_its_user_is_revoked_does_not_reach_the_application() -> None:
+    client = Client()
+    connection = Connection(Identity(ANN), client.inbox.get, client.hear)  # type: ignore[arg-type]
+    client.scope[CONNECTION] = connection
+    application = limited(client, per_connection("delay", per_second=SLOW, burst=1))
+
+    async def watched(scope: Scope, receive: Receive, send: Send) -> None:
+        await application(scope, connection.receive, connection.send)
+
+    async with connected(watched, client):
+        client.say(*"abc")
+        await until(lambda: client.got == ["a"] and client.inbox.qsize() == 1)
+        connection.end(UNAUTHENTICATED, "session ended", "revoked")
+        await until(lambda: client.closed_with)
+    assert client.closed_with == [(4401, "session ended")]
+    assert client.got == ["a"]
 
 
 async def test_bytes_are_those_of_the_message_on_the_wire() -> None:
