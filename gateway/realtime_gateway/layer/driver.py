@@ -13,6 +13,7 @@ from typing import Any
 
 from realtime_gateway.hosts import HostList
 from realtime_gateway.layer import drops, measuring, names
+from realtime_gateway.layer.calls import Calls
 from realtime_gateway.layer.delivering import Deliveries
 from realtime_gateway.layer.leaving import take_leave
 from realtime_gateway.layer.machine import actions, events
@@ -20,7 +21,7 @@ from realtime_gateway.layer.mailboxes import Body
 from realtime_gateway.layer.options import label
 from realtime_gateway.layer.process_state import ProcessState, Ready, Taken
 from realtime_gateway.layer.shard_links import ShardLinks
-from realtime_gateway.layer.shards.link import Callbacks, ErrorAnswer, Link
+from realtime_gateway.layer.shards.link import Callbacks, Link
 from realtime_gateway.telemetry import layer_spans, recorder
 
 log = logging.getLogger("realtime_gateway.layer")
@@ -44,12 +45,12 @@ class Driver:
         self._turn_open = False
         self.stopped = False
         self._topics: dict[str, dict[bytes, str]] = {}
-        self._refusals: dict[str, tuple[float, str]] = {}  # shard → when it last answered with an error, and which
         self._tick_task: asyncio.Task[None] | None = None
         self.links = ShardLinks(self._callbacks_for, self._on_up, self._on_down)
+        self._calls = Calls(self.links, self.loop, self.submit)
         self._deliveries = Deliveries(state, self.loop, self.submit)
         self._performers: dict[type, Callable[[Any], None]] = {
-            actions.Call: self._call,
+            actions.Call: self._calls.call,
             actions.Deliver: self._deliveries.deliver,
             actions.Settle: self._settle,
             actions.Subscribe: self._subscribe,
@@ -278,21 +279,6 @@ class Driver:
         if link is not None:
             self.loop.call_soon(link.close, action.reason, context=Context())
 
-    def _call(self, action: actions.Call) -> None:
-        link = self.links.open.get(action.shard)
-        if link is None:
-            return
-        shard, purpose = action.shard, action.purpose
-
-        def replied(result: Any) -> None:
-            if type(result) is ErrorAnswer:
-                self._refusals[shard] = (self.loop.time(), result.text)
-            if type(result) is list:
-                result = [_refusal(one) if type(one) is ErrorAnswer else one for one in result]
-            self.submit(events.Replied(shard, purpose, _refusal(result) if type(result) is ErrorAnswer else result))
-
-        link.call(action.script, action.keys, action.arguments, replied)
-
     def _subscribe(self, action: actions.Subscribe) -> None:
         link = self.links.open.get(action.shard)
         if link is not None:
@@ -318,7 +304,7 @@ class Driver:
             return
         if action.verdict is actions.Verdict.UNAVAILABLE and not action.detail:
             # It is there, but whatever has to come first (a fence, the look at a stream) was refused.
-            refused_at, text = self._refusals.get(action.shard, (-1e9, ""))
+            refused_at, text = self._calls.refusals.get(action.shard, (-1e9, ""))
             if self.loop.time() - refused_at < self.state.options.send_timeout:
                 action = action._replace(detail=text)
         if not isinstance(owner, asyncio.Future):
@@ -393,7 +379,3 @@ class Driver:
                 continue
             if not box.put_notice(Ready(message), expires_at):
                 drops.count("capacity")
-
-
-def _refusal(answer: ErrorAnswer) -> events.Refusal:
-    return events.Refusal(answer.code, answer.text)

@@ -27,7 +27,7 @@ class Way(NamedTuple):
 
 
 class RoundTrip(NamedTuple):
-    """The script call that stored a message which is traced, by the machine's clock.
+    """The script call that stored a message which is traced, by the monotonic clock.
 
     Attributes:
         messages: how many the call had.

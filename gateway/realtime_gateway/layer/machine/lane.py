@@ -58,17 +58,24 @@ class Item:
 
 
 class BatchSent:
-    """The purpose of a publish call."""
+    """The purpose of a publish call.
 
-    __slots__ = ("items", "sent_at")
+    Attributes:
+        sent_at: as whoever makes the call notes it, for traces; until then the machine's time.
+        answered_at: likewise; None where nobody has noted it.
+    """
+
+    __slots__ = ("answered_at", "items", "sent_at")
 
     def __init__(self, items: list[Item], sent_at: float) -> None:
         self.items = items
         self.sent_at = sent_at
+        self.answered_at: float | None = None
 
     def answered(self, item: Item, now: float) -> None:
         """Note the call on a message of it that is traced."""
-        item.round_trip = RoundTrip(self.sent_at, now, len(self.items), item.tries)
+        answered_at = now if self.answered_at is None else self.answered_at
+        item.round_trip = RoundTrip(self.sent_at, answered_at, len(self.items), item.tries)
 
 
 class Lane:

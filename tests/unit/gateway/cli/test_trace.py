@@ -84,17 +84,21 @@ async def answering(pages: list[Any]) -> tuple[asyncio.Server, str]:
     return server, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
-async def test_spans_are_waited_for_until_no_more_come(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("quiet_seconds", [0.0, 0.2])
+async def test_spans_are_waited_for_until_the_message_has_come_and_no_more_come(
+    monkeypatch: pytest.MonkeyPatch, quiet_seconds: float
+) -> None:
     def page(*names: str) -> dict[str, Any]:
         shape = {"trace_id": "t", "parent_id": "", "kind": "", "end_ns": 2, "is_failed": False, "attributes": {}}
         spans = [{**shape, "span_id": name, "name": name, "start_ns": 1} for name in names]
         return {"process": "a", "keeps": True, "spans": spans}
 
     monkeypatch.setattr(trace, "LOOK_SECONDS", 0.001)
-    monkeypatch.setattr(trace, "QUIET_SECONDS", 0.05)
+    monkeypatch.setattr(trace, "QUIET_SECONDS", quiet_seconds)
     handshake = page("GET")
     whole = page("GET", "websocket receive", "websocket send")
-    server, base = await answering([page(), handshake, handshake, page("GET", "websocket receive"), whole])
+    first = page("GET", "websocket receive")
+    server, base = await answering([page(), handshake, handshake, *([first] if quiet_seconds else []), whole])
     async with server:
         spans, pages = await trace._until_whole(trace.Source((base,)), "t", 20.0)
     assert len(spans) == 3
