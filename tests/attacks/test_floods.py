@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.attacks.conftest import ORIGIN, PREPARE, SHOP, WITH_TESTS, Errands, Shop, greeting
 from tests.support.conditions import until
+from tests.support.frames import RawClient, client_frame
 from tests.support.redis_process import RedisProcess
 from tests.support.serve_process import ServeProcess
 
@@ -271,3 +272,23 @@ async def test_a_flood_that_waits_does_not_keep_the_application_from_hearing_tha
     await until(lambda: "left with" in shop.diary.read_text(), 30)
     assert "did not end within" not in shop.server.output
     assert shop.server.metric('realtime_gateway_limits_met_total{limit="security.limits.perConnection.messages"}') > 100
+
+
+async def test_what_a_client_goes_on_sending_that_was_closed_for_a_flood_is_not_parsed(pods: Pods) -> None:
+    before = pods.metric("messages_received_total")
+
+    def flood_without_listening() -> bytes:
+        token = pods.tokens["eve"]
+        headers = f"Origin: {ORIGIN}\r\nX-Forwarded-For: 10.77.0.1\r\n".encode()
+        with RawClient(pods.servers[0].port, f"/knock/?token={token}", headers) as client:
+            client.send(client_frame(0x81, b'"x"') * (BURST + 100))
+            while (said := client.frame())[0] != 0x88:
+                pass
+            with suppress(ConnectionError):  # the server may have cut it
+                for _ in range(100):
+                    client.send(client_frame(0x81, b'"x"') * 1000)
+            return said[1]
+
+    assert b"too many messages" in await asyncio.to_thread(flood_without_listening)
+    await until(lambda: pods.metric('connections{protocol="websocket"}') == 0, 30)
+    assert pods.metric("messages_received_total") - before <= BURST + 100

@@ -144,6 +144,9 @@ class LeanWebSocket(WebSocketProtocol):
     def _fail_connection(self, code: int, reason: str) -> None:
         """Say why, say no more, and drop what comes until the client has closed or its time is over."""
         super()._fail_connection(code, reason)
+        self._say_no_more()
+
+    def _say_no_more(self) -> None:
         if self.state == self.STATE_CLOSING:
             if hasattr(self.transport, "loseWriteConnection"):
                 self.transport.loseWriteConnection()

@@ -231,8 +231,13 @@ class GatewayWebSocket(PacedWebSocket):
     def close_with(self, code: int, reason: str) -> None:
         """Start the closing handshake with any code; autobahn's ``sendClose`` refuses most of the registered ones."""
         self.connection.client_left()
-        if self.state == self.STATE_OPEN:
-            self.sendCloseFrame(code=code, reasonUtf8=encode_truncate(reason, CLOSE_REASON_BYTES) if reason else None)
+        if self.state != self.STATE_OPEN:
+            return
+        # Who is closed for what he sends may go on sending: nothing of it is parsed any more (RFC 6455 section 7.1.7).
+        self.failedByMe = code == endings.POLICY.code
+        self.sendCloseFrame(code=code, reasonUtf8=encode_truncate(reason, CLOSE_REASON_BYTES) if reason else None)
+        if self.failedByMe:
+            self._say_no_more()
 
     def sendCloseFrame(self, code: int | None = None, reasonUtf8: bytes | None = None, isReply: bool = False) -> None:
         """Close behind what the application has sent so far; autobahn closes by this too, and echoes 1000 for all."""
