@@ -37,7 +37,7 @@ lint: .venv/installed-dev ## style, types, import rules, generated files
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m realtime_gateway.resource --check manifests/crd.yaml charts/realtime-gateway/files/crd.yaml docs/resource.md
-	$(BIN)/python -m monitoring --check charts/realtime-gateway/files/monitoring/dashboards
+	$(BIN)/python -m charts.monitoring --check charts/realtime-gateway/files/monitoring/dashboards
 
 format: .venv/installed-dev ## let ruff format and fix what it can
 	$(BIN)/ruff check --fix .
@@ -45,7 +45,7 @@ format: .venv/installed-dev ## let ruff format and fix what it can
 
 generate: .venv/installed-dev ## write the files that are generated from code
 	$(BIN)/python -m realtime_gateway.resource --write manifests/crd.yaml charts/realtime-gateway/files/crd.yaml docs/resource.md
-	$(BIN)/python -m monitoring --write charts/realtime-gateway/files/monitoring/dashboards
+	$(BIN)/python -m charts.monitoring --write charts/realtime-gateway/files/monitoring/dashboards
 
 fuzz: .venv/installed-dev ## hostile bytes at the frame path for some ten minutes; make test does it for seconds
 	$(BIN)/python -m tests.fuzz.frame_path 20000

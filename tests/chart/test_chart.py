@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from monitoring.dashboards import PAGES
+from charts.monitoring.dashboards import PAGES
 
 from realtime_operator.kube.client import OPTIONAL, OWNED
 from realtime_operator.objects.identity import OPERATOR_LABELS

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from monitoring.__main__ import main
+from charts.monitoring.__main__ import main
 
 from realtime_gateway.telemetry import recorder
 from tests.monitoring.conftest import MONITORING, PLENTY_SECONDS, Scene

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from monitoring.panels import PLACE, Lines, Number, Page, Query, Spread
+from charts.monitoring.panels import PLACE, Lines, Number, Page, Query, Spread
 
 RATE = "$__rate_interval"
 

@@ -1,4 +1,4 @@
-"""Write the dashboards, or say that they are not what the code makes: ``python -m monitoring --write DIRECTORY``."""
+"""Write the dashboards, or compare them with what the code makes: ``python -m charts.monitoring --write DIRECTORY``."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from monitoring.dashboards import PAGES
-from monitoring.panels import render
+from charts.monitoring.dashboards import PAGES
+from charts.monitoring.panels import render
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Return 1 when files are to be checked and one of them differs, is missing, or is made by nothing."""
-    parser = argparse.ArgumentParser(prog="python -m monitoring", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m charts.monitoring", description=__doc__)
     mode = parser.add_mutually_exclusive_group(required=True)
     mode.add_argument("--write", action="store_true", help="write the files")
     mode.add_argument("--check", action="store_true", help="compare them")
@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     different = [path for path, text in made.items() if not path.exists() or path.read_text() != text]
     strays = [path for path in options.directory.glob("*.json") if path not in made]
     for path in (*different, *strays):
-        sys.stderr.write(f"{path} is not what monitoring/dashboards.py makes: run make generate\n")
+        sys.stderr.write(f"{path} is not what charts/monitoring/dashboards.py makes: run make generate\n")
     return 1 if different or strays else 0
 
 
