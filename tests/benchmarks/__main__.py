@@ -15,6 +15,7 @@ from tests.benchmarks.cores import Cores, choose
 from tests.benchmarks.layer_alone import LayerLoad
 from tests.benchmarks.room import Load
 from tests.benchmarks.runs import run_layer, run_room
+from tests.benchmarks.server_targets import ServerTargets
 from tests.benchmarks.tables import Sample, faults, table
 from tests.benchmarks.targets import Targets, print_targets
 
@@ -30,8 +31,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _options(argv)
     cores = choose()
     print(_machine(cores))
+    if options.only in "servers":
+        print_targets("The server", ServerTargets(cores, options.runs, options.scale), partial(print, flush=True))
     if options.only in "targets":
-        print_targets(Targets(cores, options.runs, options.scale), partial(print, flush=True))
+        title = "The channel layer and the auth stacks"
+        print_targets(title, Targets(cores, options.runs, options.scale), partial(print, flush=True))
     if options.only in "metrics":
         metrics_cost.main(partial(print, flush=True))
     wrong: list[str] = []
@@ -76,7 +80,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--clients", type=int, default=200, help="members of the room (default: 200)")
     parser.add_argument("--messages", type=int, default=150, help="messages measured in a run (default: 150)")
     parser.add_argument(
-        "--only", default="", help="only contenders whose name contains this, or only targets or metrics"
+        "--only", default="", help="only contenders with this in their name, or servers, targets or metrics"
     )
     parser.add_argument(
         "--scale", type=float, default=1.0, help="part of the work for the layer's targets (default: 1)"

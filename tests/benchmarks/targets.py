@@ -8,7 +8,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from realtime_gateway.hosts import HostList, Shard
 from tests.benchmarks.contenders import CORE, OURS, PUBSUB
@@ -185,8 +185,15 @@ def _times(found: Mapping[str, float]) -> str:
     return f"{found['ms']:.2f} ms, {found['cpu_ms']:.2f} of it CPU here"
 
 
-def print_targets(targets: Targets, write: Callable[[str], object]) -> None:
+class Measured(Protocol):
+    """What has lines of such a table."""
+
+    def each(self) -> Iterator[Target]:
+        """Yield each line when it has been measured."""
+
+
+def print_targets(title: str, targets: Measured, write: Callable[[str], object]) -> None:
     """Print the table, line by line, as it is measured."""
-    write("The channel layer and the auth stacks: asked and measured")
+    write(f"{title}: asked and measured")
     for target in targets.each():
         write(f"  {target.what}\n      asked {target.asked}; measured {target.measured}")

@@ -6,8 +6,10 @@ import pytest
 
 from tests.benchmarks.__main__ import main
 from tests.benchmarks.cores import Cores
+from tests.benchmarks.generator import compiler
 from tests.benchmarks.metrics_cost import measure
 from tests.benchmarks.room import Load, Room
+from tests.benchmarks.server_targets import ServerTargets
 from tests.benchmarks.tables import Sample, faults, table
 from tests.benchmarks.targets import Targets
 
@@ -80,3 +82,15 @@ def test_what_counting_costs_is_measured_with_all_members_served() -> None:
     assert cost.members == 3
     assert cost.counted_us > 0
     assert cost.uncounted_us > 0
+
+
+@pytest.mark.skipif(compiler() is None, reason="there is no C compiler here")
+def test_the_servers_targets_are_measured_by_clients_that_lose_nothing():
+    targets = ServerTargets(Cores(None, None, None), runs=1, scale=0.02)
+    [rooms] = targets.rooms()
+    assert "unmodified consumer" in rooms.measured
+    assert "LOST" not in rooms.measured
+    [handshake, memory], [churn] = targets.handshakes(), targets.churn()
+    assert "less" in handshake.measured
+    assert "KB" in memory.measured
+    assert churn.measured.endswith(" KB")

@@ -12,7 +12,7 @@ from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
 from django.urls import re_path  # noqa: E402
 
-from tests.benchmarks.tutorial.consumers import ChatConsumer, FastChatConsumer  # noqa: E402
+from tests.benchmarks.tutorial.consumers import ChatConsumer, EchoConsumer, FastChatConsumer  # noqa: E402
 
 application = ProtocolTypeRouter(
     {
@@ -22,6 +22,7 @@ application = ProtocolTypeRouter(
                 URLRouter(
                     [
                         re_path(r"^ws/chat/(?P<room>\w+)/$", ChatConsumer.as_asgi()),
+                        re_path(r"^ws/echo/$", EchoConsumer.as_asgi()),
                         re_path(r"^ws/fast/(?P<room>\w+)/$", FastChatConsumer.as_asgi()),
                     ]
                 )

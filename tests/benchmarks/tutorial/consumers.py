@@ -34,3 +34,8 @@ class FastChatConsumer(OurConsumer):
     @classmethod
     def chat_message(cls, event):
         return json.dumps({"message": event["message"]})
+
+
+class EchoConsumer(AsyncWebsocketConsumer):
+    async def receive(self, text_data=None, bytes_data=None):
+        await self.send(text_data=text_data)
