@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Callable, Mapping
 from contextvars import Context
+from random import SystemRandom
 from typing import Any
 
 from realtime_gateway.environment import read_environment
@@ -20,6 +20,8 @@ from realtime_gateway.layer.shards.sentinel_watch import SentinelWatches
 from realtime_gateway.telemetry import recorder
 
 log = logging.getLogger("realtime_gateway.layer")
+# Each of many threads and forked processes draws for itself.
+_JITTER = SystemRandom()
 
 CONNECT_SECONDS = 5.0
 _FIRST_WAIT_SECONDS = 0.05
@@ -125,7 +127,7 @@ class ShardLinks:
                 wait_seconds, ever_up, told = _FIRST_WAIT_SECONDS, True, ""
                 await self._hold(name, link, lost)
             # Spread out, so that all processes do not come back in the same moment.
-            await self._pause(name, wait_seconds * random.uniform(0.5, 1.0))
+            await self._pause(name, wait_seconds * _JITTER.uniform(0.5, 1.0))
             wait_seconds = min(wait_seconds * 2, _LONGEST_WAIT_SECONDS)
 
     async def _open(self, name: str, lost: asyncio.Future[str]) -> Link:
@@ -156,7 +158,7 @@ class ShardLinks:
         if link is not None and link.address != address:
             link.close("Sentinel says that {}:{} is the primary".format(*address))
         elif wait is not None and is_news:
-            wait.reschedule(self._loop.time() + random.uniform(0, _SPREAD_SECONDS))
+            wait.reschedule(self._loop.time() + _JITTER.uniform(0, _SPREAD_SECONDS))
 
     async def _hold(self, name: str, link: Link, lost: asyncio.Future[str]) -> None:
         self.open[name] = link

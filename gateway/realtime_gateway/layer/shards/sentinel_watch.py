@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import Context
 from functools import partial
+from random import SystemRandom
 from typing import Any
 
 from redis.asyncio.connection import Connection, SSLConnection
@@ -22,6 +22,8 @@ from realtime_gateway.layer.shards.dialling import IGNORED, Target, dial
 from realtime_gateway.layer.shards.wire import Wire
 
 log = logging.getLogger("realtime_gateway.layer")
+# Each of many threads and forked processes draws for itself.
+_JITTER = SystemRandom()
 
 Address = tuple[str, int]
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.5, 5.0
@@ -93,7 +95,7 @@ class SentinelWatch:
             else:
                 wait_seconds = _FIRST_WAIT_SECONDS
                 await self._listen(wire, lost)
-            await asyncio.sleep(wait_seconds * random.uniform(0.5, 1.0))
+            await asyncio.sleep(wait_seconds * _JITTER.uniform(0.5, 1.0))
 
     async def _dial(self, address: Address, on_lost: Callable[[str], None]) -> Wire:
         arguments = {name: value for name, value in self._arguments().items() if name not in IGNORED}
