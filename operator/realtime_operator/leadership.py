@@ -47,7 +47,7 @@ class Leadership:
         """Whether this operator may write now."""
         if self.leading.is_set() and self._clock() >= self._lead_until:
             log.warning("The Lease could not be renewed in time; somebody else may lead now.")
-            self.leading.clear()
+            self._follow()
         return self.leading.is_set()
 
     async def run(self) -> None:
@@ -59,10 +59,13 @@ class Leadership:
                 except KubeError as error:
                     log.warning("The Lease: %s", error)
                     self._held = None
-                recording.leads(self.leads())
+                self.leads()  # says so where the time is over and no pass has asked
                 await asyncio.sleep(RENEW_SECONDS)
         finally:
-            await asyncio.shield(self._give_away())
+            held = self._held if self.leads() else None
+            self._follow()
+            if held is not None:
+                await asyncio.shield(self._give_away(held))
 
     async def _take_part(self) -> None:
         begun = self._clock()
@@ -70,7 +73,7 @@ class Leadership:
         if lease is None:
             written = await self._client.create(self._manifest({}))
         elif not self._may_take(lease, begun):
-            self.leading.clear()
+            self._follow()
             return
         else:
             written = await self._client.replace(self._manifest(lease))
@@ -79,6 +82,12 @@ class Leadership:
         if not self.leading.is_set():
             log.info("%s leads.", self._identity)
             self.leading.set()
+            recording.leads(True)
+
+    def _follow(self) -> None:
+        """Lead no more, from here on."""
+        self.leading.clear()
+        recording.leads(False)
 
     async def _read(self) -> dict[str, Any] | None:
         try:
@@ -109,12 +118,8 @@ class Leadership:
         }
         return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
 
-    async def _give_away(self) -> None:
-        if not self.leads() or self._held is None:
-            return
-        self.leading.clear()
-        recording.leads(False)
+    async def _give_away(self, held: dict[str, Any]) -> None:
         try:
-            await self._client.replace(self._manifest(self._held, holder=""))
+            await self._client.replace(self._manifest(held, holder=""))
         except KubeError as error:
             log.info("The Lease was not given away: %s", error)

@@ -161,7 +161,6 @@ class Reconciler:
     def _log(self, outcomes: tuple[Outcome, ...]) -> None:
         """Say what was done, and what was refused, once: an action that waits to be tried again stands in each pass."""
         for outcome in outcomes:
-            recording.acted(outcome.action, outcome.done)
             if outcome.done or outcome not in self._refused:
                 level = logging.INFO if outcome.done else logging.WARNING
                 log.log(level, "%s/%s: %r: %s", self._namespace, self._name, outcome.action, outcome.message or "done")

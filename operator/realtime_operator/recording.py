@@ -29,7 +29,7 @@ _pass_seconds = Histogram(
     PREFIX + "reconcile_seconds", "How long a pass took.", buckets=_PASS_BUCKETS, registry=REGISTRY
 )
 _actions = Counter(
-    PREFIX + "actions", "Actions of passes, by kind, and whether they were done.", ["action", "result"],
+    PREFIX + "actions", "Actions that were tried, by kind, and whether they were done.", ["action", "result"],
     registry=REGISTRY,
 )  # fmt: skip
 _calls = Counter(
@@ -105,7 +105,7 @@ def passed(result: str, seconds: float) -> None:
 
 
 def acted(action: object, done: bool) -> None:
-    """An action of a pass was done, or was refused."""
+    """An action was tried, and was done or refused."""
     _actions.labels(type(action).__name__, "done" if done else "refused").inc()
 
 

@@ -66,9 +66,24 @@ def kustomized() -> list[Object]:
     return objects(subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout)
 
 
+class Loader(yaml.CSafeLoader):
+    """YAML in which no key stands twice, where the API server would silently take the last."""
+
+
+def mapping(loader: Loader, node: yaml.MappingNode) -> Object:
+    """Read a mapping."""
+    keys = [key.value for key, _ in node.value]
+    twice = {key for key in keys if keys.count(key) > 1}
+    assert not twice, f"{node.start_mark}: {', '.join(sorted(twice))} more than once"
+    return loader.construct_mapping(node, deep=True)
+
+
+Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, mapping)
+
+
 def objects(text: str) -> list[Object]:
     """Parse a stream of YAML documents."""
-    return [document for document in yaml.load_all(text, Loader=yaml.CSafeLoader) if document]
+    return [document for document in yaml.load_all(text, Loader=Loader) if document]
 
 
 def only(found: Sequence[Object], kind: str, name: str | None = None) -> Object:

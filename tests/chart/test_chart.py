@@ -18,7 +18,7 @@ from realtime_operator.objects.identity import OPERATOR_LABELS
 from realtime_operator.options import read_options
 from realtime_operator.target import FIELD_MANAGER
 from tests.chart import rights
-from tests.chart.rendering import CHART, NAMESPACE, RELEASE, ROOT, Object, helm, only, refusal, render, verbs
+from tests.chart.rendering import CHART, NAMESPACE, RELEASE, ROOT, Object, helm, objects, only, refusal, render, verbs
 
 OPERATOR = f"{RELEASE}-operator"
 
@@ -231,6 +231,26 @@ def test_without_metrics_nobody_may_connect_to_the_operator() -> None:
     assert "annotations" not in only(found, "Deployment")["spec"]["template"]["metadata"]
     assert "ingress" not in only(found, "NetworkPolicy")["spec"]
     assert "REALTIME_GATEWAY_OPERATOR_METRICS_PORT" not in environment(found)
+
+
+def test_the_users_annotations_and_labels_win_over_the_charts() -> None:
+    annotations = {"prometheus.io/scrape": "false", "prometheus.io/path": ""}
+    label = {"app.kubernetes.io/version": "ours"}
+    values = {
+        "podAnnotations": annotations,
+        "dashboards": {"enabled": True, "labels": label},
+        "prometheusRule": {"enabled": True, "labels": label},
+    }
+    found = render(values)
+    given = only(found, "Deployment")["spec"]["template"]["metadata"]["annotations"]
+    assert given == {**annotations, "prometheus.io/port": "9000"}
+    labelled = [one for one in found if one["kind"] in {"ConfigMap", "PrometheusRule"}]
+    assert {one["metadata"]["labels"]["app.kubernetes.io/version"] for one in labelled} == {"ours"}
+
+
+def test_yaml_in_which_a_key_stands_twice_is_refused() -> None:
+    with pytest.raises(AssertionError, match="a more than once"):
+        objects("metadata: {a: 1, b: 2, a: 3}")
 
 
 def test_dashboards_are_config_maps_that_grafanas_sidecar_finds() -> None:

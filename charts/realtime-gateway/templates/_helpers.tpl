@@ -30,6 +30,24 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- end }}
 
+{{/* The annotations by which Prometheus finds the operator's metrics. */}}
+{{- define "realtime-gateway.scraped" -}}
+{{- if .Values.metrics.enabled -}}
+prometheus.io/scrape: "true"
+prometheus.io/port: {{ .Values.metrics.port | quote }}
+prometheus.io/path: /metrics
+{{- end -}}
+{{- end }}
+
+{{/* YAML, and a map of the user's whose values win: a key must not stand twice. "merge" would pass over empty ones. */}}
+{{- define "realtime-gateway.overlaid" -}}
+{{- $all := index . 0 | fromYaml -}}
+{{- range $key, $value := index . 1 -}}
+{{- $_ := set $all $key $value -}}
+{{- end -}}
+{{ toYaml $all }}
+{{- end }}
+
 {{/* What the operator does in namespaces whose resources it serves. */}}
 {{- define "realtime-gateway.rules" -}}
 # The resources themselves are only read; what is said of them goes into their status and into events.

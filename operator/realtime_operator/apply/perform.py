@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from realtime_operator import recording
 from realtime_operator.apply import host_epochs, redis_commands, server_side_apply
 from realtime_operator.apply.backoff import Backoff
 from realtime_operator.kube.client import KubeClient
@@ -67,8 +68,11 @@ async def perform(
     for action in actions:
         if not means.may_write():
             raise NotLeading
-        standing = means.backoff.standing(action, clock())
-        outcomes.append(standing or await _one(target, action, means))
+        outcome = means.backoff.standing(action, clock())
+        if outcome is None:
+            outcome = await _one(target, action, means)
+            recording.acted(action, outcome.done)
+        outcomes.append(outcome)
     means.backoff.note(outcomes, clock())
     return tuple(outcomes)
 

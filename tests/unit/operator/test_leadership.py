@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from realtime_operator import leadership as module
+from realtime_operator import recording
 from realtime_operator.kube.errors import KubeError
 from realtime_operator.leadership import LEASE_SECONDS, Leadership
 
@@ -131,3 +132,32 @@ async def test_whoever_ends_gives_the_lead_away_at_once(
     assert not a.leads()
     await turn(b)
     assert b.leads()
+
+
+def said_to_lead() -> bool:
+    """What the metric says."""
+    [leads] = (metric for metric in recording.REGISTRY.collect() if metric.name.endswith("_leads"))
+    return bool(leads.samples[0].value)
+
+
+async def test_the_metric_ends_with_the_lead_when_the_time_is_over(server: Server, clock: Clock) -> None:
+    a = candidate(server, clock, "a")
+    await turn(a)
+    assert said_to_lead()
+    clock.now += LEASE_SECONDS - module.MARGIN_SECONDS + 1
+    assert not a.leads()
+    assert not said_to_lead()
+
+
+@pytest.mark.parametrize("held", [True, False], ids=["with a Lease to give away", "after a lost answer"])
+async def test_the_metric_ends_with_the_task(server: Server, clock: Clock, held: bool) -> None:
+    a = candidate(server, clock, "a")
+    task = asyncio.create_task(a.run())
+    async with asyncio.timeout(5):
+        await a.leading.wait()
+    assert said_to_lead()
+    if not held:
+        a._held = None
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert not said_to_lead()
