@@ -15,7 +15,7 @@ from typing import Any
 import kopf
 
 from realtime_gateway.errors import GatewayError
-from realtime_operator import recording, sight
+from realtime_operator import metrics_port, sight
 from realtime_operator.following import Following
 from realtime_operator.handlers import register, settings_for
 from realtime_operator.kube.client import OPTIONAL, OWNED, KubeClient
@@ -52,17 +52,17 @@ def main() -> int:
 async def run(options: Options) -> None:
     """Serve until a signal asks to end."""
     stop = asyncio.Event()
-    recording.serve(options.metrics_port)
-    client = await KubeClient.connect()
-    try:
-        # Once, and anew each time that the cluster begins or ceases to serve a kind. To end the process for that would
-        # make it wait for minutes where it was started again a few times before.
-        while kinds := await _wait_for_kinds(options, client, stop):
-            await _serve(options, client, kinds, stop)
-            if stop.is_set():
-                break
-    finally:
-        await client.close()
+    async with metrics_port.serving(options.metrics_port):
+        client = await KubeClient.connect()
+        try:
+            # Once, and anew each time that the cluster begins or ceases to serve a kind. To end the process for that
+            # would make it wait for minutes where it was started again a few times before.
+            while kinds := await _wait_for_kinds(options, client, stop):
+                await _serve(options, client, kinds, stop)
+                if stop.is_set():
+                    break
+        finally:
+            await client.close()
 
 
 def _end_at_a_signal(stop: asyncio.Event) -> None:

@@ -6,16 +6,16 @@ Labels are words of the operator's and names of resources, so there are as many 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
-
-from realtime_gateway.errors import ConfigurationError
 
 PREFIX = "realtime_gateway_operator_"
 # What a pass may come to.
@@ -78,24 +78,24 @@ for _result in (DONE, RESTED, FAILED, NOT_LEADING):
     _passes.labels(_result)
 
 
-def serve(port: int) -> None:
-    """Answer Prometheus on a port, from a thread, for as long as the process lives; 0 means not at all.
-
-    Raises:
-        ConfigurationError: somebody else has the port.
-    """
-    if not port:
-        return
-    try:
-        start_http_server(port, registry=REGISTRY)
-    except OSError as error:
-        raise ConfigurationError(
-            f"Metrics cannot be served on port {port}: {error}.",
-            "Set REALTIME_GATEWAY_OPERATOR_METRICS_PORT to a port that is free, or to 0.",
-        ) from error
-    for collector in (ProcessCollector(registry=None), PlatformCollector(registry=None)):
+@contextmanager
+def of_the_process() -> Iterator[None]:
+    """Say also what the process takes: memory, CPU, files, garbage."""
+    collectors: list[Collector] = [ProcessCollector(registry=None), PlatformCollector(registry=None)]
+    for collector in collectors:
         REGISTRY.register(collector)
-    GCCollector(registry=REGISTRY)
+    collectors.append(GCCollector(registry=REGISTRY))  # registers itself
+    try:
+        yield
+    finally:
+        for collector in collectors:
+            REGISTRY.unregister(collector)
+
+
+def page(accept: str) -> tuple[bytes, str]:
+    """Everything, in the format that an Accept header asks for, and that format's content type."""
+    encode, content_type = choose_encoder(accept)
+    return encode(REGISTRY), content_type
 
 
 def passed(result: str, seconds: float) -> None:

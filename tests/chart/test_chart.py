@@ -225,6 +225,13 @@ def test_prometheus_finds_the_operators_metrics_and_may_connect_to_nothing_else(
     assert rule == {"ports": [{"port": port["containerPort"], "protocol": "TCP"}]}
 
 
+def test_only_named_pods_may_read_the_operators_metrics() -> None:
+    peers = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
+    [rule] = only(render({"metrics": {"from": peers}}), "NetworkPolicy")["spec"]["ingress"]
+    assert rule["from"] == peers
+    assert [one["port"] for one in rule["ports"]] == [9000]
+
+
 def test_without_metrics_nobody_may_connect_to_the_operator() -> None:
     found = render({"metrics": {"enabled": False}})
     assert "ports" not in container(found)

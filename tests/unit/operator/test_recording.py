@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +9,6 @@ import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from realtime_gateway.errors import ConfigurationError
 from realtime_operator import recording
 
 STATUS: dict[str, Any] = {
@@ -71,11 +69,3 @@ def test_passes_and_calls_are_counted_by_what_they_came_to() -> None:
     assert after["reconciles_total", recording.FAILED] == before["reconciles_total", recording.FAILED] + 1
     assert after["reconcile_seconds_count",] == before["reconcile_seconds_count",] + 1
     assert after["api_calls_total", "PATCH", "409"] == before.get(("api_calls_total", "PATCH", "409"), 0) + 1
-
-
-def test_a_port_that_somebody_else_has_stops_the_start() -> None:
-    with socket.socket() as taken:
-        taken.bind(("0.0.0.0", 0))
-        taken.listen()
-        with pytest.raises(ConfigurationError, match="Metrics cannot be served on port"):
-            recording.serve(taken.getsockname()[1])
