@@ -22,11 +22,12 @@ class Delivery:
         put: in how many mailboxes it is.
         refused: how many were full.
         taken: how many the fan-out has taken upon itself.
+        offered: whether it has been asked already for all of them.
     """
 
     __slots__ = (
-        "_rest", "body", "destination", "expires_at", "kind", "members", "published_at", "put", "refused", "span",
-        "taken", "trace",
+        "_rest", "body", "destination", "expires_at", "kind", "members", "offered", "published_at", "put", "refused",
+        "span", "taken", "trace",
     )  # fmt: skip
 
     def __init__(self, destination: str, kind: str, body: Body, expires_at: float, members: int) -> None:
@@ -41,6 +42,7 @@ class Delivery:
         self.put = 0
         self.refused = 0
         self.taken = 0
+        self.offered = False
         self._rest: Iterator[str] = iter(())
 
     def wait(self, channels: Collection[str]) -> None:
@@ -75,7 +77,7 @@ class Undelivered:
         delivery.wait(channels)
         self._waiting.append(delivery)
         self._destinations[delivery.destination] += 1
-        self.members += delivery.members
+        self.members += len(channels)
 
     def take(self, size: int) -> tuple[Delivery, list[str], bool]:
         """Return the oldest, the next few who get it, and whether it is done with them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import channels.consumer
@@ -13,6 +13,7 @@ import pytest
 from channels.generic.websocket import AsyncWebsocketConsumer as ChannelsConsumer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
+from tests.support.conditions import until
 from tests.support.redis_process import RedisProcess
 
 from realtime_gateway.consumers import (
@@ -301,3 +302,65 @@ async def test_the_messages_of_one_turn_are_written_in_one_call(redis_server: Re
     _, fast = await play(redis_server.url, [("group", "tea", "said", 0)] * 20, classes=(Ordinary, Fast))
     assert len(fast.heard) == 20
     assert fast.direct < 20
+
+
+class Listener:
+    """Stands where the fan-out stands, takes some of the channels, and remembers what it was offered."""
+
+    def __init__(self, layer: RedisChannelLayer, takes: Callable[[str], bool]) -> None:
+        self.takes = takes
+        self.offers: list[int] = []
+        self.taken: dict[str, list[int]] = {}
+        layer.attach(self.deliver)
+
+    def deliver(self, offer: Any, channels: Collection[str]) -> Collection[str]:
+        self.offers.append(len(channels))
+        number = offer.body.decode()["number"]
+        for channel in channels:
+            if self.takes(channel):
+                self.taken.setdefault(channel, []).append(number)
+        return [channel for channel in channels if not self.takes(channel)]
+
+
+async def room(layer: RedisChannelLayer, name: str, members: int) -> list[str]:
+    channels = [await layer.new_channel() for _ in range(members)]
+    await asyncio.gather(*(layer.group_add(name, channel) for channel in channels))
+    return channels
+
+
+async def send_all(layer: RedisChannelLayer, *names: str) -> None:
+    await asyncio.gather(
+        *(layer.group_send(name, {"type": "n", "number": number}) for number in range(4) for name in names)
+    )
+
+
+async def test_a_room_of_some_hundred_is_offered_whole_and_one_of_more_in_slices(redis_server: RedisProcess) -> None:
+    layer = RedisChannelLayer(hosts=[("127.0.0.1", redis_server.port)], prefix=uuid.uuid4().hex)
+    listener = Listener(layer, lambda channel: True)
+    channels = await room(layer, "room", 200)
+    await send_all(layer, "room")
+    await until(lambda: len(listener.taken) == 200 and all(len(numbers) == 4 for numbers in listener.taken.values()))
+    assert listener.offers == [200] * 4, "what comes for the room in one turn is one write to each socket"
+    assert all(listener.taken[channel] == [0, 1, 2, 3] for channel in channels)
+    listener.offers.clear()
+    listener.taken.clear()
+    await room(layer, "hall", 300)
+    await send_all(layer, "hall")
+    await until(lambda: len(listener.taken) == 300 and all(len(numbers) == 4 for numbers in listener.taken.values()))
+    assert max(listener.offers) == 64
+    await layer.close()
+
+
+async def test_members_that_the_fan_out_leaves_get_the_same_messages_in_order(redis_server: RedisProcess) -> None:
+    layer = RedisChannelLayer(hosts=[("127.0.0.1", redis_server.port)], prefix=uuid.uuid4().hex, capacity=20)
+    # In each room more than a slice are left, and the rooms together are more than one turn may offer.
+    rooms = {name: await room(layer, name, 200) for name in ("a", "b")}
+    left = {channel for channels in rooms.values() for channel in channels[:150]}
+    listener = Listener(layer, lambda channel: channel not in left)
+    await send_all(layer, "a", "b")
+    async with asyncio.timeout(SECONDS):
+        for channel in left:
+            assert [(await layer.receive(channel))["number"] for _ in range(4)] == [0, 1, 2, 3]
+    await until(lambda: len(listener.taken) == 100 and all(len(numbers) == 4 for numbers in listener.taken.values()))
+    assert all(numbers == [0, 1, 2, 3] for numbers in listener.taken.values())
+    await layer.close()
