@@ -29,7 +29,15 @@ from realtime_gateway.layer.offer import FanOut
 from realtime_gateway.layer.options import describe
 from realtime_gateway.layer.process_state import ProcessState
 from realtime_gateway.layer.refusals import readable, remedy_for
-from realtime_gateway.layer.shared_limits import Places, Tokens, hold_places, keep_places, take_tokens
+from realtime_gateway.layer.shared_limits import (
+    LONGEST_SECONDS,
+    MOST_TOKENS,
+    Places,
+    Tokens,
+    hold_places,
+    keep_places,
+    take_tokens,
+)
 from realtime_gateway.layer.sources import choose_hosts, choose_options
 from realtime_gateway.telemetry import layer_spans
 
@@ -153,10 +161,16 @@ class RedisChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels shi
             wanted: how many to take, or as many as there are.
 
         Raises:
-            ValueError: a number is not above 0, or a token does not fit.
+            ValueError: a number is not above 0, or a token does not fit; one is above MOST_TOKENS, or an empty bucket
+                takes more than LONGEST_SECONDS to fill.
         """
         if not (rate_per_second > 0 and burst >= 1 and wanted >= 1):
             raise ValueError(f"A bucket of {burst} tokens, {rate_per_second} a second, gives nobody {wanted} of them.")
+        if max(rate_per_second, burst, wanted) > MOST_TOKENS or burst / rate_per_second > LONGEST_SECONDS:
+            raise ValueError(
+                f"A bucket of {burst} tokens, {rate_per_second} a second, cannot be counted: give at most "
+                f"{MOST_TOKENS:g} tokens, and a bucket that is full within {LONGEST_SECONDS:g} s."
+            )
         rate = (rate_per_second, burst)
         return await self._binding.run(lambda driver: take_tokens(driver, key, rate, wanted))
 

@@ -29,8 +29,17 @@ ANSWER_SECONDS = 0.25
 FIRST_SECONDS = 2.0
 AGAIN_SECONDS = 1.0
 LOG_PERIOD_SECONDS = 60.0
+# What the script can count in whole microseconds.
+MOST_TOKENS = 1e12
+LONGEST_SECONDS = 1e8
 # How long places are held by who does not say again that he holds them, because he is dead.
 HOLD_SECONDS = 30.0
+
+# Errors that another question would meet as well; what else a script raises is of one key.
+OF_THE_SHARD = (
+    "OOM", "READONLY", "NOPERM", "NOAUTH", "WRONGPASS", "MISCONF", "LOADING", "BUSY", "NOREPLICAS", "MASTERDOWN",
+    "out of memory", "replica", "can't run this command", "ACL failure",
+)  # fmt: skip
 
 SHARD, PROCESS = "shard", "process"
 for _by in (SHARD, PROCESS):
@@ -86,6 +95,10 @@ class SharedLimits:
     def leave_alone(self, shard: str, now: float, reason: str) -> None:
         """Note that a shard has not answered."""
         self._left_alone[shard] = now + AGAIN_SECONDS
+        self.say(shard, now, reason)
+
+    def say(self, shard: str, now: float, reason: str) -> None:
+        """Log, once a period, that this process answers in place of a shard."""
         if now - self._said_at.get(shard, -inf) >= LOG_PERIOD_SECONDS:
             self._said_at[shard] = now
             log.warning("limits over all processes hold in each process alone: shard %s %s", shard, reason)
@@ -152,7 +165,11 @@ async def _ask(driver: Driver, shard: str, script: str, keys: tuple[str, ...], a
         return None
     got = await _answered(driver, shard, link, script, keys, arguments)
     if isinstance(got, ErrorAnswer):
-        limits.leave_alone(shard, loop.time(), f"refuses: {readable(got.text)}" if got.code else got.text)
+        reason = f"refuses: {readable(got.text)}" if got.code else got.text
+        if not got.code or any(code in got.text for code in OF_THE_SHARD):
+            limits.leave_alone(shard, loop.time(), reason)
+        else:
+            limits.say(shard, loop.time(), reason)
         recorder.layer_limits.add(1, PROCESS)
         return None
     limits.has_answered(shard)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from enum import Enum
+from math import ceil
 from typing import Any
 
 from realtime_gateway.endings import POLICY
@@ -74,18 +75,22 @@ for _reason in Reason:
     recorder.denials.add(0, _reason.value)
 
 
-async def deny(scope: Scope, receive: Receive, send: Send, reason: Reason, detail: str) -> None:
+async def deny(
+    scope: Scope, receive: Receive, send: Send, reason: Reason, detail: str, wait_seconds: float = 1.0
+) -> None:
     """Answer a handshake, or a request, with the reason's status; ``detail`` is logged, and must hold no secret.
+
+    ``wait_seconds`` is when to try again; with 429 and 503 the client reads it as Retry-After, in whole seconds.
 
     Where the server lacks the ASGI extension for denial responses, a refused handshake is 403, whatever the reason.
     """
     note_denial(scope, reason, detail)
     if scope["type"] == "http":
-        await _respond(send, "http.response", reason)
+        await _respond(send, "http.response", reason, wait_seconds)
         return
     await receive()  # websocket.connect
     if reason.status != 403 and RESPONSE in (scope.get("extensions") or {}):
-        await _respond(send, RESPONSE, reason)
+        await _respond(send, RESPONSE, reason, wait_seconds)
     else:
         await send({"type": "websocket.close", "code": reason.close_code, "reason": reason.told})
 
@@ -99,13 +104,13 @@ def note_denial(scope: Scope, reason: Reason, detail: str) -> None:
     logger.warning("Refused a %s to %r from %s: %s", _kind(scope), scope.get("path"), _client(scope), detail)
 
 
-async def _respond(send: Send, kind: str, reason: Reason) -> None:
+async def _respond(send: Send, kind: str, reason: Reason, wait_seconds: float) -> None:
     body = f"{reason.told}\n".encode()
     headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body))]
     if reason.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))  # RFC 9110 section 11.6.1 wants one with each 401
     if reason.status in (429, 503):
-        headers.append((b"retry-after", b"1"))
+        headers.append((b"retry-after", b"%d" % max(1, ceil(wait_seconds))))
     await send({"type": f"{kind}.start", "status": reason.status, "headers": headers})
     await send({"type": f"{kind}.body", "body": body})
 

@@ -1,8 +1,8 @@
 """Pure. Tokens of a bucket that processes share, fetched some ahead of use, so that no message waits for Redis.
 
-A tenth of the bucket's burst is fetched at a time (at least one token), and more when half of it is used. So a process
-has up to a tenth in hand that others cannot have, and what it has in hand when the bucket is full comes on top of the
-burst.
+One token is fetched at first, and four times as many each time that half of them are used, up to a tenth of the
+bucket's burst. So a process has up to a tenth in hand that others cannot have, and what it has in hand when the bucket
+is full comes on top of the burst; but one whose user says little takes little from the others.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from math import inf
 # What ``take`` returns where tokens have to be fetched first.
 ASK = -1.0
 _SHARE = 0.1
+_GROWTH = 4
 # After a bucket was found empty it is left alone for so long: a flood must not become one of Redis.
 LEAST_WAIT_SECONDS = 0.02
 
@@ -24,13 +25,14 @@ class Lease:
         burst: how many fit into it.
     """
 
-    __slots__ = ("_burst", "_empty_until", "_rate", "left", "size")
+    __slots__ = ("_burst", "_empty_until", "_most", "_rate", "left", "size")
 
     def __init__(self, rate_per_second: float, burst: int) -> None:
         self._rate = rate_per_second
         self._burst = burst
         self._empty_until = -inf
-        self.size = max(1, int(burst * _SHARE))
+        self._most = max(1, int(burst * _SHARE))
+        self.size = 1
         self.left = 0
 
     def take(self, cost: int, now: float) -> float:
@@ -57,5 +59,7 @@ class Lease:
     def came(self, granted: int, wanted: int, wait_seconds: float, now: float) -> None:
         """Note what a bucket has given of what was wanted, and in how long there is more."""
         self.left += granted
-        if granted < wanted:
+        if granted == wanted:
+            self.size = min(self._most, self.size * _GROWTH)
+        else:
             self._empty_until = now + max(wait_seconds, LEAST_WAIT_SECONDS)

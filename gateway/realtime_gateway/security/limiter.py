@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import OrderedDict
 from contextvars import Context
 from math import inf
 
 from realtime_gateway.resource.limits import AddressLimits, UserLimits
 from realtime_gateway.security.across_pods import AcrossPods
 from realtime_gateway.security.denial import Application, Reason, Receive, Scope, Send, deny
-from realtime_gateway.security.lease import Lease
+from realtime_gateway.security.lease import LEAST_WAIT_SECONDS, Lease
 from realtime_gateway.security.limit_log import LimitLog
 from realtime_gateway.security.places import Places
 from realtime_gateway.telemetry import recorder
 
 # Keys that were refused are remembered until there is a token for them again, so that a flood does not reach Redis.
 _REMEMBERED = 10_000
+# Tokens in hand stay so long after a user's last connection: who comes again at once must not pay for them again.
+KEEP_SECONDS = 30.0
+_MOST_KEPT = 10_000
 
 
 class Arrivals:
@@ -59,6 +63,7 @@ class Limiter:
         self._pods = AcrossPods()
         self._places = Places(self._pods)
         self._tokens: dict[str, SharedTokens] = {}
+        self._unused_since: OrderedDict[str, float] = OrderedDict()  # of tokens without a connection, the oldest first
         self._refused_until: dict[str, float] = {}
         self.log = LimitLog(loop.call_later, logger)
 
@@ -67,9 +72,10 @@ class Limiter:
     ) -> None:
         """Run an application for a connection of a user or address, or refuse it."""
         scope, receive, send = asgi
-        if arrivals.per_minute and not await self._may_arrive(key, arrivals.per_minute):
+        wait_seconds = await self._arrives_in(key, arrivals.per_minute) if arrivals.per_minute else 0.0
+        if wait_seconds:
             self.log.met(arrivals.rate_limit, arrivals.who(key), "refused with 429")
-            await deny(scope, receive, send, arrivals.too_fast, "")
+            await deny(scope, receive, send, arrivals.too_fast, "", wait_seconds)
         elif not arrivals.most:
             await application(scope, receive, send)
         elif not await self._places.take(key, arrivals.most):
@@ -81,31 +87,50 @@ class Limiter:
             finally:
                 self._places.leave(key)
 
-    async def _may_arrive(self, key: str, per_minute: int) -> bool:
-        now = self._now()
-        if now < self._refused_until.get(key, -inf):
-            return False
-        granted, wait_seconds = await self._pods.take_tokens(f"c:{key}", (per_minute / 60, per_minute), 1, now)
+    async def _arrives_in(self, key: str, per_minute: int) -> float:
+        """Let a connection arrive and return 0.0, or return in how many seconds one may."""
+        now, key = self._now(), f"c:{per_minute}:{key}"
+        refused_until = self._refused_until.get(key, -inf)
+        if now < refused_until:
+            return refused_until - now
+        granted, wait_seconds = await self._pods.take_tokens(key, (per_minute / 60, per_minute), 1, now)
         self._refused_until.pop(key, None)
-        if not granted:
-            if len(self._refused_until) >= _REMEMBERED:
-                del self._refused_until[next(iter(self._refused_until))]
-            self._refused_until[key] = now + wait_seconds
-        return bool(granted)
+        if granted:
+            return 0.0
+        wait_seconds = max(wait_seconds, LEAST_WAIT_SECONDS)
+        if len(self._refused_until) >= _REMEMBERED:
+            del self._refused_until[next(iter(self._refused_until))]
+        self._refused_until[key] = now + wait_seconds
+        return wait_seconds
 
     def tokens(self, key: str, rate: tuple[int, int]) -> SharedTokens:
         """Return the tokens that all connections of a user here share; give them back with ``let_go``."""
+        # A bucket is kept by its level's time: with another rate it is another bucket.
+        key = "{}:{}:{}".format(*rate, key)
+        self._forget_old()
         found = self._tokens.get(key)
         if found is None:
             found = self._tokens[key] = SharedTokens(key, rate, self._pods)
+        self._unused_since.pop(key, None)
         found.users += 1
         return found
 
     def let_go(self, tokens: SharedTokens) -> None:
-        """Forget tokens when their last connection has ended."""
+        """Forget tokens some time after their last connection has ended."""
         tokens.users -= 1
         if not tokens.users:
-            del self._tokens[tokens.key]
+            self._unused_since[tokens.key] = self._now()
+        self._forget_old()
+
+    def _forget_old(self) -> None:
+        # The oldest first, and at most two for each that comes or goes, so that nobody waits for thousands.
+        for _ in range(2):
+            oldest = next(iter(self._unused_since), None)
+            if oldest is None:
+                return
+            is_old = self._now() - self._unused_since[oldest] >= KEEP_SECONDS
+            if is_old or len(self._unused_since) > _MOST_KEPT:
+                del self._unused_since[oldest], self._tokens[oldest]
 
 
 class SharedTokens:

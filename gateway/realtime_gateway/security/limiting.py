@@ -14,7 +14,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol
-from weakref import WeakKeyDictionary
 
 from realtime_gateway.endings import POLICY
 from realtime_gateway.resource.limits import Limits
@@ -45,7 +44,7 @@ CONNECTION = "realtime_gateway.connection"
 # How long a message waits before it is looked at again whether its client is still there.
 LOOK_SECONDS = 0.5
 
-_LIMITERS: WeakKeyDictionary[asyncio.AbstractEventLoop, Limiter] = WeakKeyDictionary()
+_LIMITERS: dict[asyncio.AbstractEventLoop, Limiter] = {}
 
 
 class Revocable(Protocol):
@@ -60,6 +59,8 @@ def limiter() -> Limiter:
     """Return that of the running loop."""
     loop = asyncio.get_running_loop()
     if loop not in _LIMITERS:
+        for closed in [other for other in list(_LIMITERS) if other.is_closed()]:
+            _LIMITERS.pop(closed, None)  # weak references would not do: a limiter holds its loop
         _LIMITERS[loop] = Limiter(loop, logger)
     return _LIMITERS[loop]
 

@@ -5,10 +5,14 @@ A bucket is one number, the time at which it was last empty; what has come since
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from math import inf
 
 # What arithmetic with floats may take away from a whole token.
 _ROUNDING = 1e-6
+# How many buckets are looked at when a newcomer finds no room, and how many rates' newcomers have a bucket to share.
+_LOOKS = 4
+_RATES = 100
 
 
 class TokenBucket:
@@ -67,12 +71,13 @@ class TokenBuckets:
     """Buckets by name, of a process that is alone with them.
 
     Args:
-        most: how many are kept; beyond it those that are full go, and then the one that was made first.
+        most: how many are kept; beyond it those that are full go, and where none is, newcomers share one.
     """
 
     def __init__(self, most: int = 10_000) -> None:
         self._most = most
-        self._buckets: dict[tuple[str, float, float], TokenBucket] = {}
+        self._buckets: OrderedDict[tuple[str, float, float], TokenBucket] = OrderedDict()
+        self._of_newcomers: dict[tuple[float, float], TokenBucket] = {}
 
     def __len__(self) -> int:
         return len(self._buckets)
@@ -91,14 +96,26 @@ class TokenBuckets:
         """
         bucket = self._buckets.get((key, *rate))
         if bucket is None:
-            self._make_room(now)
-            bucket = self._buckets[key, *rate] = TokenBucket(*rate)
+            bucket = self._new(key, rate, now)
         taken = bucket.take(wanted, now)
         return taken, 0.0 if taken == wanted else bucket.wait_seconds(now)
 
-    def _make_room(self, now: float) -> None:
-        if len(self._buckets) < self._most:
-            return
-        self._buckets = {key: bucket for key, bucket in self._buckets.items() if not bucket.is_full(now)}
-        if len(self._buckets) >= self._most:
-            del self._buckets[next(iter(self._buckets))]
+    def _new(self, key: str, rate: tuple[float, float], now: float) -> TokenBucket:
+        if len(self._buckets) >= self._most and not self._has_made_room(now):
+            # None that is in use goes, or many new names would be a way around every limit.
+            if rate not in self._of_newcomers and len(self._of_newcomers) >= _RATES:
+                del self._of_newcomers[next(iter(self._of_newcomers))]
+            return self._of_newcomers.setdefault(rate, TokenBucket(*rate))
+        bucket = self._buckets[key, *rate] = TokenBucket(*rate)
+        return bucket
+
+    def _has_made_room(self, now: float) -> bool:
+        # Some at a time, in turns: a look at all of them for each newcomer would hold up everybody.
+        room = False
+        for _ in range(min(_LOOKS, len(self._buckets))):
+            name, bucket = self._buckets.popitem(last=False)
+            if bucket.is_full(now):
+                room = True
+            else:
+                self._buckets[name] = bucket
+        return room

@@ -193,6 +193,32 @@ async def test_a_bucket_that_gives_nothing_is_a_mistake(
         await make_layer(redis_server.url).take_tokens("key", rate, burst, wanted)
 
 
+INFINITE = float("inf")
+
+
+@pytest.mark.parametrize("numbers", [(1e-300, 5, 1), (1e300, 5, 1), (1, INFINITE, 1), (INFINITE, 1, 1), (1, 5, 10**20)])
+async def test_what_cannot_be_counted_is_a_mistake(
+    numbers: tuple[float, float, int], redis_server: RedisProcess, make_layer: Make
+) -> None:
+    rate, burst, wanted = numbers
+    with pytest.raises(ValueError, match="cannot be counted"):
+        await make_layer(redis_server.url).take_tokens("key", rate, burst, wanted)
+
+
+async def test_one_key_that_is_not_a_bucket_leaves_the_others_of_its_shard_shared(
+    redis_server: RedisProcess, make_layer: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    layer = make_layer(redis_server.url)
+    await until_shared(layer)
+    with redis_server.client as client:
+        client.lpush("asgi:tokens:spoilt", "a list")
+    with caplog.at_level(logging.WARNING, "realtime_gateway.layer"):
+        for _ in range(3):
+            assert not await is_shared(layer, "spoilt")
+            assert await is_shared(layer)
+    assert [line for line in caplog.messages if "WRONGTYPE" in line and "refuses" in line]
+
+
 async def test_places_are_shared_and_those_of_a_dead_process_are_free_after_their_life(
     redis_server: RedisProcess, make_layer: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

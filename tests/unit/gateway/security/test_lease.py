@@ -5,8 +5,27 @@ import pytest
 from realtime_gateway.security.lease import ASK, LEAST_WAIT_SECONDS, Lease
 
 
+def grown(rate: float, burst: int) -> Lease:
+    """One that has been used, with its share in hand."""
+    lease = Lease(rate, burst)
+    for _ in range(10):
+        wanted = lease.wanted()
+        lease.came(wanted, wanted, 0.0, 0.0)
+    return lease
+
+
 def test_a_tenth_of_the_burst_is_fetched_ahead_and_at_least_one_token() -> None:
-    assert [Lease(1, burst).wanted() for burst in (1, 9, 100, 1000)] == [1, 1, 10, 100]
+    assert [grown(1, burst).left for burst in (1, 9, 100, 1000)] == [1, 1, 10, 100]
+
+
+def test_at_first_one_token_is_fetched_and_more_with_each_time() -> None:
+    lease, fetched = Lease(1, 1000), []
+    for _ in range(6):
+        wanted = lease.wanted()
+        lease.came(wanted, wanted, 0.0, 0.0)
+        fetched.append(wanted)
+        lease.take(lease.left, 0.0)
+    assert fetched == [1, 4, 16, 64, 100, 100]
 
 
 def test_nothing_is_in_hand_until_it_was_fetched() -> None:
@@ -17,8 +36,7 @@ def test_nothing_is_in_hand_until_it_was_fetched() -> None:
 
 
 def test_more_is_fetched_before_it_is_needed_and_never_more_than_a_tenth_is_in_hand() -> None:
-    lease = Lease(10, 100)
-    lease.came(10, 10, 0.0, 0.0)
+    lease = grown(10, 100)
     for _ in range(5):
         assert not lease.is_low(0.0)
         lease.take(1, 0.0)

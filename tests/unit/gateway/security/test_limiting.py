@@ -24,6 +24,7 @@ from realtime_gateway.resource.limits import (
     Policy,
     UserLimits,
 )
+from realtime_gateway.security import limiting
 from realtime_gateway.security.denial import Application, Message, Receive, Scope, Send
 from realtime_gateway.security.limiting import CONNECTION, AddressLimiting, UserLimiting, limiter, user_key
 from realtime_gateway.telemetry import recorder
@@ -197,7 +198,10 @@ async def test_the_message_after_one_that_is_dropped_is_held_against_every_rate(
     assert len(await all_taken(Client(), limits, "aaaa", "bbbb", "", "", "")) == 2
 
 
-async def test_nothing_is_kept_of_a_user_whose_connections_have_ended() -> None:
+async def test_nothing_is_kept_for_long_of_a_user_whose_connections_have_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("realtime_gateway.security.limiter.KEEP_SECONDS", 0.0)
     limits = Limits(
         per_user=UserLimits(messages=MessageRate(SLOW, 5, "drop"), volume=ByteRate(1000), open_connections=9)
     )
@@ -208,6 +212,48 @@ async def test_nothing_is_kept_of_a_user_whose_connections_have_ended() -> None:
         assert limiter()._tokens
     assert not limiter()._tokens
     assert not limiter()._places._held
+
+
+async def test_who_connects_again_and_again_has_the_rate_of_who_stays() -> None:
+    limits = Limits(per_user=UserLimits(messages=MessageRate(SLOW, 60, "close")))
+    for number in range(40):
+        assert await all_taken(Client(), limits, str(number), user=ANN) == [str(number)]
+
+
+async def test_tokens_of_many_users_who_left_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("realtime_gateway.security.limiter._MOST_KEPT", 10)
+    limits = Limits(per_user=UserLimits(messages=MessageRate(SLOW, 60)))
+    for number in range(40):
+        await all_taken(Client(), limits, user=SimpleNamespace(is_authenticated=True, pk=number))
+    assert len(limiter()._tokens) == len(limiter()._unused_since) == 10
+
+
+async def test_routes_with_other_rates_have_buckets_of_their_own() -> None:
+    one, other = (Limits(per_user=UserLimits(messages=MessageRate(SLOW, burst, "drop"))) for burst in (3, 5))
+    stays = Client()
+    async with connected(limited(stays, one, ANN), stays):
+        assert len(await all_taken(Client(), other, *"abcdefgh", user=ANN)) == 5
+        assert len(await all_taken(Client(), one, *"abcdefgh", user=ANN)) == 3
+
+
+def test_limiters_of_loops_that_are_closed_are_forgotten() -> None:
+    async def here() -> None:
+        limiter()
+
+    for _ in range(5):
+        asyncio.run(here())
+    assert sum(loop.is_closed() for loop in limiting._LIMITERS) <= 1
+
+
+async def test_a_refusal_says_when_the_next_connection_may_come() -> None:
+    limits, client = Limits(per_address=AddressLimits(connections_per_minute=2)), Client()
+    client.scope["client"] = ["192.0.2.7", 1]
+    for _ in range(4):
+        async with connected(AddressLimiting(client.take_all, limits), client):
+            pass
+    refused = [dict(one["headers"]) for one in client.heard if one["type"] == "websocket.http.response.start"]
+    assert len(refused) == 2
+    assert all(20 < int(headers[b"retry-after"]) <= 30 for headers in refused)
 
 
 async def test_a_users_connections_share_the_users_rate() -> None:

@@ -57,6 +57,31 @@ def test_another_rate_begins_another_bucket() -> None:
     assert buckets.take("a", (2, 4), 9, 0.0)[0] == 4
 
 
+def test_newcomers_who_find_no_room_share_a_bucket_and_do_not_push_out_who_was_there() -> None:
+    buckets = TokenBuckets(most=100)
+    for number in range(100):
+        assert buckets.take(str(number), (0.001, 5), 5, 0.0) == (5, 0.0)
+    assert [buckets.take(f"new {number}", (0.001, 5), 1, 1.0)[0] for number in range(1000)] == [1] * 5 + [0] * 995
+    assert [buckets.take(str(number), (0.001, 5), 1, 1.0)[0] for number in range(100)] == [0] * 100
+    assert len(buckets) == 100
+
+
+def test_many_rates_of_newcomers_are_not_kept_either() -> None:
+    buckets = TokenBuckets(most=1)
+    for number in range(1000):
+        buckets.take("a", (0.001 + number, 5), 5, 0.0)
+    assert len(buckets) == 1
+    assert len(buckets._of_newcomers) <= 100
+
+
+def test_buckets_that_are_full_again_make_room_wherever_they_are() -> None:
+    buckets = TokenBuckets(most=100)
+    for number in range(100):
+        buckets.take(str(number), (0.001, 5) if number % 2 else (1, 5), 5, 0.0)
+    taken = [buckets.take(f"new {number}", (0.001, 5), 5, 10.0)[0] for number in range(60)]
+    assert sum(taken) == 5 * (50 + 1)  # those that share one have its five
+
+
 def test_the_number_of_buckets_is_bounded_and_those_in_use_stay() -> None:
     buckets = TokenBuckets(most=100)
     buckets.take("used", (0.001, 5), 5, 0.0)
