@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -24,6 +25,8 @@ from realtime_gateway.telemetry import recorder
 if TYPE_CHECKING:
     from realtime_gateway.server.gateway_server import GatewayServer
 
+
+METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token (RFC 9110 section 5.6.2)
 
 logger = logging.getLogger("realtime_gateway.server")
 
@@ -144,6 +147,8 @@ class GatewayRequest(WebRequest):
             self._process_http()
 
     def _problem(self) -> str:
+        if not METHOD.fullmatch(self.method):
+            return "Invalid method"
         if not self.path.isascii():
             return "Invalid characters in path"
         if not self.uri.isascii():

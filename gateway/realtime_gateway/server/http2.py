@@ -4,11 +4,13 @@ Twisted alone keeps a body in a file until it is whole, whatever its size; ends 
 for a minute; holds back nobody whose client has opened its window wide and reads nothing; and has no end of a
 connection but a cut. A WebSocket is never among the streams: clients open one by HTTP/1.1 on the same port.
 
+How responses leave is in ``http2_sending``.
 Only imported where ``h2`` is installed, the extra ``http2``.
 """
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from realtime_gateway.server import installed_reactor  # noqa: F401  (before Twisted: it decides the reactor)
@@ -21,9 +23,12 @@ from hyperframe.frame import GoAwayFrame
 from twisted.internet.error import ConnectionAborted
 from twisted.python.failure import Failure
 from twisted.web import http
-from twisted.web._http2 import _END_STREAM_SENTINEL, H2Connection
+from twisted.web._http2 import _END_STREAM_SENTINEL
 
+from realtime_gateway.security.token_bucket import TokenBucket
+from realtime_gateway.server.channel import LINGER_SECONDS
 from realtime_gateway.server.http import GatewayRequest
+from realtime_gateway.server.http2_sending import SendingConnection, add_to_last
 from realtime_gateway.server.request_body import StreamedBody
 from realtime_gateway.server.request_facts import host_and_port
 from realtime_gateway.server.wheel import Turn
@@ -31,12 +36,14 @@ from realtime_gateway.server.wheel import Turn
 if TYPE_CHECKING:
     from realtime_gateway.server.gateway_server import GatewayServer
 
+logger = logging.getLogger("realtime_gateway.server")
+
 # Requests at the same time on one connection, and what each may have sent that its application has not been offered.
 MOST_STREAMS = 100
 STREAM_WINDOW_BYTES = 65_535  # RFC 9113 section 6.9.2, where nothing else is agreed on
-# `await send()` waits while this much of its response is kept back here, as with the transports of HTTP/1.1.
-SEND_BYTES = 64 * 1024
-FRAME_BYTES = 16_384  # a larger piece would be copied once for each frame that is cut off it
+# Frames that bring nothing (empty DATA, PRIORITY), which have no window: clients in order send hardly any.
+IDLE_FRAMES_PER_SECOND = 100
+IDLE_FRAMES_AT_ONCE = 1000
 
 
 class NegotiatedProtocol(http._GenericHTTPChannelProtocol):
@@ -66,17 +73,19 @@ class NegotiatedProtocol(http._GenericHTTPChannelProtocol):
         self._factory.know(connection)
 
 
-class Http2Connection(H2Connection):
+class Http2Connection(SendingConnection):
     """One connection and its streams; h2 knows the protocol, Twisted the flow of frames, and this when they end."""
 
     server: GatewayServer
     has_served = False
     _deadline: Turn | None = None
     _going_away = False
+    _broken = False
 
     def connectionMade(self) -> None:
         """Say what we allow, and begin to wait for the first request."""
         self.server = self.factory.server
+        self._idle_frames = TokenBucket(IDLE_FRAMES_PER_SECOND, IDLE_FRAMES_AT_ONCE)
         options = self.server.options
         allowed = {
             SettingCodes.MAX_CONCURRENT_STREAMS: MOST_STREAMS,
@@ -106,11 +115,39 @@ class Http2Connection(H2Connection):
             self._deadline.cancel()
             self._deadline = None
 
+    def dataReceived(self, data: bytes) -> None:
+        """Take what the client sent; a mistake here, whoever made it, ends its connection alone."""
+        if self._broken:
+            return
+        try:
+            super().dataReceived(data)
+        except Exception as error:
+            logger.debug("Frames could not be handled", exc_info=True)
+            self._break(ErrorCodes.INTERNAL_ERROR, "HTTP/2 frames", type(error).__name__)
+
+    def _break(self, code: ErrorCodes, limit: str, why: str = "") -> None:
+        if not self._broken:
+            self.met(limit, f"closed with {code.name}" + (f" ({why})" if why else ""))
+            self.conn.close_connection(code)
+            self._terminate(Failure(ConnectionAborted()))
+
+    def _brings_nothing(self) -> None:
+        if not self._idle_frames.take(1, self.server.loop.time()):
+            self._break(ErrorCodes.ENHANCE_YOUR_CALM, "HTTP/2 frames that bring nothing")
+
+    def _handlePriorityUpdate(self, event: Any) -> None:
+        """A client's wishes for an order are deprecated (RFC 9113 section 5.3.2): streams take turns."""
+        self._brings_nothing()
+
     def _terminate(self, reason: Failure) -> None:
         """End a connection whose client broke the protocol; h2 has said so to it."""
         if reason.check(DenialOfServiceError) is not None:
             self.met("http.maxHeadSize", "closed with ENHANCE_YOUR_CALM")
+        self._broken = True
         super()._terminate(reason)
+        # TLS waits for its client's farewell. Aborting also ends what is left of Twisted's own timers.
+        self._forget_deadline()
+        self._deadline = self.server.wheel.call_later(LINGER_SECONDS, self.transport.abortConnection)
 
     def connectionLost(self, reason: Failure, _cancelTimeouts: bool = True) -> None:
         """The connection is over, and each of its requests."""
@@ -121,6 +158,8 @@ class Http2Connection(H2Connection):
 
     def _requestReceived(self, event: Any) -> None:
         """The head of a request is whole."""
+        if self._broken:
+            return
         self._forget_deadline()
         self.has_served = True
         if self._going_away:  # it was on its way when we said so
@@ -131,10 +170,15 @@ class Http2Connection(H2Connection):
 
     def _requestDataReceived(self, event: Any) -> None:
         """A piece of a body."""
-        if event.stream_id in self.streams:
+        stream, size = self.streams.get(event.stream_id), event.flow_controlled_length
+        if not event.data and event.stream_ended is None:
+            self._brings_nothing()
+        if self._broken:
+            return
+        if stream is None or not event.data:
+            self.conn.acknowledge_received_data(size, event.stream_id)
+        elif stream.producing or not add_to_last_received(stream._inboundDataBuffer, event.data, size):
             super()._requestDataReceived(event)
-        else:
-            self.conn.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
 
     def _requestEnded(self, event: Any) -> None:
         """A request is whole."""
@@ -176,26 +220,6 @@ class Http2Connection(H2Connection):
         else:
             super().timeoutConnection()
 
-    # Pace.
-
-    def writeDataToStream(self, streamID: int, data: bytes) -> None:
-        """Take a piece of a response."""
-        *others, last = [data[start : start + FRAME_BYTES] for start in range(0, len(data), FRAME_BYTES)] or [b""]
-        self._outboundStreamQueues[streamID].extend(others)
-        super().writeDataToStream(streamID, last)
-
-    def remainingOutboundWindow(self, streamID: int) -> int:
-        """Return how much more a response may bring here, however wide its client has opened its window."""
-        queue = self._outboundStreamQueues[streamID]
-        kept = sum(len(piece) for piece in queue if piece is not _END_STREAM_SENTINEL)
-        return int(min(self.conn.local_flow_control_window(streamID), SEND_BYTES)) - kept
-
-    def _sendPrioritisedData(self, *arguments: Any) -> None:
-        """Send one frame; Twisted calls this again and again."""
-        super()._sendPrioritisedData(*arguments)
-        for stream in self.streams.values():
-            stream.windowUpdated()  # goes on with a response that was held back for what is kept here
-
     # What a drain asks.
 
     @property
@@ -223,6 +247,18 @@ class Http2Connection(H2Connection):
             self.transport.loseConnection()
 
 
+def add_to_last_received(buffer: Any, data: bytes, size: int) -> bool:
+    """Join a piece of a body to the last one that waits for a paused stream; say whether it fits there."""
+    if not buffer or buffer[-1][0] is _END_STREAM_SENTINEL:
+        return False
+    last, last_size = buffer[-1]
+    joined = [last]
+    if not add_to_last(joined, data):
+        return False
+    buffer[-1] = (joined[0], last_size + size)
+    return True
+
+
 class Http2Request(GatewayRequest):
     """One request on a stream."""
 
@@ -241,12 +277,20 @@ class Http2Request(GatewayRequest):
         self._body = StreamedBody(
             self.server.loop, options.inbox_high_bytes, stream.pauseProducing, lambda: self._go_on_with(stream)
         )
+        path = stream.path or b""  # CONNECT has none
         if 0 < options.max_body_bytes < (self._length or 0):
-            self.method, self.uri, self.clientproto = stream.command, stream.path, b"HTTP/2"
+            self.method, self.uri, self.clientproto = stream.command, path, b"HTTP/2"
             self.request_start = self.server.loop.time()
             self._refuse_body(options.max_body_bytes)
         else:
-            self._begin(stream.command, stream.path, b"HTTP/2")
+            self._begin(stream.command, path, b"HTTP/2")
+
+    def _problem(self) -> str:
+        if self.method == b"CONNECT":  # also one with :protocol (RFC 8441), which we have not offered
+            return "CONNECT is not served"
+        if not (self.uri.startswith(b"/") or (self.method, self.uri) == (b"OPTIONS", b"*")):
+            return "Invalid path"  # RFC 9113 section 8.3.1
+        return super()._problem()
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         """The request is whole."""

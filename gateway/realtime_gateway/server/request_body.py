@@ -7,6 +7,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+# Pieces up to this size are kept as one: each would cost more memory than it brings.
+JOINED_BYTES = 4096
+
 
 class StreamedBody:
     """What ``receive`` reads for a request: its body, then the client's leaving.
@@ -33,15 +36,23 @@ class StreamedBody:
         self._resume = resume
         self._left = False
         self._waiters: list[asyncio.Future[None]] = []
-        self._pieces: deque[bytes] = deque()
+        self._pieces: deque[bytes | bytearray] = deque()
         self._waiting_bytes = 0
         self._paused = False
         self.whole = False
         self._told_whole = False
 
-    def feed(self, piece: bytes) -> None:
+    def feed(self, piece: bytes | bytearray) -> None:
         """Take a piece from the client."""
-        self._pieces.append(piece)
+        if not piece:
+            return
+        if self._pieces and len(self._pieces[-1]) + len(piece) <= JOINED_BYTES:
+            last = self._pieces[-1]
+            if isinstance(last, bytes):
+                last = self._pieces[-1] = bytearray(last)
+            last += piece
+        else:
+            self._pieces.append(piece)
         self._waiting_bytes += len(piece)
         if self._waiting_bytes >= self._high_bytes:
             self._paused = True

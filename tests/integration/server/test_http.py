@@ -119,7 +119,9 @@ def test_a_response_that_takes_too_long_is_503(applications, tmp_path):
     assert response.status_code == 503
 
 
-@pytest.mark.parametrize("request_head", [b"GET /\xc3\xa4 HTTP/1.1", b"GET /?\xc3\xa4 HTTP/1.1"])
+@pytest.mark.parametrize(
+    "request_head", [b"GET /\xc3\xa4 HTTP/1.1", b"GET /?\xc3\xa4 HTTP/1.1", b"G\xc3\xa4T / HTTP/1.1"]
+)
 def test_a_request_line_that_is_not_ascii_is_400(server: ServeProcess, request_head: bytes):
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
         client.sendall(request_head + b"\r\nHost: x\r\n\r\n")

@@ -132,6 +132,17 @@ class Conversation:
                 self.events += self._events_of(received)
         return not any(isinstance(event, GoAway) for event in self.events)
 
+    def set(self, **settings: int) -> None:
+        self.protocol.update_settings({h2.settings.SettingCodes[name]: value for name, value in settings.items()})
+        self.send()
+
+    def await_the_end(self) -> None:
+        """Wait until the server has closed its socket, which TLS alone does not show."""
+        with socket.socket(fileno=self.socket.detach()) as bare, contextlib.suppress(ConnectionError):
+            bare.settimeout(30)
+            while bare.recv(65536):
+                pass
+
     def until(self, kind: type, stream: int | None = None) -> Any:
         """Wait for an event of this kind, of this stream; those before it are kept in ``events``."""
         while True:
@@ -187,9 +198,7 @@ def converse() -> Iterator[Callable[..., Conversation]]:
         protocol = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
         conversation = Conversation(secure, protocol)
         protocol.initiate_connection()
-        if settings:
-            protocol.update_settings({h2.settings.SettingCodes[name]: value for name, value in settings.items()})
-        conversation.send()
+        conversation.set(**settings)
         return conversation
 
     yield converse
@@ -320,6 +329,7 @@ def test_a_head_over_the_limit_ends_the_connection_and_the_log_says_why(start: S
     it.ask("GET", "/", ("x-long", "x" * 5000))
     assert it.until(GoAway).code == h2.errors.ErrorCodes.ENHANCE_YOUR_CALM
     server.process.wait_for_output("Limit http.maxHeadSize met by 127.0.0.1")
+    it.await_the_end()
 
 
 def test_a_connection_without_a_request_is_cut_at_its_deadline(start: Start, converse):

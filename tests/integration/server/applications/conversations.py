@@ -320,3 +320,10 @@ async def websocket_large_messages(scope, receive, send, query):
     for _ in range(3):
         await send({"type": "websocket.send", "bytes": b"x" * int(query["size"])})
     await until_disconnect(receive)
+
+
+async def http_small_pieces(scope, receive, send, query):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    for _ in range(int(query["count"])):
+        await send({"type": "http.response.body", "body": b"data: 0123456789\n\n", "more_body": True})
+    await send({"type": "http.response.body", "body": b""})

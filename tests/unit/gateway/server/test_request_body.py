@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 
 from realtime_gateway.server.request_body import StreamedBody
 
@@ -59,3 +60,15 @@ async def test_a_cancelled_reader_loses_nothing():
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
     assert (await body.get())["body"] == b"kept"
+
+
+async def test_pieces_that_bring_little_or_nothing_take_no_more_memory_than_they_bring():
+    body, count = streamed([], high_bytes=10**6), 10_000
+    tracemalloc.start()
+    for number in range(count):
+        body.feed(b"%02d" % (number % 100))
+        body.feed(b"")
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 3 * count
+    assert len((await body.get())["body"]) == 2 * count

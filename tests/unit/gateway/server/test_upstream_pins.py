@@ -46,6 +46,7 @@ REPLACES = {
     "http:GatewayRequest": [DAPHNE_REQUEST, REQUEST],
     "http2:NegotiatedProtocol": [NEGOTIATED],
     "http2:Http2Connection": [HTTP2],
+    "http2_sending:SendingConnection": [HTTP2],
     "http2:Http2Request": [DAPHNE_REQUEST, REQUEST],
     "lean_protocol:LeanWebSocket": [DAPHNE_WEBSOCKET, ADAPTER, AUTOBAHN, AUTOBAHN_SERVER],
     "paced_websocket:PacedWebSocket": [DAPHNE_WEBSOCKET, ADAPTER, AUTOBAHN, AUTOBAHN_SERVER],
