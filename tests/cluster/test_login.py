@@ -77,9 +77,12 @@ async def test_a_login_holds_on_every_pod_and_another_sites_page_is_refused(clus
     assert refused.value.response.status_code == 403
 
 
-def test_a_stack_that_an_application_written_by_hand_does_not_heed_is_said(gateway: Gateway) -> None:
+async def test_a_stack_that_an_application_written_by_hand_does_not_heed_is_said(gateway: Gateway) -> None:
     assert gateway.condition("Degraded")[0] == "False", "no stack is asked for"
     gateway.apply(auth={"stack": "none"})
+    gateway.wait_for("Progressing", "True", "RollingOut")
+    gateway.wait_until_ready()
+    await who(gateway, {})  # a process says what it is when its layer is used first
     message = gateway.wait_for("Degraded", "True", "AuthNotApplied")
     assert "gateway_application" in message
     assert warnings(gateway.namespace, "AuthNotApplied")
