@@ -31,6 +31,11 @@ def fetch(url: str, seconds: float = SECONDS) -> bytes:
             document: bytes = response.read(MAX_DOCUMENT_BYTES + 1)
     except http.client.HTTPException as error:
         raise OSError(f"the answer is no HTTP ({type(error).__name__})" if not deadline.passed else TOO_LATE) from error
+    except OSError as error:
+        # Cut by us, or by the socket itself, whose limit is the same for one silence: either may be first.
+        if deadline.passed or isinstance(getattr(error, "reason", error), TimeoutError):
+            raise OSError(TOO_LATE) from error
+        raise
     finally:
         timer.cancel()
     if deadline.passed:
