@@ -14,6 +14,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from types import MethodType
 from typing import Any
 
@@ -52,6 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     resource = own_resource(environment)
     spec = None if resource is None else resource.spec
     application = load_application(arguments.application)
+    _make_channel_layers()
     _make_dispatch_cheaper()
     end_tracing = start_tracing(environment, resource)
 
@@ -166,6 +168,15 @@ def load_application(path: str) -> Any:
         raise StartError(f"{path} is no ASGI application: it is {target!r:.60}.", "Name what is one.")
     as_one_callable: Callable[[Any], Any] = guarantee_single_callable  # asgiref gives it no types
     return as_one_callable(target)
+
+
+def _make_channel_layers() -> None:
+    """Make them before clients come: the first handshake would wait for their modules, for seconds on a busy node."""
+    from channels.layers import channel_layers
+
+    with suppress(Exception):  # whoever uses one that cannot be made hears why
+        for alias in channel_layers.configs:
+            channel_layers[alias]
 
 
 def own_resource(environment: Environment) -> RealtimeGateway | None:

@@ -287,3 +287,8 @@ def two_adjacent_free_ports() -> int:
             other.bind(("127.0.0.1", first + 1))
             return first
     raise AssertionError("no two adjacent free ports")
+
+
+def test_the_channel_layer_is_made_before_the_first_client_comes(applications):
+    with ServeProcess("layered:application", directory=applications) as server:
+        assert httpx.get(server.url).text == "there"
