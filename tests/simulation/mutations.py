@@ -182,8 +182,8 @@ def no_ages() -> Iterator[None]:
     """A member gets whatever comes, however old it is."""
     deliver = ProcessMachine._deliver
 
-    def deliver_as_new(self: ProcessMachine, follow: Follow, entry: Any, age_seconds: float) -> None:
-        deliver(self, follow, entry, 0.0)
+    def deliver_as_new(self: ProcessMachine, follow: Follow, entry: Any, age_seconds: float, *more: Any) -> None:
+        deliver(self, follow, entry, 0.0, *more)
 
     with patch.object(ProcessMachine, "_deliver", deliver_as_new):
         yield

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import sys
 from dataclasses import dataclass
 
 from realtime_operator import recording
+from realtime_operator.metrics_port import serving
 
 
 @dataclass(frozen=True)
@@ -14,18 +16,26 @@ class Apply:
     """Stands for an action."""
 
 
-recording.serve(int(sys.argv[1]))
-recording.leads(True)
-recording.follows(1)
-recording.reported(
-    "town",
-    "chat",
-    {
-        "conditions": [{"type": "Ready", "status": "True"}, {"type": "Degraded", "status": "False"}],
-        "hosts": {"epoch": 1, "podsAtEpoch": 2},
-    },
-)
-while not signal.sigtimedwait({signal.SIGTERM}, 0.2):
-    recording.passed(recording.DONE, 0.04)
-    recording.acted(Apply(), done=True)
-    recording.called("PATCH", 200)
+async def main() -> None:
+    """Serve until SIGTERM."""
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
+    async with serving(int(sys.argv[1])):
+        recording.leads(True)
+        recording.follows(1)
+        recording.reported(
+            "town",
+            "chat",
+            {
+                "conditions": [{"type": "Ready", "status": "True"}, {"type": "Degraded", "status": "False"}],
+                "hosts": {"epoch": 1, "podsAtEpoch": 2},
+            },
+        )
+        while not ended.is_set():
+            recording.passed(recording.DONE, 0.04)
+            recording.acted(Apply(), done=True)
+            recording.called("PATCH", 200)
+            await asyncio.sleep(0.2)
+
+
+asyncio.run(main())
