@@ -2,38 +2,10 @@
 
 from __future__ import annotations
 
-from charts.monitoring.panels import PLACE, Lines, Number, Page, Query, Spread
+from charts.monitoring.panels import PLACE, Lines, Number, Page, Query
+from charts.monitoring.queries import RATE, latency, metric, rate, spread
 
-RATE = "$__rate_interval"
-
-
-def _metric(name: str, **labels: str) -> str:
-    """A metric with labels; a value that begins with ~ is an expression."""
-    more = (f',{label}=~"{value[1:]}"' if value[0] == "~" else f',{label}="{value}"' for label, value in labels.items())
-    return f"realtime_gateway_{name}{{{PLACE}{''.join(more)}}}"
-
-
-def _rate(name: str, by: str = "") -> str:
-    summed = f"sum by ({by})" if by else "sum"
-    return f"{summed} (rate({_metric(name)}[{RATE}]))"
-
-
-def _quantile(part: float, name: str, by: str = "") -> str:
-    labels = f"le, {by}" if by else "le"
-    return f"histogram_quantile({part}, sum by ({labels}) (rate({_metric(name + '_bucket')}[{RATE}])))"
-
-
-def _latency(title: str, description: str, name: str, by: str = "") -> Lines:
-    legend = f" {{{{{by}}}}}" if by else ""
-    queries = [Query(_quantile(part, name, by), f"p{part * 100:g}{legend}") for part in (0.5, 0.95, 0.99)]
-    return Lines(title, description, "s", queries)
-
-
-def _spread(title: str, description: str, name: str) -> Spread:
-    return Spread(title, description, "s", [Query(_rate(f"{name}_bucket", "le"))])
-
-
-_DELIVERY = _latency(
+_DELIVERY = latency(
     "From sender to receiver",
     "Across processes: until frames are with the sockets (direct) or a member's consumer has the message (mailbox).",
     "delivery_seconds",
@@ -43,19 +15,19 @@ _MESSAGES = Lines(
     "Messages of clients",
     "WebSocket messages, in and out.",
     "mps",
-    [Query(_rate("messages_received_total"), "in"), Query(_rate("messages_sent_total"), "out")],
+    [Query(rate("messages_received_total"), "in"), Query(rate("messages_sent_total"), "out")],
 )
 _DROPPED = Lines(
     "Dropped, by reason",
     "What the layer let go; docs/channel-layer.md has what each reason means.",
     "mps",
-    [Query(_rate("layer_dropped_total", "reason"), "{{reason}}")],
+    [Query(rate("layer_dropped_total", "reason"), "{{reason}}")],
 )
 _SHARDS_UP = Lines(
     "Shards that processes reach",
     "The share of processes whose connections to a shard are open.",
     "percentunit",
-    [Query(f"avg by (shard) ({_metric('layer_shard_up')})", "{{shard}}")],
+    [Query(f"avg by (shard) ({metric('layer_shard_up')})", "{{shard}}")],
 )
 
 OVERVIEW = Page(
@@ -69,20 +41,20 @@ OVERVIEW = Page(
                 "Connections",
                 "WebSockets that are open.",
                 "short",
-                [Query(f"sum ({_metric('connections', protocol='websocket')})")],
+                [Query(f"sum ({metric('connections', protocol='websocket')})")],
             ),
-            Number("Processes", "That answer.", "short", [Query(f"count ({_metric('layer_epoch')})")]),
+            Number("Processes", "That answer.", "short", [Query(f"count ({metric('layer_epoch')})")]),
             Number(
                 "Shards out of reach",
                 "Of at least one process.",
                 "short",
-                [Query(f"count (min by (shard) ({_metric('layer_shard_up')}) == 0) or vector(0)")],
+                [Query(f"count (min by (shard) ({metric('layer_shard_up')}) == 0) or vector(0)")],
             ),
             Number(
                 "Lost in the last hour",
                 "Messages that are missing, or may be, by what readers and senders have found.",
                 "short",
-                [Query(f"sum (increase({_metric('layer_dropped_total', reason='~lost|unconfirmed')}[1h]))")],
+                [Query(f"sum (increase({metric('layer_dropped_total', reason='~lost|unconfirmed')}[1h]))")],
             ),
         ],
         "Flow": [_MESSAGES, _DELIVERY, _DROPPED],
@@ -115,19 +87,19 @@ CONNECTIONS = Page(
                 "Connections, by process",
                 "WebSockets that are open.",
                 "short",
-                [Query(_metric("connections", protocol="websocket"), "{{instance}}")],
+                [Query(metric("connections", protocol="websocket"), "{{instance}}")],
             ),
             Lines(
                 "Handshakes, by result",
                 "How WebSocket handshakes end.",
                 "ops",
-                [Query(_rate("handshakes_total", "result"), "{{result}}")],
+                [Query(rate("handshakes_total", "result"), "{{result}}")],
             ),
             Lines(
                 "Connections closed, by reason",
                 "Why open WebSockets end.",
                 "ops",
-                [Query(_rate("connections_closed_total", "reason"), "{{reason}}")],
+                [Query(rate("connections_closed_total", "reason"), "{{reason}}")],
             ),
         ],
         "Refusals": [
@@ -135,19 +107,19 @@ CONNECTIONS = Page(
                 "Denials, by reason",
                 "Handshakes that security or auth refuse.",
                 "ops",
-                [Query(_rate("denials_total", "reason"), "{{reason}}")],
+                [Query(rate("denials_total", "reason"), "{{reason}}")],
             ),
             Lines(
                 "Limits met, by limit",
                 "Times that a client meets a limit of the server.",
                 "ops",
-                [Query(_rate("limits_met_total", "limit") + " or vector(0)", "{{limit}}")],
+                [Query(rate("limits_met_total", "limit") + " or vector(0)", "{{limit}}")],
             ),
             Lines(
                 "Closed because a user may no longer be connected",
                 "Logged out, deactivated, a password changed, …",
                 "ops",
-                [Query(_rate("revocations_total", "reason") + " or vector(0)", "{{reason}}")],
+                [Query(rate("revocations_total", "reason") + " or vector(0)", "{{reason}}")],
             ),
         ],
         "Traffic": [
@@ -156,13 +128,13 @@ CONNECTIONS = Page(
                 "Bytes of clients",
                 "Payload in, frames out.",
                 "Bps",
-                [Query(_rate("received_bytes_total"), "in"), Query(_rate("sent_bytes_total"), "out")],
+                [Query(rate("received_bytes_total"), "in"), Query(rate("sent_bytes_total"), "out")],
             ),
             Lines(
                 "Event loop stood still",
                 "Times in ten minutes; the log has the stack of what blocked it.",
                 "short",
-                [Query(f"increase({_metric('loop_blocked_total')}[10m])", "{{instance}}")],
+                [Query(f"increase({metric('loop_blocked_total')}[10m])", "{{instance}}")],
             ),
         ],
     },
@@ -179,47 +151,47 @@ CHANNEL_LAYER = Page(
                 "Published, by what for",
                 "Messages that a shard acknowledged.",
                 "mps",
-                [Query(_rate("layer_published_total", "kind"), "{{kind}}")],
+                [Query(rate("layer_published_total", "kind"), "{{kind}}")],
             ),
             Lines(
                 "Delivered, by what for",
                 "To members in the receiving processes.",
                 "mps",
-                [Query(_rate("layer_delivered_total", "kind"), "{{kind}}")],
+                [Query(rate("layer_delivered_total", "kind"), "{{kind}}")],
             ),
             Lines(
                 "Members, by way",
                 "Whether a rendered message goes straight to their sockets or through their mailboxes.",
                 "mps",
-                [Query(_rate("fan_out_members_total", "way"), "{{way}}")],
+                [Query(rate("fan_out_members_total", "way"), "{{way}}")],
             ),
         ],
         "How long it takes": [
-            _latency("Publishing", "Until a shard has acknowledged a message.", "layer_publish_seconds", "kind"),
+            latency("Publishing", "Until a shard has acknowledged a message.", "layer_publish_seconds", "kind"),
             _DELIVERY,
-            _latency("Wait in queues", "Of messages to workers, until one has it.", "layer_queue_wait_seconds"),
-            _spread("Publishing, in full", "How many messages take how long.", "layer_publish_seconds"),
-            _spread("From sender to receiver, in full", "How many messages take how long.", "delivery_seconds"),
-            _spread("Wait in queues, in full", "How many messages wait how long.", "layer_queue_wait_seconds"),
+            latency("Wait in queues", "Of messages to workers, until one has it.", "layer_queue_wait_seconds"),
+            spread("Publishing, in full", "How many messages take how long.", "layer_publish_seconds"),
+            spread("From sender to receiver, in full", "How many messages take how long.", "delivery_seconds"),
+            spread("Wait in queues, in full", "How many messages wait how long.", "layer_queue_wait_seconds"),
         ],
         "What waits": [
             Lines(
                 "What waits",
                 "Messages in all processes, by where; docs/observability.md has what each place is.",
                 "short",
-                [Query(f"sum by (where) ({_metric('layer_waiting_messages')})", "{{where}}")],
+                [Query(f"sum by (where) ({metric('layer_waiting_messages')})", "{{where}}")],
             ),
             Lines(
                 "What waits for shards",
                 "Bytes in all processes.",
                 "bytes",
-                [Query(f"sum by (where) ({_metric('layer_waiting_bytes')})", "{{where}}")],
+                [Query(f"sum by (where) ({metric('layer_waiting_bytes')})", "{{where}}")],
             ),
             Lines(
                 "Oldest unsent",
                 "Age of the oldest message that no shard has acknowledged.",
                 "s",
-                [Query(_metric("layer_oldest_unsent_seconds"), "{{instance}}")],
+                [Query(metric("layer_oldest_unsent_seconds"), "{{instance}}")],
             ),
         ],
         "Trouble": [
@@ -228,13 +200,13 @@ CHANNEL_LAYER = Page(
                 "Recognised as seen before",
                 "What came twice by a failover or a move, and was dropped.",
                 "mps",
-                [Query(_rate("layer_duplicates_total"), "duplicates")],
+                [Query(rate("layer_duplicates_total"), "duplicates")],
             ),
             Lines(
                 "Channels that nobody received from",
                 "Dropped with their memberships: a consumer that hangs or was never ended.",
                 "ops",
-                [Query(_rate("layer_idle_channels_total"), "channels")],
+                [Query(rate("layer_idle_channels_total"), "channels")],
             ),
         ],
     },
@@ -252,13 +224,13 @@ REDIS = Page(
                 "Failovers, by shard",
                 "Times in ten minutes that a process found another server in a shard's place.",
                 "short",
-                [Query(f"sum by (shard) (increase({_metric('layer_failovers_total')}[10m]))", "{{shard}}")],
+                [Query(f"sum by (shard) (increase({metric('layer_failovers_total')}[10m]))", "{{shard}}")],
             ),
             Lines(
                 "Connections made again",
                 "Times in ten minutes, all processes and shards.",
                 "short",
-                [Query(f"sum (increase({_metric('layer_reconnects_total')}[10m]))", "connections")],
+                [Query(f"sum (increase({metric('layer_reconnects_total')}[10m]))", "connections")],
             ),
         ],
         "What an outage costs": [
@@ -266,19 +238,19 @@ REDIS = Page(
                 "Sent again",
                 "Messages that a new server might lack.",
                 "mps",
-                [Query(_rate("layer_resent_total"), "messages")],
+                [Query(rate("layer_resent_total"), "messages")],
             ),
             Lines(
                 "Read back",
                 "Messages from a shard's history, since they were not pushed here.",
                 "mps",
-                [Query(_rate("layer_replayed_total"), "messages")],
+                [Query(rate("layer_replayed_total"), "messages")],
             ),
             Lines(
                 "Kept for a failover",
                 "Acknowledged messages that senders still hold.",
                 "bytes",
-                [Query(_metric("layer_waiting_bytes", where="kept"), "{{instance}}")],
+                [Query(metric("layer_waiting_bytes", where="kept"), "{{instance}}")],
             ),
         ],
         "Clocks": [
@@ -286,13 +258,13 @@ REDIS = Page(
                 "Clock ahead of processes",
                 "By how much a shard's clock is ahead, estimated.",
                 "s",
-                [Query(f"avg by (shard) ({_metric('layer_clock_offset_seconds')})", "{{shard}}")],
+                [Query(f"avg by (shard) ({metric('layer_clock_offset_seconds')})", "{{shard}}")],
             ),
             Lines(
                 "Error of the clock's estimate",
                 "Half of a heartbeat's round trip, the worst of all processes.",
                 "s",
-                [Query(f"max by (shard) ({_metric('layer_clock_error_seconds')})", "{{shard}}")],
+                [Query(f"max by (shard) ({metric('layer_clock_error_seconds')})", "{{shard}}")],
             ),
         ],
     },
@@ -310,23 +282,23 @@ ROLL = Page(
                 "In use, and the one to which every move is finished.",
                 "short",
                 [
-                    Query(_metric("layer_epoch"), "{{instance}} in use"),
-                    Query(_metric("layer_epoch_settled"), "{{instance}} finished"),
+                    Query(metric("layer_epoch"), "{{instance}} in use"),
+                    Query(metric("layer_epoch_settled"), "{{instance}} finished"),
                 ],
             ),
             Lines(
                 "Groups, by state",
                 "Those whose messages flow, and those that are moved or read back at this moment.",
                 "short",
-                [Query(f"sum by (state) ({_metric('layer_groups')})", "{{state}}")],
+                [Query(f"sum by (state) ({metric('layer_groups')})", "{{state}}")],
             ),
             Lines(
                 "Read back and sent again",
                 "What a move reads on earlier owners, and sends to the new ones.",
                 "mps",
                 [
-                    Query(_rate("layer_replayed_total"), "read back"),
-                    Query(_rate("layer_resent_total"), "sent again"),
+                    Query(rate("layer_replayed_total"), "read back"),
+                    Query(rate("layer_resent_total"), "sent again"),
                 ],
             ),
         ],
@@ -335,19 +307,19 @@ ROLL = Page(
                 "Connections, by process",
                 "They leave a process that drains, evenly, and come to the others.",
                 "short",
-                [Query(_metric("connections", protocol="websocket"), "{{instance}}")],
+                [Query(metric("connections", protocol="websocket"), "{{instance}}")],
             ),
             Lines(
                 "Connections closed, by reason",
                 "`restarting` is a drain.",
                 "ops",
-                [Query(_rate("connections_closed_total", "reason"), "{{reason}}")],
+                [Query(rate("connections_closed_total", "reason"), "{{reason}}")],
             ),
             Lines(
                 "Handshakes, by result",
                 "Clients that come back.",
                 "ops",
-                [Query(_rate("handshakes_total", "result"), "{{result}}")],
+                [Query(rate("handshakes_total", "result"), "{{result}}")],
             ),
         ],
     },
@@ -360,19 +332,19 @@ OPERATOR = Page(
     "realtime_gateway_operator_leads",
     {
         "Now": [
-            Number("Leaders", "One, and no more.", "short", [Query(f"sum ({_metric('operator_leads')})")]),
-            Number("Resources", "That operators follow.", "short", [Query(f"max ({_metric('operator_resources')})")]),
+            Number("Leaders", "One, and no more.", "short", [Query(f"sum ({metric('operator_leads')})")]),
+            Number("Resources", "That operators follow.", "short", [Query(f"max ({metric('operator_resources')})")]),
             Number(
                 "Not Ready",
                 "Resources whose condition Ready is not True.",
                 "short",
-                [Query(f"count ({_metric('operator_condition', type='Ready')} != 1) or vector(0)")],
+                [Query(f"count ({metric('operator_condition', type='Ready')} != 1) or vector(0)")],
             ),
             Number(
                 "Degraded",
                 "Resources that lack something.",
                 "short",
-                [Query(f"count ({_metric('operator_condition', type='Degraded')} == 1) or vector(0)")],
+                [Query(f"count ({metric('operator_condition', type='Degraded')} == 1) or vector(0)")],
             ),
         ],
         "Resources": [
@@ -380,19 +352,19 @@ OPERATOR = Page(
                 "Conditions",
                 "1 is True, 0 False, -1 Unknown.",
                 "short",
-                [Query(_metric("operator_condition"), "{{namespace}}/{{name}} {{type}}")],
+                [Query(metric("operator_condition"), "{{namespace}}/{{name}} {{type}}")],
             ),
             Lines(
                 "Epoch of the host list",
                 "By resource.",
                 "short",
-                [Query(_metric("operator_host_list_epoch"), "{{namespace}}/{{name}}")],
+                [Query(metric("operator_host_list_epoch"), "{{namespace}}/{{name}}")],
             ),
             Lines(
                 "Processes at that epoch",
                 "That have finished every move to it.",
                 "short",
-                [Query(_metric("operator_processes_at_epoch"), "{{namespace}}/{{name}}")],
+                [Query(metric("operator_processes_at_epoch"), "{{namespace}}/{{name}}")],
             ),
         ],
         "Work": [
@@ -400,20 +372,20 @@ OPERATOR = Page(
                 "Passes, by result",
                 "Looks at a resource and what they came to.",
                 "ops",
-                [Query(_rate("operator_reconciles_total", "result"), "{{result}}")],
+                [Query(rate("operator_reconciles_total", "result"), "{{result}}")],
             ),
-            _latency("Time of a pass", "From the look to the report.", "operator_reconcile_seconds"),
+            latency("Time of a pass", "From the look to the report.", "operator_reconcile_seconds"),
             Lines(
                 "Actions, by kind",
                 "What passes did, and what was refused.",
                 "ops",
-                [Query(_rate("operator_actions_total", "action, result"), "{{action}} {{result}}")],
+                [Query(rate("operator_actions_total", "action, result"), "{{action}} {{result}}")],
             ),
             Lines(
                 "Calls to the API server, by status",
                 "0 where no answer came.",
                 "reqps",
-                [Query(_rate("operator_api_calls_total", "method, status"), "{{method}} {{status}}")],
+                [Query(rate("operator_api_calls_total", "method, status"), "{{method}} {{status}}")],
             ),
         ],
     },

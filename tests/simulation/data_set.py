@@ -1,6 +1,6 @@
 """The keys of one Redis server, and a journal of every change for a replica.
 
-Its answers are those of a real server: tests/integration/redis/test_scripts.py runs the same cases over both.
+Its answers are those of a real server: tests/integration/redis/scripts runs the same cases over both.
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -17,6 +18,7 @@ import psutil
 
 from tests.support.free_port import free_port
 
+EXAMPLE = Path(__file__).parents[2] / "examples" / "chat"
 START_SECONDS = 60
 STEP_SECONDS = 0.05
 
@@ -153,3 +155,16 @@ def _command(process: psutil.Process) -> str:
         return " ".join(process.cmdline())
     except psutil.Error:
         return ""
+
+
+@contextmanager
+def running_example(here: Path) -> Iterator[UpProcess]:
+    """The example chat as `make up` runs it, with all that it writes in a directory of the test's."""
+    environment = {"DATABASE": str(here / "db.sqlite3")}
+    migrate = [sys.executable, str(EXAMPLE / "manage.py"), "migrate", "--verbosity", "0"]
+    subprocess.run(migrate, check=True, env=inherited() | environment)
+    with UpProcess(
+        EXAMPLE / "gateway.yaml", environment=environment, directory=here / "run", output_directory=here
+    ) as up:
+        up.wait_until_ready()
+        yield up

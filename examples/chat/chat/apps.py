@@ -5,4 +5,4 @@ class ChatConfig(AppConfig):
     name = "chat"
 
     def ready(self) -> None:
-        from chat import signals  # noqa: F401 - not used: importing it connects its receivers
+        from chat import signals  # noqa: F401 - for its effect: importing it connects its receivers

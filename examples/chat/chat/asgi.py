@@ -9,7 +9,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chat.settings")
 # Django is set up here, before anything that imports a model.
 django_application = get_asgi_application()
 
-from chat.routing import channel_names, websocket_urlpatterns  # noqa: E402 - models need Django to be set up, above
+from chat.routing import channel_names, websocket_urlpatterns  # noqa: E402 - imports models, which Django refuses before the line above
 
 application = ProtocolTypeRouter(
     {

@@ -71,6 +71,7 @@ async def sent(message: TracedMessage) -> AsyncIterator[None]:
     """
     from websockets.asyncio.client import connect
     from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+    from websockets.typing import Origin
 
     headers = {**message.headers, "traceparent": message.traceparent}
     where = urlsplit(message.url).netloc.rpartition("@")[2]
@@ -78,7 +79,7 @@ async def sent(message: TracedMessage) -> AsyncIterator[None]:
         async with connect(
             message.url,
             additional_headers=headers,
-            origin=message.origin,  # type: ignore[arg-type]  # websockets has a NewType for it
+            origin=None if message.origin is None else Origin(message.origin),
             open_timeout=OPEN_SECONDS,
             proxy=None,
         ) as socket:

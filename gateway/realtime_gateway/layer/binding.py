@@ -116,7 +116,7 @@ class Binding:
     async def _acquire(self) -> None:
         # A loop never blocks on the lock: whoever holds it may be waiting for this very loop to end its driver.
         # Nor can a thread wait for it: were this caller cancelled, it would get the lock, and nobody would release it.
-        while not self._lock.acquire(blocking=False):  # noqa: ASYNC110 - so nobody can wait for it
+        while not self._lock.acquire(blocking=False):  # noqa: ASYNC110 - a lock of threads has nothing to await
             await asyncio.sleep(0.001)
 
     def _bind(self, loop: asyncio.AbstractEventLoop, receives: bool, waits: bool) -> Driver:

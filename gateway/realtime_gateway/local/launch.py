@@ -25,7 +25,7 @@ def main() -> None:
         if os.getppid() != int(parent):
             sys.exit("the process that started this one is gone")
     try:
-        os.execvp(command[0], command)  # noqa: S606  # replaces this process by what `up` started it with: a list, so no shell
+        os.execvp(command[0], command)  # noqa: S606 - `up` gives the program and its words; no shell reads them
     except OSError as error:
         sys.exit(f"{command[0]}: {error.strerror}")
 

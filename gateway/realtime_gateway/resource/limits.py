@@ -31,45 +31,42 @@ class ByteRate:
 
 
 @dataclass(frozen=True)
-class ConnectionLimits:
+class Rates:
+    """How much may be sent."""
+
+    messages: MessageRate | None = setting("Messages; left out, there is no limit.", default=None)
+    volume: ByteRate | None = setting("Bytes of messages; left out, there is no limit.", default=None, name="bytes")
+
+
+@dataclass(frozen=True)
+class ConnectionCounts:
+    """How many connections there may be, over all pods."""
+
+    open_connections: int = setting(
+        "Connections at the same time; more are refused with 429; 0 means no limit.",
+        default=0,
+        rule=Number(0, 1_000_000),
+    )
+    connections_per_minute: int = setting(
+        "New connections per minute, and as many at once; more are refused with 429; 0 means no limit.",
+        default=0,
+        rule=Number(0, 1_000_000),
+    )
+
+
+@dataclass(frozen=True)
+class ConnectionLimits(Rates):
     """What one connection may send."""
 
-    messages: MessageRate | None = setting("Messages; left out, there is no limit.", default=None)
-    volume: ByteRate | None = setting("Bytes of messages; left out, there is no limit.", default=None, name="bytes")
-
 
 @dataclass(frozen=True)
-class UserLimits:
-    """What one user may do, over all pods."""
-
-    messages: MessageRate | None = setting("Messages; left out, there is no limit.", default=None)
-    volume: ByteRate | None = setting("Bytes of messages; left out, there is no limit.", default=None, name="bytes")
-    open_connections: int = setting(
-        "Connections at the same time; more are refused with 429; 0 means no limit.",
-        default=0,
-        rule=Number(0, 1_000_000),
-    )
-    connections_per_minute: int = setting(
-        "New connections per minute, and as many at once; more are refused with 429; 0 means no limit.",
-        default=0,
-        rule=Number(0, 1_000_000),
-    )
-
-
-@dataclass(frozen=True)
-class AddressLimits:
+class AddressLimits(ConnectionCounts):
     """What one client address (one /64 of IPv6) may do, over all pods."""
 
-    open_connections: int = setting(
-        "Connections at the same time; more are refused with 429; 0 means no limit.",
-        default=0,
-        rule=Number(0, 1_000_000),
-    )
-    connections_per_minute: int = setting(
-        "New connections per minute, and as many at once; more are refused with 429; 0 means no limit.",
-        default=0,
-        rule=Number(0, 1_000_000),
-    )
+
+@dataclass(frozen=True)
+class UserLimits(ConnectionCounts, Rates):
+    """What one user may do, over all pods: rates are of all connections together."""
 
 
 @dataclass(frozen=True)

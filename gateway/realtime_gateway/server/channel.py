@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from realtime_gateway.server import installed_reactor  # noqa: F401  (before daphne: it decides the reactor)
+from realtime_gateway.server import installed_reactor  # noqa: F401 - for its effect: it installs the reactor, before daphne would
 
 # isort: split
 from daphne.http_protocol import HTTPFactory

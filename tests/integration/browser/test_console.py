@@ -9,16 +9,13 @@ import http.client
 import json
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from tests.support.chromium import CHROMIUM, WIDE, take_pictures
 from tests.support.redis_process import redis_server_program
 from tests.support.traced_processes import PARENT
-from tests.support.up_process import UpProcess, inherited
+from tests.support.up_process import UpProcess, running_example
 from websockets.sync.client import ClientConnection, connect
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -28,20 +25,12 @@ pytestmark = [
     pytest.mark.skipif(redis_server_program() is None, reason="no redis-server"),
 ]
 
-EXAMPLE = Path(__file__).parents[3] / "examples" / "chat"
 SLOW_MS = 30_000
 
 
 @pytest.fixture(scope="module")
 def chat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UpProcess]:
-    here = tmp_path_factory.mktemp("chat")
-    environment = {"DATABASE": str(here / "db.sqlite3")}
-    migrate = [sys.executable, str(EXAMPLE / "manage.py"), "migrate", "--verbosity", "0"]
-    subprocess.run(migrate, check=True, env=inherited() | environment)
-    with UpProcess(
-        EXAMPLE / "gateway.yaml", environment=environment, directory=here / "run", output_directory=here
-    ) as up:
-        up.wait_until_ready()
+    with running_example(tmp_path_factory.mktemp("chat")) as up:
         yield up
 
 

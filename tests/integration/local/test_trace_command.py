@@ -12,10 +12,9 @@ import pytest
 from tests.integration.telemetry.conftest import redis_server, serve  # noqa: F401  (fixtures)
 from tests.support.redis_process import redis_server_program
 from tests.support.traced_processes import Serve
-from tests.support.up_process import UpProcess, inherited
+from tests.support.up_process import UpProcess, running_example
 
 needs_redis = pytest.mark.skipif(redis_server_program() is None, reason="no redis-server")
-EXAMPLE = Path(__file__).parents[3] / "examples" / "chat"
 
 Trace = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -31,14 +30,7 @@ def trace(tmp_path: Path) -> Trace:
 
 @pytest.fixture(scope="module")
 def chat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UpProcess]:
-    here = tmp_path_factory.mktemp("chat")
-    environment = {"DATABASE": str(here / "db.sqlite3")}
-    migrate = [sys.executable, str(EXAMPLE / "manage.py"), "migrate", "--verbosity", "0"]
-    subprocess.run(migrate, check=True, env=inherited() | environment)
-    with UpProcess(
-        EXAMPLE / "gateway.yaml", environment=environment, directory=here / "run", output_directory=here
-    ) as up:
-        up.wait_until_ready()
+    with running_example(tmp_path_factory.mktemp("chat")) as up:
         yield up
 
 
