@@ -201,6 +201,9 @@ async def test_quiet_clients_are_answered_during_an_attack(
     try:
         await until(lambda: pods.metric(met) > before, 30)
         attacked = await echo_times(pods, f"10.{150 + len(kind)}")
+        meanwhile = pods.metric(met)
+        await until(lambda: pods.metric(met) > meanwhile, 30)  # it has not let up
+        assert attacker.returncode is None
     finally:
         attacker.kill()
         await attacker.wait()
@@ -233,7 +236,7 @@ async def test_a_flood_while_redis_is_away_meets_the_limits_of_each_pod(pods: Po
     pods.redis.kill()
     found = await flood_of(pods, "ann", "10.6")
     assert {code for _, code in found} == {1008}
-    assert sum(echoed for echoed, _ in found) <= 2 * BURST + SLACK
+    assert BURST - SLACK <= sum(echoed for echoed, _ in found) <= 2 * BURST + SLACK
     answers = [await pods.status(number % 2, "10.7.0.1") for number in range(60)]
     assert 429 in answers
     assert answers.count(101) <= 2 * PER_MINUTE + MORE

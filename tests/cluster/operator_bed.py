@@ -34,6 +34,8 @@ LAST_WORD = "goodbye"
 # is tried again after 2, 4, 8 … s; without that wait it would be hundreds.
 CALM_SECONDS = 20.0
 MOST_CALLS_IN_TROUBLE = 60
+# Of one object that is refused: after 2, 4, 8 … s.
+MOST_TRIES = 5
 WRITES = {"create", "update", "patch", "delete"}
 
 
@@ -175,6 +177,12 @@ def assert_calm(gateway: Gateway) -> None:
     made = calls(cluster, namespace)[before:]
     kinds = Counter(f"{one['verb']} {one['objectRef']['resource']}" for one in made)
     say(f"{len(made)} calls in {CALM_SECONDS:.0f} s of trouble: {dict(kinds)}")
+    refused = Counter(
+        (one["verb"], one["objectRef"]["resource"], one["objectRef"].get("name"))
+        for one in made
+        if one["responseStatus"]["code"] >= 400
+    )
+    assert max(refused.values(), default=0) <= MOST_TRIES, refused
     assert len(made) <= MOST_CALLS_IN_TROUBLE, kinds
 
 

@@ -12,7 +12,18 @@ from datetime import datetime
 import pytest
 
 from tests.cluster.cluster import Cluster, Namespace, Object, OwnCluster
-from tests.cluster.operator_bed import ACCOUNT, CRD, MANIFESTS, NAMESPACE, WRITES, Gateway, calls, say, warnings
+from tests.cluster.operator_bed import (
+    ACCOUNT,
+    CRD,
+    MANIFESTS,
+    MOST_TRIES,
+    NAMESPACE,
+    WRITES,
+    Gateway,
+    calls,
+    say,
+    warnings,
+)
 from tests.cluster.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("operator")
@@ -20,8 +31,6 @@ pytestmark = pytest.mark.usefixtures("operator")
 OPERATOR = "realtime-gateway-operator"
 ROUNDS = 4
 WATCHED_SECONDS = 30.0
-# What is refused is tried again after 2, 4, 8 … s: in this time not more often than this.
-MOST_TRIES = 5
 
 
 def test_a_quota_is_named_and_nothing_loops_hot(namespace: Namespace, own_cluster: OwnCluster) -> None:

@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "target", metavar="URL|NAME", help="a WebSocket's URL, or the name of a run of `up` in this directory"
     )
-    parser.add_argument("--path", default="/", help="with a NAME: the path of the WebSocket (default /)")
+    parser.add_argument("--path", help="with a NAME: the path of the WebSocket (default /)")
     parser.add_argument(
         "--admin", action="append", default=[], metavar="URL", help="with a URL: an admin port; once for each process"
     )
@@ -85,6 +85,10 @@ def run(arguments: argparse.Namespace) -> int:
 def plan(arguments: argparse.Namespace) -> tuple[TracedMessage, Source]:
     """Return what to send, and where to read; raises as ``run`` does."""
     if "://" in arguments.target:
+        if arguments.path is not None:
+            raise ConfigurationError(
+                "A URL has its own path, and --path is for a NAME.", "Write the path into the URL."
+            )
         url = websocket_url(arguments.target)
         if not arguments.admin:
             raise ConfigurationError(
@@ -92,8 +96,10 @@ def plan(arguments: argparse.Namespace) -> tuple[TracedMessage, Source]:
             )
         source = Source(tuple(checked_base(base) for base in arguments.admin))
     else:
+        if arguments.admin:
+            raise ConfigurationError("A run of `up` knows its admin ports, and --admin is for a URL.", "Leave it out.")
         found = read_run_file(Path(arguments.target) if "/" in arguments.target else DIRECTORIES / arguments.target)
-        url = websocket_url(found.url.rstrip("/") + "/" + arguments.path.lstrip("/"))
+        url = websocket_url(found.url.rstrip("/") + "/" + (arguments.path or "/").lstrip("/"))
         source = Source(console=found.console)
     origin = origin_of(url) if arguments.origin is None else arguments.origin or None
     headers = dict(map(_header, arguments.header))

@@ -32,8 +32,11 @@ USUAL = {"realtime_gateway.tries": 1, "realtime_gateway.replayed": False, "realt
 
 
 def lines(branches: Sequence[Branch]) -> Iterator[str]:
-    """Yield the lines of a trace that has at least one span; each root has times of its own."""
+    """Yield the lines of a trace; each root has times of its own. Spans that are their own ancestors have none."""
     spans = list(_walk(branches))
+    if not spans:
+        yield "no span of this trace has a beginning: their processes name one another as parents"
+        return
     processes = len({span.process for span in spans})
     yield (
         f"trace {spans[0].trace_id}: {len(spans)} {_plural('span', len(spans))} in {processes} "

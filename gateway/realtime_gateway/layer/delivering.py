@@ -19,10 +19,9 @@ from contextvars import Context
 from typing import Any
 
 from realtime_gateway.layer import drops
-from realtime_gateway.layer.envelope import Kind
 from realtime_gateway.layer.machine import events
 from realtime_gateway.layer.machine.actions import Deliver, Repeated
-from realtime_gateway.layer.measuring import Timed
+from realtime_gateway.layer.measuring import KINDS, Timed
 from realtime_gateway.layer.offer import Offer
 from realtime_gateway.layer.process_state import ProcessState
 from realtime_gateway.layer.undelivered import Delivery
@@ -30,7 +29,6 @@ from realtime_gateway.telemetry import layer_spans, recorder
 
 log = logging.getLogger("realtime_gateway.layer")
 
-_KINDS = {Kind.GROUP: "group", Kind.CHANNEL: "channel"}
 _FULL_LOGGED_EVERY_SECONDS = 10.0
 # Members served in one turn: enough to cost nothing beside their handlers, and so few that the sender's own answer,
 # which is read between two slices, is not kept waiting for a millisecond.
@@ -103,7 +101,7 @@ class Deliveries:
             self._ended(delivery)
 
     def _open(self, action: Deliver, expires_at: float) -> Delivery:
-        kind = _KINDS[Kind(action.kind)]
+        kind = KINDS[action.kind]
         body = self._state.serializer.body(action.body)
         delivery = Delivery(action.destination, kind, body, expires_at, len(action.channels))
         delivery.published_at = action.published_at
@@ -122,7 +120,7 @@ class Deliveries:
 
     def _span(self, action: Deliver) -> layer_spans.Delivery | None:
         name = self._state.group_names.inside(action.destination)
-        return layer_spans.deliver(action.trace, _KINDS.get(Kind(action.kind), "channel"), name, action.way)
+        return layer_spans.deliver(action.trace, KINDS.get(action.kind, "channel"), name, action.way)
 
     def _put(self, delivery: Delivery, channels: Collection[str]) -> None:
         self._put_into_mailboxes(delivery, channels if delivery.offered else self._offer(delivery, channels))
@@ -148,6 +146,8 @@ class Deliveries:
         return True
 
     def _put_into_mailboxes(self, delivery: Delivery, channels: Collection[str]) -> None:
+        if not channels:
+            return  # the fan-out has taken all of them, as it does in most rooms that have it
         state, now = self._state, self._loop.time()
         get, full_channels = state.mailboxes.get, state.full_channels
         body, expires_at = delivery.body, delivery.expires_at

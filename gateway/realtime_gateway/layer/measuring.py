@@ -23,7 +23,8 @@ from realtime_gateway.layer.mailboxes import Body
 from realtime_gateway.layer.process_state import ProcessState
 from realtime_gateway.telemetry import recorder
 
-_KINDS = {Kind.GROUP: "group", Kind.CHANNEL: "channel", Kind.QUEUED: "queue"}
+# By number: an enum member made of each message costs a microsecond.
+KINDS: dict[int, str] = {Kind.GROUP: "group", Kind.CHANNEL: "channel", Kind.QUEUED: "queue"}
 
 
 class Timed:
@@ -57,7 +58,7 @@ def delivered(way: str, published_at: float, trace: bytes) -> None:
 def acknowledged(action: Acknowledged, now: float) -> None:
     """A shard has stored messages; what the layer says to itself is not counted."""
     for item in action.first:
-        kind = _KINDS.get(Kind(item.kind))
+        kind = KINDS.get(item.kind)
         if kind is not None:
             recorder.layer_published.add(1, kind)
             recorder.layer_publish_seconds.observe(now - item.first_at, kind, item.trace)

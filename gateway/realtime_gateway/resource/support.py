@@ -15,11 +15,12 @@ NOT_BUILT = frozenset(
         "redis.external.hosts.passwordSecretRef",
         "channelLayer.encryptionKeysSecretRef",
         "workers.autoscaling",
+        "telemetry.dashboards",
     }
 )
 
 # Of a field that is built for some of its values, the others.
-VALUES_NOT_BUILT: dict[str, frozenset[str]] = {}
+VALUES_NOT_BUILT: dict[str, frozenset[str]] = {"telemetry.prometheus": frozenset({"serviceMonitor"})}
 
 # Accepted, and ignored by whoever runs the resource as local processes.
 KUBERNETES_ONLY = frozenset(
@@ -33,7 +34,6 @@ KUBERNETES_ONLY = frozenset(
         "ingress",
         "httpRoute",
         "telemetry.prometheus",
-        "telemetry.dashboards",
         "networkPolicy",
         "suspend",
         "deletionPolicy",

@@ -66,8 +66,8 @@ class AcrossPods:
             return None
         try:
             if layer not in self._bound:
-                self._bound.add(layer)
                 await layer.forget(await layer.new_channel("limits"))
+                self._bound.add(layer)
             return await ask(*given)
         except Exception as error:
             self._say(now, f"the channel layer failed: {error}")

@@ -20,7 +20,7 @@ from h2.errors import ErrorCodes
 from h2.exceptions import DenialOfServiceError
 from h2.settings import SettingCodes, Settings
 from hyperframe.frame import GoAwayFrame
-from twisted.internet.error import ConnectionAborted
+from twisted.internet.error import ConnectionAborted, ConnectionLost
 from twisted.python.failure import Failure
 from twisted.web import http
 from twisted.web._http2 import _END_STREAM_SENTINEL
@@ -143,6 +143,8 @@ class Http2Connection(SendingConnection):
         """End a connection whose client broke the protocol; h2 has said so to it."""
         if reason.check(DenialOfServiceError) is not None:
             self.met("http.maxHeadSize", "closed with ENHANCE_YOUR_CALM")
+        elif reason.check(ConnectionLost) is not None:
+            self.met("HTTP/2 resets", "closed with ENHANCE_YOUR_CALM")  # Twisted's own bound on rapid resets
         self._broken = True
         super()._terminate(reason)
         # TLS waits for its client's farewell. Aborting also ends what is left of Twisted's own timers.

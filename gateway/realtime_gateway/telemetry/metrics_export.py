@@ -119,9 +119,9 @@ def _send(exporter: MetricExporter, resource: Any, started_ns: int) -> None:
     from opentelemetry.sdk.metrics.export import MetricExportResult, MetricsData, ResourceMetrics, ScopeMetrics
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-    metrics = list(snapshot(started_ns, time.time_ns()))
-    scope = ScopeMetrics(InstrumentationScope(SCOPE), metrics, "")
     try:
+        metrics = list(snapshot(started_ns, time.time_ns()))
+        scope = ScopeMetrics(InstrumentationScope(SCOPE), metrics, "")
         result = exporter.export(MetricsData([ResourceMetrics(resource, [scope], "")]))
     except Exception:
         logger.exception("Metrics were not sent")

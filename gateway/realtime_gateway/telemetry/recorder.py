@@ -7,7 +7,7 @@ shards of the host list, never a group, user or address.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from realtime_gateway import endings
@@ -50,7 +50,6 @@ class Family:
 
 
 FAMILIES: dict[str, Family | Histogram] = {}
-_OBSERVERS: list[Callable[[], None]] = []
 
 
 def counter(name: str, help: str, label: str = "", label_values: Iterable[str] = ()) -> Family:
@@ -79,15 +78,8 @@ def histogram(name: str, help: str, label: str = "", label_values: Collection[st
     return declared
 
 
-def before_reading(observe: Callable[[], None]) -> None:
-    """Call ``observe`` before each scrape, to set gauges that are cheaper to look up than to keep."""
-    _OBSERVERS.append(observe)
-
-
 def read() -> tuple[Family | Histogram, ...]:
-    """Return every family with its present values, after asking the observers."""
-    for observe in _OBSERVERS:
-        observe()
+    """Return every family with its present values."""
     return tuple(FAMILIES.values())
 
 
@@ -131,24 +123,30 @@ revocations = counter(
 )
 # Consumers and fan-out.
 database_hops = counter("database_hops", "Dispatches that went to a thread to look after its database connections.")
-fan_out_members = counter("fan_out_members", "Members that a rendered message was for, by which way it took.", "way")
+_WAYS = ("direct", "mailbox")
+fan_out_members = counter(
+    "fan_out_members", "Members that a rendered message was for, by which way it took.", "way", _WAYS
+)
 fan_out_errors = counter("fan_out_errors", "Messages that a @fanout handler failed to render.")
 delivery_seconds = histogram(
     "delivery_seconds",
     "From the sender's send until frames are with the sockets (direct) or a member's consumer takes it (mailbox).",
     "way",
-    ("direct", "mailbox"),
+    _WAYS,
 )
 # The layer's messages.
-layer_published = counter("layer_published", "Messages that a shard acknowledged, by what they are for.", "kind")
+_KINDS = ("group", "channel", "queue")
+layer_published = counter(
+    "layer_published", "Messages that a shard acknowledged, by what they are for.", "kind", _KINDS
+)
 layer_publish_seconds = histogram(
     "layer_publish_seconds",
     "From send or group_send until a shard has acknowledged the message.",
     "kind",
-    ("group", "channel", "queue"),
+    _KINDS,
 )
 layer_resent = counter("layer_resent", "Messages sent again to a shard that is another server, or the group's new one.")
-layer_delivered = counter("layer_delivered", "Messages put into local mailboxes.", "kind")
+layer_delivered = counter("layer_delivered", "Messages put into local mailboxes.", "kind", _KINDS)
 layer_replayed = counter("layer_replayed", "Messages read back from a shard's history, as they were not pushed here.")
 layer_duplicates = counter("layer_duplicates", "Deliveries recognised as seen before, and not repeated.")
 layer_dropped = counter("layer_dropped", "Messages dropped by the layer, by why.", "reason")

@@ -1,6 +1,6 @@
 """The admin port of a process without a server of ours: ``/traces``, from a thread, on the loopback address.
 
-Metrics are not here: what they read belongs to the event loop's thread.
+Metrics are not here: they are sent over OTLP, since nothing finds this port to scrape it.
 """
 
 from __future__ import annotations

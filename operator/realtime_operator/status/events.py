@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 from realtime_operator.kube.client import KubeClient
@@ -61,8 +60,11 @@ def event(resource: Manifest, condition: Mapping[str, Any], now: str, instance: 
 async def announce(client: KubeClient, events: Sequence[Mapping[str, Any]]) -> None:
     """Send events. One that cannot be sent is dropped: the condition says the same."""
     for one in events:
-        with suppress(KubeError):
+        try:
             await client.create(one)
+        except KubeError as error:
+            if not error.status:
+                return  # nobody answers: each of the others would wait for that as well
 
 
 def _is_warning(condition: Mapping[str, Any]) -> bool:

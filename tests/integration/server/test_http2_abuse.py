@@ -136,3 +136,19 @@ def test_a_mistake_of_the_server_ends_one_connection_with_one_line_in_the_log(st
     it.await_the_end()
     assert neighbour.answer(neighbour.ask("GET", "/")) == (200, b"hello")
     assert "Traceback" not in server.process.output
+
+
+def test_requests_that_are_taken_back_end_the_connection_and_the_log_says_so(start, converse):
+    server = start(application="observed:application")
+    it = converse(server)
+    for _ in range(25):
+        for _ in range(100):
+            stream = it.protocol.get_next_available_stream_id()
+            head = [(":method", "GET"), (":path", "/"), (":scheme", "https"), (":authority", "x")]
+            it.protocol.send_headers(stream, head, end_stream=True)
+            it.protocol.reset_stream(stream)
+        try:
+            it.send()
+        except OSError:  # it has ended meanwhile
+            break
+    server.process.wait_for_output("Limit HTTP/2 resets met by 127.0.0.1: closed with ENHANCE_YOUR_CALM")

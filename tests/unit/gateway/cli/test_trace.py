@@ -103,3 +103,18 @@ async def test_spans_are_waited_for_until_the_message_has_come_and_no_more_come(
         spans, pages = await trace._until_whole(trace.Source((base,)), "t", 20.0)
     assert len(spans) == 3
     assert pages
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (
+            ("ws://127.0.0.1:8000/ws/", "--path", "/ws/other/", "--admin", "http://127.0.0.1:1"),
+            "a URL has its own path",
+        ),
+        (("chat", "--admin", "http://127.0.0.1:1"), "--admin is for a URL"),
+    ],
+)
+def test_what_would_not_be_heeded_is_refused(words: tuple[str, ...], complaint: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"(?i){complaint}"):
+        trace.plan(arguments(*words))

@@ -59,3 +59,9 @@ def test_what_is_out_of_the_ordinary_is_said() -> None:
 
 def test_a_span_that_lasts_for_nothing_has_a_bar() -> None:
     assert "█" in list(lines(tree([span("1", "", "x", 0, 0)])))[-1]
+
+
+def test_a_span_that_is_its_own_parent_is_said_and_nothing_fails() -> None:
+    assert list(lines(tree([span("1", "1", "loop", 0, 1)]))) == [
+        "no span of this trace has a beginning: their processes name one another as parents"
+    ]

@@ -94,3 +94,22 @@ def test_a_collector_that_is_not_there_keeps_one_export_and_an_end_within_its_ti
 def test_without_an_endpoint_nothing_runs() -> None:
     assert metrics_export.start(MetricsExport(None)) is None
     assert "realtime-gateway-metrics" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_numbers_that_cannot_be_read_are_counted_and_the_next_ones_are_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    read, failed_at = recorder.read, []
+
+    def breaking() -> object:
+        failed_at.append(recorder.exports_failed.values["metrics"])
+        if len(failed_at) == 1:
+            raise RuntimeError("one family cannot be read")
+        return read()
+
+    monkeypatch.setattr(recorder, "read", breaking)
+    with TraceReceiver(status=400) as receiver:
+        sending = metrics_export.start(MetricsExport(f"{receiver.url}/v1/metrics", 0.02))
+        assert sending is not None
+        wait_until(lambda: len(failed_at) >= 3)
+        sending.stop()
+        sending.wait()
+    assert failed_at[1] == failed_at[0] + 1

@@ -37,3 +37,11 @@ def test_one_trace_is_asked_for_by_its_id() -> None:
         kept.add(span("one" if number % 2 else "two", number))
     assert [each["start_ns"] for each in json.loads(recent.page("a", "one"))["spans"]] == [1, 3]
     assert json.loads(recent.page(None, "three"))["spans"] == []
+
+
+def test_of_a_trace_without_an_end_the_last_are_told() -> None:
+    kept = recent.keep(2 * recent.MOST_SPANS)
+    for number in range(recent.MOST_SPANS + 5):
+        kept.add(span("one", number))
+    found = json.loads(recent.page("a", "one"))["spans"]
+    assert [each["start_ns"] for each in found] == list(range(5, recent.MOST_SPANS + 5))

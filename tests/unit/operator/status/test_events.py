@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from realtime_operator.kube.errors import KubeError
 from realtime_operator.status import events, reasons
 
 RESOURCE = {"metadata": {"name": "chat", "namespace": "shop", "uid": "u-1"}}
@@ -59,3 +60,18 @@ def test_an_event_names_its_resource_and_fits_what_kubernetes_takes() -> None:
     assert (len(made["note"]), len(made["reportingInstance"])) == (1000, 128)
     later = events.event(RESOURCE, told, "2026-01-01T00:00:01.000000Z", "o")
     assert made["metadata"]["name"] != later["metadata"]["name"]
+
+
+@pytest.mark.parametrize(("status", "asked"), [(403, ["a", "b"]), (0, ["a"])], ids=["refused", "nobody answers"])
+async def test_events_that_cannot_be_sent_are_dropped_and_who_does_not_answer_is_asked_once(
+    status: int, asked: list[str]
+) -> None:
+    tried: list[str] = []
+
+    class Client:
+        async def create(self, event: dict[str, Any]) -> None:
+            tried.append(event["reason"])
+            raise KubeError(status, "no")
+
+    await events.announce(Client(), [{"reason": "a"}, {"reason": "b"}])  # type: ignore[arg-type] # all that it uses
+    assert tried == asked
