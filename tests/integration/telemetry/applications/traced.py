@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import django
@@ -23,6 +24,8 @@ from channels.routing import ChannelNameRouter, URLRouter  # noqa: E402
 from django.urls import path  # noqa: E402
 
 from realtime_gateway.security.origins import OriginValidation  # noqa: E402
+
+PAGE = Path(__file__).with_name("page.html")
 
 
 class Chat(AsyncWebsocketConsumer):
@@ -86,6 +89,13 @@ async def plain(scope: dict[str, Any], receive: Any, send: Any) -> None:
             return
 
 
+async def page(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """A page whose script talks to the room that its address names."""
+    headers = [(b"content-type", b"text/html; charset=utf-8")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": PAGE.read_bytes()})
+
+
 websockets = URLRouter(
     [path("chat/<str:room>/", Chat.as_asgi()), path("sync/", SyncChat.as_asgi()), path("plain/", plain)]
 )
@@ -98,6 +108,8 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
         await checked(scope, receive, send)
     elif scope["type"] == "channel":
         await workers(scope, receive, send)
+    elif scope["type"] == "http":
+        await page(scope, receive, send)
 
 
 def run_worker() -> None:
