@@ -7,18 +7,19 @@ import asyncio
 import json
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from realtime_gateway.console.pages import checked_base, read_page, read_spans
+from realtime_gateway.console.probe import Probe, origin_of, sent, websocket_url
 from realtime_gateway.console.trace_lines import lines
-from realtime_gateway.console.trace_tree import Span, spans_in, tree
-from realtime_gateway.console.traced_message import TracedMessage, origin_of, sent, websocket_url
+from realtime_gateway.console.trace_tree import spans_in, tree
 from realtime_gateway.errors import ConfigurationError, StartError
 from realtime_gateway.local.options import DIRECTORIES
 from realtime_gateway.local.run_file import read_run_file
+from realtime_gateway.telemetry.recent import RecentSpan
 
 TEXT = json.dumps({"message": "realtime-gateway trace"})
 WAIT_SECONDS = 5.0
@@ -39,7 +40,7 @@ class Source:
     bases: tuple[str, ...] = ()
     console: str = ""
 
-    async def read(self, trace_id: str) -> tuple[list[Span], list[Any]]:
+    async def read(self, trace_id: str) -> tuple[list[RecentSpan], list[Any]]:
         """Return a trace's spans, and the pages that were answered."""
         if self.bases:
             return await read_spans(self.bases, trace_id)
@@ -76,13 +77,13 @@ def run(arguments: argparse.Namespace) -> int:
     message, source = plan(arguments)
     spans = asyncio.run(trace(message, source, arguments.wait))
     if arguments.json:
-        print(json.dumps([span.__dict__ for span in spans], indent=2))
+        print(json.dumps([asdict(span) for span in spans], indent=2))
     else:
         print("\n".join(lines(tree(spans))))
     return 0
 
 
-def plan(arguments: argparse.Namespace) -> tuple[TracedMessage, Source]:
+def plan(arguments: argparse.Namespace) -> tuple[Probe, Source]:
     """Return what to send, and where to read; raises as ``run`` does."""
     if "://" in arguments.target:
         if arguments.path is not None:
@@ -102,11 +103,11 @@ def plan(arguments: argparse.Namespace) -> tuple[TracedMessage, Source]:
         url = websocket_url(found.url.rstrip("/") + "/" + (arguments.path or "/").lstrip("/"))
         source = Source(console=found.console)
     origin = origin_of(url) if arguments.origin is None else arguments.origin or None
-    headers = dict(map(_header, arguments.header))
-    return TracedMessage(url, arguments.text, secrets.token_hex(16), headers, origin), source
+    headers = tuple(map(_header, arguments.header))
+    return Probe(url, arguments.text, secrets.token_hex(16), headers, origin), source
 
 
-async def trace(message: TracedMessage, source: Source, wait_seconds: float) -> list[Span]:
+async def trace(message: Probe, source: Source, wait_seconds: float) -> list[RecentSpan]:
     """Send a message, and return the spans that came of it; raises as ``run`` does."""
     async with sent(message):
         spans, pages = await _until_whole(source, message.trace_id, wait_seconds)
@@ -126,7 +127,7 @@ async def trace(message: TracedMessage, source: Source, wait_seconds: float) -> 
     )
 
 
-async def _until_whole(source: Source, trace_id: str, wait_seconds: float) -> tuple[list[Span], list[Any]]:
+async def _until_whole(source: Source, trace_id: str, wait_seconds: float) -> tuple[list[RecentSpan], list[Any]]:
     deadline = time.monotonic() + wait_seconds
     known, changed_at = 0, time.monotonic()
     while True:

@@ -1,4 +1,4 @@
-"""Reading JSON pages over HTTP/1.0, from ports of processes that may be gone."""
+"""Reading pages over HTTP/1.0, from ports of processes that may be gone."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
-from realtime_gateway.console.trace_tree import Span, spans_in
+from realtime_gateway.console.trace_tree import spans_in
 from realtime_gateway.errors import ConfigurationError
+from realtime_gateway.telemetry.recent import RecentSpan
 
 ANSWER_SECONDS = 2.0
 MOST_BYTES = 32 * 1024 * 1024
@@ -17,6 +18,15 @@ MOST_BYTES = 32 * 1024 * 1024
 
 async def read_page(url: str) -> Any | None:
     """Return what a page says; None while nobody answers, or not with JSON."""
+    body = await read_bytes(url)
+    try:
+        return None if body is None else json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+async def read_bytes(url: str) -> bytes | None:
+    """Return a page as it comes; None while nobody answers, or not with 200."""
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or 80
     path = parts.path + (f"?{parts.query}" if parts.query else "")
@@ -29,7 +39,7 @@ async def read_page(url: str) -> Any | None:
             finally:
                 writer.close()
         head, _, body = answer.partition(b"\r\n\r\n")
-        return json.loads(body) if head.split(b" ")[1:2] == [b"200"] else None
+        return body if head.split(b" ")[1:2] == [b"200"] else None
     except (OSError, TimeoutError, ValueError):
         return None
 
@@ -43,7 +53,7 @@ async def _until_the_end(reader: asyncio.StreamReader) -> bytes:
     return bytes(answer)
 
 
-async def read_spans(bases: Iterable[str], trace_id: str | None) -> tuple[list[Span], list[Any]]:
+async def read_spans(bases: Iterable[str], trace_id: str | None) -> tuple[list[RecentSpan], list[Any]]:
     """Ask all admin ports at once for a trace, or for their newest spans; return the spans, and the pages that came."""
     query = "" if trace_id is None else f"?trace_id={trace_id}"
     answers = await asyncio.gather(*(read_page(f"{base}/traces{query}") for base in bases))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
@@ -16,21 +16,21 @@ SCHEMES = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
 
 
 @dataclass(frozen=True)
-class TracedMessage:
+class Probe:
     """What to send.
 
     Attributes:
         url: of the WebSocket, with ``ws`` or ``wss``.
         text: of the message.
         trace_id: 32 hexadecimal digits.
-        headers: of the handshake, beside the trace's.
+        headers: of the handshake, beside the trace's; a name may stand more than once.
         origin: what a browser's page would say; None says nothing.
     """
 
     url: str
     text: str
     trace_id: str
-    headers: Mapping[str, str]
+    headers: tuple[tuple[str, str], ...]
     origin: str | None
 
     @property
@@ -62,7 +62,7 @@ def origin_of(url: str) -> str:
 
 
 @asynccontextmanager
-async def sent(message: TracedMessage) -> AsyncIterator[None]:
+async def sent(message: Probe) -> AsyncIterator[None]:
     """Connect and send it, and stay connected in the block: who has left gets nothing.
 
     Raises:
@@ -73,7 +73,7 @@ async def sent(message: TracedMessage) -> AsyncIterator[None]:
     from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
     from websockets.typing import Origin
 
-    headers = {**message.headers, "traceparent": message.traceparent}
+    headers = [*message.headers, ("traceparent", message.traceparent)]
     where = urlsplit(message.url).netloc.rpartition("@")[2]
     try:
         async with connect(
@@ -106,7 +106,7 @@ async def _read_all(socket: AsyncIterable[object]) -> None:
         pass
 
 
-def _refused(status: int, message: TracedMessage) -> ConfigurationError:
+def _refused(status: int, message: Probe) -> ConfigurationError:
     path = urlsplit(message.url).path
     remedies = {
         401: "Give a credential with --header, such as 'Cookie: sessionid=…' or 'Authorization: Bearer …'.",

@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from realtime_gateway.console.trace_tree import Span
+from realtime_gateway.telemetry.recent import RecentSpan
 
 MOST_TRACES = 50
 # What a trace is called by: the first of these among its spans, then the span that began first.
 CALLED_BY = ("publish ", "websocket receive", "GET")
 
 
-def recent_traces(spans: Iterable[Span]) -> list[dict[str, Any]]:
+def recent_traces(spans: Iterable[RecentSpan]) -> list[dict[str, Any]]:
     """Return id, name, when it began, how long it took, spans, processes and failures of each, newest first."""
-    traces: dict[str, list[Span]] = {}
+    traces: dict[str, list[RecentSpan]] = {}
     for span in spans:
         traces.setdefault(span.trace_id, []).append(span)
     newest = sorted(traces.values(), key=lambda trace: max(span.start_ns for span in trace), reverse=True)
     return [_summary(trace) for trace in newest[:MOST_TRACES]]
 
 
-def _summary(trace: list[Span]) -> dict[str, Any]:
+def _summary(trace: list[RecentSpan]) -> dict[str, Any]:
     trace.sort(key=lambda span: span.start_ns)
     began = trace[0].start_ns
     return {
@@ -36,7 +36,7 @@ def _summary(trace: list[Span]) -> dict[str, Any]:
     }
 
 
-def _name(trace: list[Span]) -> str:
+def _name(trace: list[RecentSpan]) -> str:
     for word in CALLED_BY:
         for span in trace:
             if span.name.startswith(word):

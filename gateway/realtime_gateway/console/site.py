@@ -1,15 +1,16 @@
 """What the page asks for: its own files, and what it shows as JSON.
 
-/api/state            processes, shards, epochs, and the last two minutes' rates
+/api/state            the names of all resources; of one: processes, shards, epochs, and the last minutes' rates
 /api/traces           the newest traces, a line each; ?trace_id= asks for the spans of one, as each process tells them
 /api/ring             who owns how much; ?shards=N also what a roll to N shards would move
+
+?resource= says which resource is meant, and without it it is the first.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from importlib import resources
 from typing import Any, Protocol
@@ -19,6 +20,7 @@ from realtime_gateway.console.recent_traces import recent_traces
 from realtime_gateway.console.ring import ring
 from realtime_gateway.console.web import Answer, Request
 from realtime_gateway.hosts import Shard
+from realtime_gateway.telemetry.recent import TRACE_ID
 
 CONTENT_TYPES = {
     "html": "text/html; charset=utf-8",
@@ -26,14 +28,13 @@ CONTENT_TYPES = {
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
 }
-TRACE_ID = re.compile(r"[0-9a-f]{32}")
 MOST_SHARDS = 64
 
 
 class Source(Protocol):
-    """Who knows what runs."""
+    """Who knows what runs of one resource."""
 
-    def state(self) -> Mapping[str, Any]:
+    async def state(self) -> Mapping[str, Any]:
         """Return what runs now, as JSON has it."""
         ...
 
@@ -50,10 +51,14 @@ class Source(Protocol):
 
 
 class Site:
-    """Answers requests from one source."""
+    """Answers requests.
 
-    def __init__(self, source: Source) -> None:
-        self._source = source
+    Args:
+        sources: asked at each request: a source for each resource, by what people call it.
+    """
+
+    def __init__(self, sources: Callable[[], Mapping[str, Source]]) -> None:
+        self._sources = sources
         folder = resources.files("realtime_gateway.console") / "page"
         self._files = {
             f"/{file.name}": Answer(file.read_bytes(), CONTENT_TYPES[file.name.rpartition(".")[2]])
@@ -66,29 +71,37 @@ class Site:
         """Answer one request."""
         if request.path in self._files:
             return self._files[request.path]
+        sources = self._sources()
+        name = request.query.get("resource") or next(iter(sources), "")
+        source = sources.get(name)
         match request.path:
             case "/api/state":
-                return _json(self._source.state())
-            case "/api/traces":
-                return await self._traces(request.query.get("trace_id"))
-            case "/api/ring":
-                return self._ring(request.query.get("shards"))
+                state = {"name": None} if source is None else await source.state()
+                return _json({"resources": list(sources), "resource": name, **state})
+            case "/api/traces" if source is not None:
+                return await _traces(source, request.query.get("trace_id"))
+            case "/api/ring" if source is not None:
+                return _ring(source, request.query.get("shards"))
         return Answer(b"There is no such page.\n", status=HTTPStatus.NOT_FOUND)
 
-    async def _traces(self, trace_id: str | None) -> Answer:
-        if trace_id is not None and not TRACE_ID.fullmatch(trace_id):
-            return _bad("trace_id has 32 hexadecimal digits.")
-        spans, pages = await read_spans(self._source.admin_ports().values(), trace_id)
-        return _json({"traces": recent_traces(spans)} if trace_id is None else {"pages": pages})
 
-    def _ring(self, shards: str | None) -> Answer:
-        number = None if shards is None else int(shards) if shards.isdecimal() and len(shards) < 4 else 0
-        if number is not None and not 1 <= number <= MOST_SHARDS:
-            return _bad(f"shards is a number from 1 to {MOST_SHARDS}.")
-        lists = self._source.lists(number)
-        if lists is None:
-            return _bad("What other shards would be called is not known here.")
-        return _json(ring(*lists))
+async def _traces(source: Source, trace_id: str | None) -> Answer:
+    if trace_id is not None and not TRACE_ID.fullmatch(trace_id):
+        return _bad("trace_id has 32 hexadecimal digits.")
+    spans, pages = await read_spans(source.admin_ports().values(), trace_id)
+    if trace_id is not None:
+        return _json({"pages": pages})
+    return _json({"traces": recent_traces(spans), "kept": any(page.get("keeps") for page in pages)})
+
+
+def _ring(source: Source, shards: str | None) -> Answer:
+    number = None if shards is None else int(shards) if shards.isdecimal() and len(shards) < 4 else 0
+    if number is not None and not 1 <= number <= MOST_SHARDS:
+        return _bad(f"shards is a number from 1 to {MOST_SHARDS}.")
+    lists = source.lists(number)
+    if lists is None:
+        return _bad("What other shards would be called is not known here.")
+    return _json(ring(*lists))
 
 
 def _json(value: Any) -> Answer:

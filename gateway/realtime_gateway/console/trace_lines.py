@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from realtime_gateway.console.trace_tree import Branch, Span
+from realtime_gateway.console.trace_tree import Branch
+from realtime_gateway.telemetry.recent import RecentSpan
 
 BAR_CHARACTERS = 24
 # Of siblings of one name in one process; members of a group are many, and much alike.
@@ -53,14 +54,14 @@ def lines(branches: Sequence[Branch]) -> Iterator[str]:
         yield f"{times}  {words:{width}}  {told}".rstrip()
 
 
-def _rows_of_root(branch: Branch) -> Iterator[tuple[str, str, Span | None]]:
+def _rows_of_root(branch: Branch) -> Iterator[tuple[str, str, RecentSpan | None]]:
     spans = list(_walk([branch]))
     began, ended = min(span.start_ns for span in spans), max(span.end_ns for span in spans)
     for words, span in _rows([branch], ""):
         yield _times(span, began, ended), words, span
 
 
-def about(span: Span) -> str:
+def about(span: RecentSpan) -> str:
     """Return what is worth a word about a span."""
     words = ["failed:"] if span.is_failed else []
     for name, form in SAID.items():
@@ -74,7 +75,7 @@ def about(span: Span) -> str:
     return " ".join(words).replace(", ±", " ±").rstrip(",")
 
 
-def _walk(branches: Sequence[Branch]) -> Iterator[Span]:
+def _walk(branches: Sequence[Branch]) -> Iterator[RecentSpan]:
     waiting = list(branches)
     while waiting:
         branch = waiting.pop()
@@ -82,7 +83,7 @@ def _walk(branches: Sequence[Branch]) -> Iterator[Span]:
         waiting += branch.branches
 
 
-def _rows(branches: Sequence[Branch], before: str, depth: int = 0) -> Iterator[tuple[str, Span | None]]:
+def _rows(branches: Sequence[Branch], before: str, depth: int = 0) -> Iterator[tuple[str, RecentSpan | None]]:
     if depth > DEEPEST:
         return
     alike = Counter((branch.span.name, branch.span.process) for branch in branches)
@@ -111,7 +112,7 @@ def _last_of(branches: Sequence[Branch], key: tuple[str, str]) -> Branch:
     return [branch for branch in branches if (branch.span.name, branch.span.process) == key][-1]
 
 
-def _times(span: Span | None, began: int, ended: int) -> str:
+def _times(span: RecentSpan | None, began: int, ended: int) -> str:
     if span is None:
         return " " * (10 + 2 + 10 + 2 + BAR_CHARACTERS)
     at, took = span.start_ns - began, span.end_ns - span.start_ns

@@ -3,44 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-
-@dataclass(frozen=True)
-class Span:
-    """One span.
-
-    Attributes:
-        process: that has made it.
-        parent_id: "" for none.
-        start_ns: since the epoch, by the process's clock.
-        end_ns: likewise.
-    """
-
-    process: str
-    trace_id: str
-    span_id: str
-    parent_id: str
-    name: str
-    kind: str
-    start_ns: int
-    end_ns: int
-    is_failed: bool = False
-    attributes: Mapping[str, Any] = field(default_factory=dict)
+from realtime_gateway.telemetry.recent import RecentSpan
 
 
 @dataclass(frozen=True)
 class Branch:
     """A span with what it has led to, earliest first."""
 
-    span: Span
+    span: RecentSpan
     branches: tuple[Branch, ...]
 
 
-def spans_in(pages: Iterable[Any]) -> list[Span]:
+def spans_in(pages: Iterable[Any]) -> list[RecentSpan]:
     """Return the spans on ``/traces`` pages, each once; what is not of this form is left out."""
-    found: dict[str, Span] = {}
+    found: dict[str, RecentSpan] = {}
     for page in pages:
         for each in page.get("spans", ()) if isinstance(page, dict) else ():
             try:
@@ -51,8 +30,8 @@ def spans_in(pages: Iterable[Any]) -> list[Span]:
     return list(found.values())
 
 
-def _span(process: str, each: Mapping[str, Any]) -> Span:
-    return Span(
+def _span(process: str, each: Mapping[str, Any]) -> RecentSpan:
+    return RecentSpan(
         process=process,
         trace_id=str(each["trace_id"]),
         span_id=str(each["span_id"]),
@@ -63,14 +42,16 @@ def _span(process: str, each: Mapping[str, Any]) -> Span:
         end_ns=int(each["end_ns"]),
         is_failed=bool(each["is_failed"]),
         attributes=dict(each["attributes"]),
+        events=tuple((str(name), int(at)) for name, at in each.get("events", ())),
+        links=tuple(map(str, each.get("links", ()))),
     )
 
 
-def tree(spans: Iterable[Span]) -> tuple[Branch, ...]:
+def tree(spans: Iterable[RecentSpan]) -> tuple[Branch, ...]:
     """Return the roots: spans whose parent is not among these, which may be the client's or one not told yet."""
     ordered = sorted(spans, key=lambda span: (span.start_ns, -span.end_ns))
     known = {span.span_id for span in ordered}
-    below: dict[str, list[Span]] = {}
+    below: dict[str, list[RecentSpan]] = {}
     for span in ordered:
         below.setdefault(span.parent_id if span.parent_id in known else "", []).append(span)
     # Children come after their parents, so that each branch is whole when it is put into its own; no recursion, as a

@@ -10,6 +10,7 @@ from http import HTTPStatus
 from urllib.parse import parse_qs, urlsplit
 
 LOOPBACK = "127.0.0.1"
+OWN_NAMES = (LOOPBACK, "localhost", "::1")
 HEAD_BYTES = 16 * 1024
 REQUEST_SECONDS = 5.0
 # Nothing from elsewhere, nothing inline, and no page of somebody else around it.
@@ -86,13 +87,21 @@ class WebServer:
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
             return Answer(b"This is no HTTP request.\n", status=HTTPStatus.BAD_REQUEST)
         headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        # A page of somebody else whose name leads here (DNS rebinding) must not read it.
-        if headers.get("host") not in (f"{LOOPBACK}:{self._port}", f"localhost:{self._port}"):
+        # A page of somebody else whose name leads here (DNS rebinding) must not read it. The port may be another one
+        # where somebody forwards it.
+        if _name_in(headers.get("host", "")) not in OWN_NAMES:
             return Answer(b"Open it by its own address.\n", status=HTTPStatus.MISDIRECTED_REQUEST)
         if method != "GET":
             return Answer(b"There is nothing to change here.\n", status=HTTPStatus.METHOD_NOT_ALLOWED)
         query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
         return await self._handle(Request(parts.path, query))
+
+
+def _name_in(host: str) -> str | None:
+    try:
+        return urlsplit(f"//{host}").hostname
+    except ValueError:
+        return None
 
 
 def _bytes_of(answer: Answer) -> bytes:

@@ -3,29 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
-from dataclasses import dataclass, field
 
-from realtime_gateway.console.history import Totals
+from realtime_gateway.console.gateway_numbers import GatewayNumbers, numbers_from
 from realtime_gateway.local.plan import LOOPBACK
 
 ANSWER_SECONDS = 2.0
-PREFIX = "realtime_gateway_"
-
-
-@dataclass(frozen=True)
-class GatewayNumbers:
-    """What the table shows of a gateway's metrics.
-
-    Attributes:
-        connections: open WebSocket connections.
-        epoch: of the host list in use; 0 before the channel layer was used.
-        totals: what it has counted.
-    """
-
-    connections: int
-    epoch: int
-    totals: Totals = field(default_factory=Totals)
 
 
 async def get(port: int, path: str) -> tuple[int | None, str]:
@@ -49,25 +31,3 @@ async def gateway_numbers(port: int) -> GatewayNumbers | None:
     """Read the numbers of one gateway; None while it does not answer."""
     status, page = await get(port, "/metrics")
     return numbers_from(page) if status == 200 else None
-
-
-def numbers_from(page: str) -> GatewayNumbers:
-    """Pick the numbers out of a page in Prometheus' text format."""
-    samples = {name: value for name, _, value in (line.rpartition(" ") for line in page.splitlines())}
-    connections = float(samples.get('realtime_gateway_connections{protocol="websocket"}', 0))
-    epoch = int(float(samples.get("realtime_gateway_layer_epoch", 0)))
-    return GatewayNumbers(int(connections), epoch, _totals(samples, connections))
-
-
-def _totals(samples: dict[str, str], connections: float) -> Totals:
-    sums: defaultdict[str, float] = defaultdict(float)
-    for name, value in samples.items():
-        if name.startswith(PREFIX):
-            sums[name.partition("{")[0].removeprefix(PREFIX)] += float(value)
-    return Totals(
-        connections,
-        received=sums["messages_received_total"],
-        sent=sums["messages_sent_total"],
-        published=sums["layer_published_total"],
-        delivered=sums["layer_delivered_total"],
-    )

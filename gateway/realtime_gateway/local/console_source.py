@@ -25,7 +25,7 @@ class LocalSource:
         self._present = present
         self._watcher = watcher
 
-    def state(self) -> Mapping[str, Any]:
+    async def state(self) -> Mapping[str, Any]:
         """Return what runs now, as JSON has it."""
         present, hosts = self._present.state, self._present.state.hosts
         rows = zip(self._watcher.screen().rows, self._present.group.children.values(), strict=True)
@@ -49,6 +49,7 @@ class LocalSource:
                 }
                 for row, child in rows
             ],
+            "conditions": [],
             "history": self._watcher.history.samples(),
         }
 

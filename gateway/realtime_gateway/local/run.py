@@ -100,7 +100,8 @@ class _Run:
     async def _served_console(self, present: Present) -> AsyncIterator[None]:
         """Serve the web page; a run without it is a run."""
         taken = self._group.taken
-        server = WebServer(Site(LocalSource(present, self._watcher)).handle, taken.ports[console_name(self._resource)])
+        source = {self._resource.name: LocalSource(present, self._watcher)}
+        server = WebServer(Site(lambda: source).handle, taken.ports[console_name(self._resource)])
         try:
             await server.start()
         except OSError as error:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 
+from realtime_gateway.console.gateway_numbers import GatewayNumbers
 from realtime_gateway.console.history import History
-from realtime_gateway.local.admin_page import GatewayNumbers, gateway_numbers
+from realtime_gateway.local.admin_page import gateway_numbers
 from realtime_gateway.local.child import Child, State
 from realtime_gateway.local.console import Console, Row, Screen
 from realtime_gateway.local.plan import GatewayAnswers, Kind, RedisAnswers, WorkerReports

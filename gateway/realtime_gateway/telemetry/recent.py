@@ -1,8 +1,12 @@
-"""The last spans of this process, in memory, for whoever asks its admin port: bounded, and forgotten oldest first."""
+"""The last spans of this process, in memory, for whoever asks its admin port: bounded, and forgotten oldest first.
+
+Who reads them (``console``) takes the form of a span from here, too.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -10,6 +14,7 @@ from typing import Any
 
 # What one answer holds at most: writing it keeps the event loop of a gateway for some 40 ms.
 MOST_SPANS = 500
+TRACE_ID = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +28,7 @@ class RecentSpan:
         end_ns: likewise.
         events: names, and when, in ns since the epoch.
         links: ids of the traces that it is linked to.
+        process: that has made it; "" in that process itself.
     """
 
     trace_id: str
@@ -36,6 +42,7 @@ class RecentSpan:
     attributes: Mapping[str, Any] = field(default_factory=dict)
     events: tuple[tuple[str, int], ...] = ()
     links: tuple[str, ...] = ()
+    process: str = ""
 
 
 class RecentSpans:
@@ -67,6 +74,18 @@ def keep(number: int) -> RecentSpans:
     return _kept
 
 
+def answer(process: str | None, trace_id: str | None) -> tuple[int, str, bytes]:
+    """Answer a request for ``/traces``: status, content type and body.
+
+    Args:
+        process: what this one is called.
+        trace_id: as it is asked for; None asks for the newest spans.
+    """
+    if trace_id is not None and not TRACE_ID.fullmatch(trace_id):
+        return 400, "text/plain", b"trace_id has 32 hexadecimal digits.\n"
+    return 200, "application/json", page(process, trace_id)
+
+
 def page(process: str | None, trace_id: str | None) -> bytes:
     """Return, as JSON, the spans that are kept of a trace, or the newest of all.
 
@@ -74,5 +93,7 @@ def page(process: str | None, trace_id: str | None) -> bytes:
     client sent a ``traceparent`` in its handshake may be, is told without its beginning.
     """
     found = [] if _kept is None else _kept.newest(MOST_SPANS) if trace_id is None else _kept.of(trace_id)
-    answer = {"process": process, "keeps": _kept is not None, "spans": [asdict(span) for span in found]}
-    return json.dumps(answer, default=str).encode() + b"\n"
+    told = [asdict(span) for span in found]
+    for span in told:
+        del span["process"]
+    return json.dumps({"process": process, "keeps": _kept is not None, "spans": told}, default=str).encode() + b"\n"

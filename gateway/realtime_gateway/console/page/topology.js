@@ -54,7 +54,7 @@ function server(process) {
     "div", { class: `server ${process.role} ${process.state}` },
     element("span", { class: `role ${process.role}` }, process.role),
     element("span", {}, process.name),
-    element("span", { class: "mono" }, process.address.split(":").at(-1)),
+    element("span", { class: "mono" }, process.address.replace(/^127\.0\.0\.1:/, "")),
     element("span", { class: "state" }, process.state),
   );
 }

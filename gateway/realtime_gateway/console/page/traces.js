@@ -13,7 +13,9 @@ export async function showRecent(ask) {
   const found = await ask("/api/traces");
   if (found === null) return;
   if (!found.traces.length) {
-    fill("recent", element("li", {}, element("p", { class: "none" }, "None yet: send a message through the gateway.")));
+    const why = found.kept ? "None yet: send a message through the gateway."
+      : "No process keeps spans: set telemetry.recentSpans in the resource.";
+    fill("recent", element("li", {}, element("p", { class: "none" }, why)));
     return;
   }
   fill("recent", ...found.traces.map((trace) => element("li", {}, line(trace))));

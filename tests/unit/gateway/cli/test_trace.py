@@ -24,10 +24,10 @@ def arguments(*words: str) -> argparse.Namespace:
 
 def test_a_url_is_asked_with_its_own_origin_and_the_admin_ports_that_are_named() -> None:
     given = ("https://chat.example/ws/?a=1", "--admin", "http://127.0.0.1:1/metrics", "--admin", "http://127.0.0.1:2")
-    message, source = trace.plan(arguments(*given, "--header", "Cookie: a=b; c=d"))
+    message, source = trace.plan(arguments(*given, "--header", "Cookie: a=b; c=d", "--header", "Cookie:e=f"))
     assert message.url == "wss://chat.example/ws/?a=1"
     assert message.origin == "https://chat.example"
-    assert message.headers == {"Cookie": "a=b; c=d"}
+    assert message.headers == (("Cookie", "a=b; c=d"), ("Cookie", "e=f"))
     assert message.traceparent.startswith(f"00-{message.trace_id}-")
     assert message.traceparent.endswith("-01")
     assert source.bases == ("http://127.0.0.1:1", "http://127.0.0.1:2")

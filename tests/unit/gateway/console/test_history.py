@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from realtime_gateway.console.history import KEPT_SAMPLES, History, Totals
+from realtime_gateway.console.history import KEPT_SAMPLES, REMEMBERED_SECONDS, History, Totals
 
 
 def test_a_rate_is_what_was_counted_since_the_last_look_by_all_processes() -> None:
@@ -28,3 +28,19 @@ def test_two_minutes_are_kept() -> None:
         history.add(float(second), {"a": Totals(connections=second)})
     assert len(history.samples()) == KEPT_SAMPLES
     assert history.samples()[0]["connections"] == 5
+
+
+def test_a_process_that_missed_some_looks_is_not_taken_for_faster() -> None:
+    history = History()
+    history.add(0.0, {"a": Totals(sent=0), "b": Totals(sent=0)})
+    for second in range(1, 10):
+        history.add(float(second), {"a": Totals(sent=10 * second)})
+    history.add(10.0, {"a": Totals(sent=100), "b": Totals(sent=50)})
+    assert [sample["sent"] for sample in history.samples()] == [0, *[10] * 9, 15]
+
+
+def test_a_process_that_is_gone_is_forgotten() -> None:
+    history = History()
+    history.add(0.0, {"a": Totals(sent=0), **{f"pod-{number}": Totals() for number in range(100)}})
+    history.add(REMEMBERED_SECONDS + 1, {"a": Totals(sent=0)})
+    assert set(history._before) == {"a"}

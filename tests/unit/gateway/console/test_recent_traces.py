@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from realtime_gateway.console.recent_traces import MOST_TRACES, recent_traces
-from realtime_gateway.console.trace_tree import Span
+from realtime_gateway.telemetry.recent import RecentSpan
 
 
-def span(trace: str, name: str, start_ms: int, **more: object) -> Span:
+def span(trace: str, name: str, start_ms: int, **more: object) -> RecentSpan:
     given = {"process": "a", "attributes": {}, "is_failed": False, **more}
     start = start_ms * 1_000_000
-    return Span(
+    return RecentSpan(
         trace_id=trace, span_id=name, parent_id="", name=name, kind="", start_ns=start, end_ns=start + 2_500_000,
         **given,  # type: ignore[arg-type]  # of a test
     )  # fmt: skip

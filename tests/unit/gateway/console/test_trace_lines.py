@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from realtime_gateway.console.trace_lines import about, lines
-from realtime_gateway.console.trace_tree import Span, tree
+from realtime_gateway.console.trace_tree import tree
+from realtime_gateway.telemetry.recent import RecentSpan
 
 
-def span(number: str, parent: str, name: str, at_ms: float, took_ms: float, **more: Any) -> Span:
+def span(number: str, parent: str, name: str, at_ms: float, took_ms: float, **more: Any) -> RecentSpan:
     start = 1_000_000_000 + int(at_ms * 1e6)
     given = {"process": "a", "is_failed": False, "attributes": {}, **more}
-    return Span(
+    return RecentSpan(
         trace_id="t", span_id=number, parent_id=parent, name=name, kind="", start_ns=start,
         end_ns=start + int(took_ms * 1e6), **given,
     )  # fmt: skip
