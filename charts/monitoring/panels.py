@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 from grafana_foundation_sdk.builders import common, dashboard, heatmap, prometheus, stat, timeseries
@@ -107,10 +108,11 @@ def render(page: Page) -> str:
         .with_variable(_choice("namespace", f"label_values({page.variable_of}, namespace)"))
         .with_variable(_choice("job", f'label_values({page.variable_of}{{namespace=~"$namespace"}}, job)'))
     )
+    ids = count(1)  # by which links lead to a panel
     for title, panels in page.rows.items():
-        built.with_row(dashboard.Row(title))
+        built.with_row(dashboard.Row(title).id(next(ids)))
         for panel in panels:
-            built.with_panel(_panel(panel))
+            built.with_panel(_panel(panel).id(next(ids)))
     return JSONEncoder(sort_keys=True, indent=2).encode(built.build()) + "\n"
 
 

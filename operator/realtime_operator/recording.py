@@ -48,7 +48,8 @@ class Statuses(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Read every status."""
-        place = ["namespace", "name"]
+        # Not `namespace`: that is the operator's own, which Prometheus adds to whatever it scrapes in a cluster.
+        place = ["resource_namespace", "name"]
         leads = GaugeMetricFamily(PREFIX + "leads", "Whether this operator leads: 1 or 0.")
         leads.add_metric([], int(self.leads))
         condition = GaugeMetricFamily(

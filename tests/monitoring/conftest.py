@@ -17,7 +17,7 @@ import pytest
 from tests.monitoring.load import Load
 from tests.support.conditions import wait_until
 from tests.support.free_port import free_port
-from tests.support.prometheus_process import PrometheusProcess, hurried
+from tests.support.prometheus_process import PrometheusProcess, fixed, hurried
 from tests.support.redis_process import RedisProcess
 from tests.support.serve_process import ServeProcess
 
@@ -65,12 +65,12 @@ def running(hosts: list[Any]) -> Iterator[Scene]:
         operator = stack.enter_context(subprocess.Popen([sys.executable, str(SITE / "operator_numbers.py"), str(port)]))
         stack.callback(operator.terminate)
         load = stack.enter_context(Load(*(one.websocket_url for one in gateways)))
-        targets = {
-            "chat": [f"127.0.0.1:{one.admin_port}" for one in gateways],
-            "operator": [f"127.0.0.1:{port}"],
-        }
+        scrapes = [
+            fixed("chat", "town", [f"127.0.0.1:{one.admin_port}" for one in gateways]),
+            fixed("operator", "gateway-system", [f"127.0.0.1:{port}"]),
+        ]
         rules = hurried((MONITORING / "rules.yaml").read_text())
-        prometheus = stack.enter_context(PrometheusProcess(targets, rules))
+        prometheus = stack.enter_context(PrometheusProcess(scrapes, rules))
         wait_until(lambda: len(prometheus.query("up == 1")) == 3, PLENTY_SECONDS)
         yield Scene(prometheus, load)
         assert load.failure is None, load.failure

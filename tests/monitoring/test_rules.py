@@ -130,13 +130,20 @@ CASES = {
         {'loop_blocked_total{instance="a"}': "0x25 1x60"},
         labels={"instance": "a"},
     ),
+    # A process whose application has not used the layer has both at 0.
     "RollStuck": Case(
         {
             'layer_epoch{instance="a"}': "2x60",
             'layer_epoch_settled{instance="a"}': "2x60",
             'layer_epoch_settled{instance="b"}': "1x60",
+            'layer_epoch_settled{instance="unused"}': "0x60",
         },
-        {'layer_epoch{instance="a"}': "1x10 2x60", 'layer_epoch_settled{instance="b"}': "1x20 2x60"},
+        {
+            'layer_epoch{instance="a"}': "1x10 2x60",
+            'layer_epoch_settled{instance="b"}': "1x20 2x60",
+            'layer_epoch{instance="unused"}': "0x60",
+            'layer_epoch_settled{instance="unused"}': "0x60",
+        },
     ),
     "NobodyLeads": Case(
         {'operator_leads{instance="a"}': "0x60", 'operator_leads{instance="b"}': "1x4 0x60"},
@@ -154,14 +161,14 @@ CASES = {
         after="25m",
     ),
     "NotReady": Case(
-        {'operator_condition{instance="a",name="chat",type="Ready"}': "0x60"},
-        {'operator_condition{instance="a",name="chat",type="Ready"}': "0x10 1x60"},
-        labels={"instance": "a", "name": "chat", "type": "Ready"},
+        {'operator_condition{instance="a",name="chat",resource_namespace="shop",type="Ready"}': "0x60"},
+        {'operator_condition{instance="a",name="chat",resource_namespace="shop",type="Ready"}': "0x10 1x60"},
+        labels={"instance": "a", "name": "chat", "resource_namespace": "shop", "type": "Ready"},
     ),
     "Degraded": Case(
-        {'operator_condition{instance="a",name="chat",type="Degraded"}': "1x60"},
-        {'operator_condition{instance="a",name="chat",type="Degraded"}': "1x10 0x60"},
-        labels={"instance": "a", "name": "chat", "type": "Degraded"},
+        {'operator_condition{instance="a",name="chat",resource_namespace="shop",type="Degraded"}': "1x60"},
+        {'operator_condition{instance="a",name="chat",resource_namespace="shop",type="Degraded"}': "1x10 0x60"},
+        labels={"instance": "a", "name": "chat", "resource_namespace": "shop", "type": "Degraded"},
     ),
 }
 
@@ -213,6 +220,13 @@ def run(promtool: str, directory: Path, series: dict[str, str], after: str, firi
 
 def test_every_alert_has_a_case() -> None:
     assert set(CASES) == set(ALERTS)
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_what_an_alert_says_names_labels_that_it_has(name: str) -> None:
+    said = " ".join(ALERTS[name]["annotations"].values())
+    named = set(re.findall(r"\$labels\.(\w+)", said))
+    assert named <= {*PLACE, *CASES[name].labels}
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -28,15 +28,20 @@ def hurried(rules: str) -> str:
     return re.sub(r"interval: \d+s", "interval: 500ms", rules)
 
 
+def fixed(job: str, namespace: str, addresses: list[str]) -> dict[str, Any]:
+    """Targets with the labels that a cluster's Prometheus gives them."""
+    return {"job_name": job, "static_configs": [{"targets": addresses, "labels": {"namespace": namespace}}]}
+
+
 class PrometheusProcess:
     """One Prometheus, ended by its pid.
 
     Args:
-        targets: job → addresses.
+        scrapes: scrape_configs, as ``fixed`` makes them or as a document has them.
         rules: the text of a rules file.
     """
 
-    def __init__(self, targets: dict[str, list[str]], rules: str) -> None:
+    def __init__(self, scrapes: list[dict[str, Any]], rules: str) -> None:
         program = shutil.which("prometheus")
         assert program is not None
         self._directory = tempfile.TemporaryDirectory(prefix="rtg-prometheus-")
@@ -46,9 +51,7 @@ class PrometheusProcess:
         configuration = {
             "global": {"scrape_interval": "500ms", "scrape_timeout": "500ms", "evaluation_interval": "500ms"},
             "rule_files": ["rules.yaml"],
-            "scrape_configs": [
-                {"job_name": job, "static_configs": [{"targets": addresses}]} for job, addresses in targets.items()
-            ],
+            "scrape_configs": scrapes,
         }
         (place / "prometheus.yaml").write_text(yaml.safe_dump(configuration))
         self._words = [

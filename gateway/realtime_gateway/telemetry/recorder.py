@@ -64,9 +64,12 @@ def counter(name: str, help: str, label: str = "", label_values: Iterable[str] =
     return declared
 
 
-def gauge(name: str, help: str, label: str = "") -> Family:
-    """Declare a gauge at import time."""
-    return _declare_family(Family(name, "gauge", help, label))
+def gauge(name: str, help: str, label: str = "", label_values: Iterable[str] = ()) -> Family:
+    """Declare a gauge at import time, all of whose known label values are on the page from the start."""
+    declared = _declare_family(Family(name, "gauge", help, label))
+    for value in label_values:
+        declared.set(0, value)
+    return declared
 
 
 def histogram(name: str, help: str, label: str = "", label_values: Collection[str] = ("",)) -> Histogram:
@@ -95,7 +98,7 @@ def _declare(family: Family | Histogram) -> None:
 
 
 # The server.
-connections = gauge("connections", "Client connections open now.", "protocol")
+connections = gauge("connections", "Client connections open now.", "protocol", ("http", "websocket"))
 handshakes = counter(
     "handshakes",
     "WebSocket handshakes, by how they ended.",
@@ -119,7 +122,10 @@ auth_stack = gauge("auth_stack", "1 for the auth stack that gateway_application 
 layer_limits = counter("layer_limits", "Questions about limits over all processes, by who has answered.", "by")
 denials = counter("denials", "WebSocket handshakes that security or auth refused, by why.", "reason")
 revocations = counter(
-    "revocations", "WebSockets closed because their user may no longer be connected, by why.", "reason"
+    "revocations",
+    "WebSockets closed because their user may no longer be connected, by why.",
+    "reason",
+    ("revoked", "revalidated", "expired"),
 )
 # Consumers and fan-out.
 database_hops = counter("database_hops", "Dispatches that went to a thread to look after its database connections.")
@@ -154,11 +160,20 @@ layer_queue_wait_seconds = histogram(
     "layer_queue_wait_seconds", "For how long a message to a worker stood in its queue until a receiver got it."
 )
 # The layer's state, looked at once a second.
-layer_waiting = gauge("layer_waiting_messages", "Messages that wait in this process, by where.", "where")
-layer_waiting_bytes = gauge("layer_waiting_bytes", "What waits for the shards in this process, by where.", "where")
+layer_waiting = gauge(
+    "layer_waiting_messages",
+    "Messages that wait in this process, by where.",
+    "where",
+    ("unsent", "in_flight", "kept", "turn", "mailbox"),
+)
+layer_waiting_bytes = gauge(
+    "layer_waiting_bytes", "What waits for the shards in this process, by where.", "where", ("unsent", "kept")
+)
 layer_oldest = gauge("layer_oldest_unsent_seconds", "Age of the oldest message that no shard has acknowledged yet.")
 layer_mailboxes = gauge("layer_mailboxes", "Channels of this process that can be sent to.")
-layer_groups = gauge("layer_groups", "Groups, and the inbox, that this process receives, by state.", "state")
+layer_groups = gauge(
+    "layer_groups", "Groups, and the inbox, that this process receives, by state.", "state", ("live", "catching_up")
+)
 layer_idle = counter("layer_idle_channels", "Channels dropped with their memberships because nobody received.")
 # Shards.
 layer_shard_up = gauge("layer_shard_up", "Whether the connections to a shard are open: 1 or 0.", "shard")
