@@ -6,6 +6,9 @@
     REDIS_URL                   Redis URLs separated by commas; each is a shard
     REALTIME_GATEWAY_REDIS_USERNAME       who to log in as on shards and Sentinels of the host list that name nobody
     REALTIME_GATEWAY_REDIS_PASSWORD_FILE  path of a file with that user's password; no host list holds a password
+    REALTIME_GATEWAY_REDIS_TLS_DIRECTORY  path of a directory with ca.crt, tls.crt and tls.key: by these, shards and
+                                Sentinels of the host list are spoken to that name no URL and no TLS of their own
+    REALTIME_GATEWAY_REDIS_TLS_NAME       the name that their certificates must have; unset: the host that is dialled
     REALTIME_GATEWAY_RECENT_SPANS         how many of its last spans the process keeps, instead of the resource's number
     REALTIME_GATEWAY_ADMIN_PORT           where a worker tells its spans, on the loopback address; unset: nowhere
     DJANGO_SETTINGS_MODULE      read by Django itself
@@ -84,6 +87,8 @@ class Environment:
             ``repr``: they may hold passwords.
         redis_username: for shards and Sentinels of the host list; None leaves it to the list.
         redis_password_file: where that user's password is; read at each connection, since it may be exchanged.
+        redis_tls_directory: with ca.crt, tls.crt and tls.key, read at each connection; None leaves it to the list.
+        redis_tls_name: None: the host that is dialled.
         recent_spans: None leaves it to the resource.
         admin_port: of a worker; None has none.
         opentelemetry: OpenTelemetry's own variables. Left out of ``repr``: an address may hold a password.
@@ -95,6 +100,8 @@ class Environment:
     redis_urls: tuple[str, ...]
     redis_username: str | None = None
     redis_password_file: Path | None = None
+    redis_tls_directory: Path | None = None
+    redis_tls_name: str | None = None
     recent_spans: int | None = None
     admin_port: int | None = None
     opentelemetry: OpenTelemetry = OpenTelemetry()
@@ -104,6 +111,7 @@ class Environment:
             f"Environment(hosts_file={self.hosts_file!r}, resource_file={self.resource_file!r}, "
             f"process_name={self.process_name!r}, redis_urls=<{len(self.redis_urls)} given>, "
             f"redis_username={self.redis_username!r}, redis_password_file={self.redis_password_file!r}, "
+            f"redis_tls_directory={self.redis_tls_directory!r}, redis_tls_name={self.redis_tls_name!r}, "
             f"recent_spans={self.recent_spans!r}, admin_port={self.admin_port!r})"
         )
 
@@ -118,6 +126,8 @@ def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
         redis_urls=tuple(url.strip() for url in values.get("REDIS_URL", "").split(",") if url.strip()),
         redis_username=values.get("REALTIME_GATEWAY_REDIS_USERNAME") or None,
         redis_password_file=_path(values.get("REALTIME_GATEWAY_REDIS_PASSWORD_FILE")),
+        redis_tls_directory=_path(values.get("REALTIME_GATEWAY_REDIS_TLS_DIRECTORY")),
+        redis_tls_name=values.get("REALTIME_GATEWAY_REDIS_TLS_NAME") or None,
         admin_port=_count(values.get("REALTIME_GATEWAY_ADMIN_PORT")),
         recent_spans=_count(values.get("REALTIME_GATEWAY_RECENT_SPANS")),
         opentelemetry=_opentelemetry(values),

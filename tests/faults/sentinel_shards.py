@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -41,9 +42,9 @@ class Said:
 class Shard:
     """One primary with its replicas; who is the primary changes."""
 
-    def __init__(self, name: str, replicas: int, options: tuple[str, ...]) -> None:
+    def __init__(self, name: str, replicas: int, options: tuple[str, ...], tls: Path | None) -> None:
         self.name = name
-        self.servers = [RedisProcess(*_OPTIONS, *options) for _ in range(1 + replicas)]
+        self.servers = [RedisProcess(*_OPTIONS, *options, tls=tls) for _ in range(1 + replicas)]
         self.primary = self.servers[0]
 
     @property
@@ -74,10 +75,26 @@ class Shard:
 
 
 class SentinelShards:
-    """Shards under the watch of three Sentinels; a context manager."""
+    """Shards under the watch of three Sentinels; a context manager.
 
-    def __init__(self, *names: str, replicas: int = 2, sentinels: int = 3, options: tuple[str, ...] = WARY) -> None:
-        self.shards = {name: Shard(name, replicas, options) for name in names}
+    Args:
+        names: of the shards.
+        replicas: of each primary.
+        sentinels: how many.
+        options: of each server.
+        tls: a directory with certificates; servers and Sentinels then speak TLS only, also among themselves.
+    """
+
+    def __init__(
+        self,
+        *names: str,
+        replicas: int = 2,
+        sentinels: int = 3,
+        options: tuple[str, ...] = WARY,
+        tls: Path | None = None,
+    ) -> None:
+        self.shards = {name: Shard(name, replicas, options, tls) for name in names}
+        self._tls = tls
         self.sentinels: list[SentinelProcess] = []
         self.said: list[Said] = []
         self._number = sentinels
@@ -175,7 +192,11 @@ class SentinelShards:
         primaries = {name: shard.primary for name, shard in self.shards.items()}
         for _ in range(self._number):
             sentinel = SentinelProcess(
-                primaries, quorum=2, down_after_ms=DOWN_AFTER_MS, failover_timeout_ms=FAILOVER_TIMEOUT_MS
+                primaries,
+                quorum=2,
+                down_after_ms=DOWN_AFTER_MS,
+                failover_timeout_ms=FAILOVER_TIMEOUT_MS,
+                tls=self._tls,
             )
             self.sentinels.append(self._stack.enter_context(sentinel))
             threading.Thread(target=self._listen, args=(sentinel,), daemon=True).start()
@@ -185,7 +206,7 @@ class SentinelShards:
     def _listen(self, sentinel: SentinelProcess) -> None:
         with (
             suppress(redis.RedisError, OSError),
-            redis.Redis(host="127.0.0.1", port=sentinel.port) as client,
+            sentinel.client as client,
             client.pubsub(ignore_subscribe_messages=True) as subscription,
         ):
             subscription.subscribe(*_WATCHED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from itertools import cycle, islice
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from tests.faults.conftest import Counted, rounds
 from tests.faults.crew import Crew
 from tests.faults.groups import groups_on_each
 from tests.faults.sentinel_shards import PATIENT, TRUSTING, SentinelShards
+from tests.support.authority import Authority
 
 # A kill costs some three seconds, of which the layer itself takes less than one; where a Sentinel begins a second
 # failover by mistake, ten more.
@@ -34,6 +36,28 @@ def test_no_message_is_lost_when_primaries_are_killed_one_after_the_other(counte
             killed.start_as_replica_of(shard.primary)
         crew.stays_well()
         counted(crew, f"{len(faults)} x kill -9 of a primary", sentinel=shards.needed(*faults))
+
+
+@pytest.mark.timeout(600)
+def test_no_message_is_lost_when_primaries_that_speak_tls_only_are_killed(counted: Counted, tmp_path: Path) -> None:
+    tls = Authority().issue(tmp_path / "tls", "redis.test")
+    # The name is no host's: servers are dialled by the addresses that Sentinels give.
+    environment = {"REALTIME_GATEWAY_REDIS_TLS_DIRECTORY": str(tls), "REALTIME_GATEWAY_REDIS_TLS_NAME": "redis.test"}
+    with SentinelShards("a", "b", tls=tls) as shards, Crew(groups_on_each("a", "b"), **PATIENT) as crew:
+        crew.add_usual(shards.hosts(), environment)
+        crew.begin()
+        faults = []
+        for name in islice(cycle("ab"), rounds(4)):
+            shard = shards[name]
+            shards.wait_until_whole(name)
+            killed, at = shard.primary, time.monotonic()
+            killed.kill()
+            shards.wait_for_failover(name, at)
+            faults.append((name, at))
+            crew.wait_until_everyone_hears_everyone(RECOVERS_WITHIN_SECONDS)
+            killed.start_as_replica_of(shard.primary)
+        crew.stays_well()
+        counted(crew, f"{len(faults)} x kill -9 of a primary, all by TLS", sentinel=shards.needed(*faults))
 
 
 @pytest.mark.timeout(300)

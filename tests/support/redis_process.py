@@ -39,14 +39,26 @@ def redis_server_program() -> str | None:
 
 
 class RedisProcess:
-    """One redis-server on 127.0.0.1, without persistence, in a directory of its own."""
+    """One redis-server on 127.0.0.1, without persistence, in a directory of its own.
+
+    With ``tls``, a directory with ca.crt, tls.crt and tls.key, it speaks TLS only. Then this class's own questions are
+    asked with the certificate of ``tls_client``, by default the same, and without a look at the server's.
+    """
 
     sentinel = False
 
-    def __init__(self, *options: str, port: int | None = None, program: str | None = None) -> None:
+    def __init__(
+        self,
+        *options: str,
+        port: int | None = None,
+        program: str | None = None,
+        tls: Path | None = None,
+        tls_client: Path | None = None,
+    ) -> None:
         self.port = port or free_port()
         self.program = program or redis_server_program()
         self.options = options
+        self.tls, self._tls_client = tls, tls_client or tls
         self.directory = Path(tempfile.mkdtemp(prefix="rtg-redis-"))
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -61,7 +73,17 @@ class RedisProcess:
     @property
     def client(self) -> redis.Redis:
         """A plain client of this server; close it when done."""
-        return redis.Redis(host="127.0.0.1", port=self.port, socket_timeout=5)
+        return self.new_client()
+
+    def new_client(self, **arguments: Any) -> redis.Redis:
+        """A client of this server with more of redis-py's arguments; close it when done."""
+        if self._tls_client is not None:
+            certificate = {
+                "ssl_certfile": str(self._tls_client / "tls.crt"),
+                "ssl_keyfile": str(self._tls_client / "tls.key"),
+            }
+            arguments |= {"ssl": True, "ssl_cert_reqs": "none", "ssl_check_hostname": False, **certificate}
+        return redis.Redis(host="127.0.0.1", port=self.port, socket_timeout=5, **arguments)
 
     def start(self, *more: str) -> RedisProcess:
         """Start it, with ``more`` options for this time only."""
@@ -75,13 +97,22 @@ class RedisProcess:
         return self
 
     def command(self, program: str) -> list[str]:
-        base = [program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-        return [*base, *self.options]
+        base = [program, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        listening = [word for name, value in self.listening().items() for word in (f"--{name}", value)]
+        return [*base, *listening, *self.options]
+
+    def listening(self) -> dict[str, str]:
+        """The settings that say where it listens, and by which certificates."""
+        if self.tls is None:
+            return {"port": str(self.port)}
+        files = {"cert-file": "tls.crt", "key-file": "tls.key", "ca-cert-file": "ca.crt"}
+        certificates = {f"tls-{name}": str(self.tls / file) for name, file in files.items()}
+        return {"port": "0", "tls-port": str(self.port), "tls-replication": "yes", **certificates}
 
     def answers(self) -> bool:
         try:
             # Without the library's retries, which back off for seconds where a password is wanted.
-            with redis.Redis(host="127.0.0.1", port=self.port, socket_timeout=5, retry=None) as client:
+            with self.new_client(retry=None) as client:
                 return bool(client.ping())
         except redis.AuthenticationError:
             return True
@@ -157,9 +188,12 @@ class SentinelProcess(RedisProcess):
         down_after_ms: int = 500,
         failover_timeout_ms: int = 3000,
         password: str = "",
+        tls: Path | None = None,
+        options: tuple[str, ...] = (),
     ) -> None:
-        super().__init__()
-        lines = [f"port {self.port}", "bind 127.0.0.1", f"dir {self.directory}"]
+        super().__init__(tls=tls)
+        lines = [f"{name} {value}" for name, value in self.listening().items()]
+        lines += ["bind 127.0.0.1", f"dir {self.directory}", *options]
         if password:
             lines.append(f"requirepass {password}")
         for name, primary in monitors.items():

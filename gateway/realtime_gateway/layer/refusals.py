@@ -20,6 +20,16 @@ REMEDIES = {
     "MASTERDOWN": "It is a replica that has lost its primary: name the primary in hosts, or Sentinels that know it.",
     "WRONGTYPE": "Another program uses its keys: give the channel layer a prefix of its own.",
     "maxclients": "It has as many connections as its maxclients allows.",
+    "tls expired": "Its certificate has expired, or this machine's clock is wrong: renew it.",
+    "tls too early": "Its certificate is not valid yet: wait, or look at this machine's clock.",
+    "tls name": "Its certificate is for another name: give it one for this name, or say with ssl_server_name or "
+    "REALTIME_GATEWAY_REDIS_TLS_NAME which name it has. If it had the right one before, somebody else answers.",
+    "tls authority": "Its certificate is of an authority that is not trusted here: name the right one in "
+    "ssl_ca_certs. If that is the right one, somebody else answers.",
+    "tls none of ours": "It lets in only clients with a certificate: give ssl_certfile and ssl_keyfile.",
+    "tls ours": "It does not accept our certificate: give one (ssl_certfile, ssl_keyfile) that is valid now and of the "
+    "authority that it trusts.",
+    "tls plain": "It does not speak TLS on this port: name its port for TLS, or redis:// without TLS.",
 }
 # Words of errors whose first word, where there is one, says nothing.
 _BY_WORDS = (
@@ -31,7 +41,22 @@ _BY_WORDS = (
     ("ACL failure in script", "NOPERM"),
     ("the server is a replica", "READONLY"),
     ("loading the dataset in memory", "LOADING"),
+    # OpenSSL's: first what the other side says of our certificate, then what we say of its.
+    ("alert certificate required", "tls none of ours"),
+    ("alert certificate", "tls ours"),
+    ("alert bad certificate", "tls ours"),
+    ("alert unsupported certificate", "tls ours"),
+    ("alert unknown ca", "tls ours"),
+    ("certificate has expired", "tls expired"),
+    ("certificate is not yet valid", "tls too early"),
+    ("certificate is not valid for", "tls name"),
+    ("certificate verify failed: Hostname mismatch", "tls name"),
+    ("certificate verify failed: IP address mismatch", "tls name"),
+    ("certificate verify failed", "tls authority"),
+    ("wrong version number", "tls plain"),
+    ("record layer failure", "tls plain"),
 )
+_OF_TLS = ("SSL", "certificate")
 # Which script it was, and where, says nothing to whoever sends a message.
 _IN_SCRIPT = re.compile(r",? ?script: [0-9a-f]{40}, on @user_script:\d+\.?")
 _CODE = re.compile(r"\b[A-Z]{3,}\b")
@@ -43,6 +68,11 @@ def remedy_for(text: str) -> str:
         if words in text:
             return REMEDIES[code]
     return next((REMEDIES[code] for code in _CODE.findall(text) if code in REMEDIES), "")
+
+
+def is_tls(text: str) -> bool:
+    """Tell whether an error is of TLS: of a certificate, ours or theirs, or of a server that speaks something else."""
+    return any(word in text for word in _OF_TLS)
 
 
 def readable(text: str) -> str:

@@ -14,6 +14,7 @@ from realtime_gateway.hosts import HostList, Shard
 from realtime_gateway.layer.account import with_account
 from realtime_gateway.layer.machine.passing import passes
 from realtime_gateway.layer.options import describe
+from realtime_gateway.layer.refusals import is_tls, remedy_for
 from realtime_gateway.layer.shards.dialling import DialFailed
 from realtime_gateway.layer.shards.link import Callbacks, Link, open_link
 from realtime_gateway.layer.shards.sentinel_watch import SentinelWatches
@@ -111,9 +112,10 @@ class ShardLinks:
                 link = await self._open(name, lost)
             except DialFailed as error:
                 reason = f"{describe(self._shards[name])}: {error}"
+                recorder.layer_connection_failures.add(1, _kind(error))
                 if str(error) != told:
                     told = str(error)
-                    log.warning("shard %s cannot be used: %s", name, reason)
+                    log.warning("shard %s cannot be used: %s", name, " ".join(filter(None, (reason, remedy_for(told)))))
                 self._on_down(name, reason, bool(error.refused) and not passes(error.refused))
             except Exception:
                 log.exception("shard %s cannot be used: %s", name, describe(self._shards[name]))
@@ -183,6 +185,12 @@ class ShardLinks:
                 lost.set_result(reason)
 
         return on_lost
+
+
+def _kind(error: DialFailed) -> str:
+    if error.refused:
+        return "refused"
+    return "tls" if is_tls(str(error)) else "unreachable"
 
 
 def _sentinel_arguments(connection: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -178,6 +178,12 @@ layer_idle = counter("layer_idle_channels", "Channels dropped with their members
 # Shards.
 layer_shard_up = gauge("layer_shard_up", "Whether the connections to a shard are open: 1 or 0.", "shard")
 layer_reconnects = counter("layer_reconnects", "Connections to shards that had to be made again.")
+layer_connection_failures = counter(
+    "layer_connection_failures",
+    "Connections to shards that could not be made, by why: certificates (tls), an error as answer, no answer.",
+    "reason",
+    ("tls", "refused", "unreachable"),
+)
 layer_failovers = counter("layer_failovers", "Times that a shard came back as another server.", "shard")
 layer_epoch = gauge("layer_epoch", "Epoch of the host list in use.")
 layer_epoch_settled = gauge("layer_epoch_settled", "Epoch of the host list to which every move is finished.")

@@ -67,7 +67,7 @@ async def test_a_watch_of_sentinels_ends_also_then(server: RedisProcess, monkeyp
         def __init__(self, **arguments: Any) -> None:
             super().__init__(reached, **arguments)
 
-    monkeypatch.setattr("realtime_gateway.layer.shards.sentinel_watch.Connection", SwallowingHere)
+    monkeypatch.setattr("realtime_gateway.layer.shards.encrypted.Connection", SwallowingHere)
     with SentinelProcess({"chat": server}) as sentinel:
         watch = SentinelWatch([sentinel.address], dict, LONG_SECONDS, lambda name, address: None)
         await reached.wait()

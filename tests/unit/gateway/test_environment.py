@@ -44,6 +44,14 @@ def test_who_logs_in_to_redis_is_a_name_and_a_file():
     assert environment.redis_password_file == Path("/run/password")
 
 
+def test_certificates_are_a_directory_and_a_name():
+    environment = read_environment(
+        {"REALTIME_GATEWAY_REDIS_TLS_DIRECTORY": "/tls", "REALTIME_GATEWAY_REDIS_TLS_NAME": "chat-redis.talk.svc"}
+    )
+    assert environment.redis_tls_directory == Path("/tls")
+    assert environment.redis_tls_name == "chat-redis.talk.svc"
+
+
 def test_sockets_of_systemd_begin_at_3_and_have_its_names():
     passed = passed_sockets({"LISTEN_PID": "7", "LISTEN_FDS": "2", "LISTEN_FDNAMES": "web:api"}, pid=7)
     assert passed == (PassedSocket(3, "web"), PassedSocket(4, "api"))

@@ -11,19 +11,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from redis.asyncio.connection import (
-    AbstractConnection,
-    Connection,
-    SSLConnection,
-    UnixDomainSocketConnection,
-    parse_url,
-)
+from redis.asyncio.client import Redis
+from redis.asyncio.connection import AbstractConnection, ConnectionPool, UnixDomainSocketConnection, parse_url
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from realtime_gateway.layer.refusals import with_code
+from realtime_gateway.layer.shards.encrypted import chosen_class
 from realtime_gateway.layer.shards.wire import Wire
 
 # Of redis-py's pools and clients, without meaning for a connection of ours; accepted, since settings have them.
@@ -77,42 +72,56 @@ async def find(connection: Mapping[str, Any], limit_seconds: float) -> Target:
         parsed: dict[str, Any] = {**entry, **parse_url(address)}
         for name in IGNORED:
             parsed.pop(name, None)
-        chosen = parsed.pop("connection_class", Connection)
-        return Target(chosen, parsed)
+        return Target(chosen_class(parsed), parsed)
     if "master_name" in entry:
         return await _find_by_sentinel(entry, limit_seconds)
     if "path" in entry or "unix_socket_path" in entry:
         entry["path"] = entry.pop("unix_socket_path", None) or entry["path"]
         return Target(entry.pop("connection_class", UnixDomainSocketConnection), entry)
-    encrypted = entry.pop("ssl", False)
-    return Target(entry.pop("connection_class", SSLConnection if encrypted else Connection), entry)
+    return Target(chosen_class(entry), entry)
 
 
 async def _find_by_sentinel(entry: dict[str, Any], limit_seconds: float) -> Target:
-    master_name = entry.pop("master_name")
-    addresses = [tuple(address) for address in entry.pop("sentinels")]
+    name = entry.pop("master_name")
+    addresses = [(str(host), int(port)) for host, port in entry.pop("sentinels")]
     # One that hangs must not keep the others from being asked.
     share = max(limit_seconds / (len(addresses) + 1), 0.2)
-    kwargs = {
-        "socket_connect_timeout": share,
-        "socket_timeout": share,
-        "retry": Retry(NoBackoff(), 0),
-        **(entry.pop("sentinel_kwargs", None) or {}),
-    }
-    # redis-py types its asyncio Sentinel and connections in part only.
-    make_sentinel: Any = Sentinel
-    sentinel = make_sentinel(addresses, sentinel_kwargs=kwargs)
+    given = {key: value for key, value in (entry.pop("sentinel_kwargs", None) or {}).items() if key not in IGNORED}
+    troubles = []
     try:
         async with asyncio.timeout(limit_seconds), _every_cancellation_counts():
-            host, port = await sentinel.discover_master(master_name)
-    except (RedisError, OSError, TimeoutError) as error:
-        raise DialFailed(f"no Sentinel of {len(addresses)} names a primary for {master_name!r}: {error}") from error
+            for address in addresses:
+                try:
+                    host, port = await _primary_of(name, address, given, share)
+                except (RedisError, OSError, TypeError, DialFailed) as error:
+                    troubles.append("{}:{}: {}".format(*address, str(error) or type(error).__name__))
+                else:
+                    return Target(chosen_class(entry), {**entry, "host": host, "port": port})
+    except TimeoutError:
+        troubles.append(f"no answer within {limit_seconds:g} s")
+    raise DialFailed(f"no Sentinel of {len(addresses)} names a primary for {name!r}: {'; '.join(troubles)}")
+
+
+async def _primary_of(
+    name: str, address: tuple[str, int], given: Mapping[str, Any], limit_seconds: float
+) -> tuple[str, int]:
+    """Ask one Sentinel where a primary is that it takes for alive."""
+    limits = {"socket_connect_timeout": limit_seconds, "socket_timeout": limit_seconds}
+    arguments = {**limits, **given, "retry": Retry(NoBackoff(), 0), "protocol": 2}
+    # redis-py types its connections in part only.
+    make_pool: Any = ConnectionPool
+    pool = make_pool(connection_class=chosen_class(arguments), **arguments, host=address[0], port=address[1])
+    client: Any = Redis.from_pool(pool)
+    # Its callbacks reshape the answer differently from version to version.
+    client.response_callbacks.clear()
+    try:
+        answer = await client.execute_command("SENTINEL", "MASTER", name)
     finally:
-        for client in sentinel.sentinels:
-            await client.aclose()
-    encrypted = entry.pop("ssl", False)
-    chosen = entry.pop("connection_class", SSLConnection if encrypted else Connection)
-    return Target(chosen, {**entry, "host": host, "port": port})
+        await client.aclose()
+    said = {key.decode(): value.decode(errors="replace") for key, value in zip(answer[::2], answer[1::2], strict=True)}
+    if {"s_down", "o_down"} & set(said["flags"].split(",")):
+        raise DialFailed(f"it takes {said['ip']}:{said['port']} for down")
+    return said["ip"], int(said["port"])
 
 
 async def dial(

@@ -16,9 +16,8 @@ from functools import partial
 from random import SystemRandom
 from typing import Any
 
-from redis.asyncio.connection import Connection, SSLConnection
-
 from realtime_gateway.layer.shards.dialling import IGNORED, Target, dial
+from realtime_gateway.layer.shards.encrypted import chosen_class
 from realtime_gateway.layer.shards.wire import Wire
 
 log = logging.getLogger("realtime_gateway.layer")
@@ -99,9 +98,8 @@ class SentinelWatch:
 
     async def _dial(self, address: Address, on_lost: Callable[[str], None]) -> Wire:
         arguments = {name: value for name, value in self._arguments().items() if name not in IGNORED}
-        encrypted = arguments.pop("ssl", False)
         host, port = address
-        target = Target(SSLConnection if encrypted else Connection, {**arguments, "host": host, "port": port})
+        target = Target(chosen_class(arguments), {**arguments, "host": host, "port": port})
         return await dial(target, self._limit_seconds, self._heard, on_lost)
 
     async def _listen(self, wire: Wire, lost: asyncio.Future[str]) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from realtime_gateway.layer.refusals import REMEDIES, readable, remedy_for, with_code
+from realtime_gateway.layer.refusals import REMEDIES, is_tls, readable, remedy_for, with_code
 
 
 @pytest.mark.parametrize(
@@ -15,6 +15,16 @@ from realtime_gateway.layer.refusals import REMEDIES, readable, remedy_for, with
         ("ERR max number of clients reached", "maxclients"),
         ("the shard answered a subscription with NOPERM this user has no permissions", "NOPERM"),
         ("LOADING Redis is loading the dataset in memory", "LOADING"),
+        # As OpenSSL 1.1.1 and 3 write them; those of real servers are in tests/attacks.
+        ("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: certificate has expired", "tls expired"),
+        ("certificate verify failed: Hostname mismatch, certificate is not valid for 'redis'", "tls name"),
+        ("certificate verify failed: IP address mismatch, certificate is not valid for '10.0.0.1'.", "tls name"),
+        ("certificate verify failed: self signed certificate", "tls authority"),
+        ("[SSL: SSLV3_ALERT_CERTIFICATE_EXPIRED] sslv3 alert certificate expired", "tls ours"),
+        ("[SSL: TLSV1_ALERT_UNKNOWN_CA] tlsv1 alert unknown ca", "tls ours"),
+        ("[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED] tlsv13 alert certificate required", "tls none of ours"),
+        ("[SSL: WRONG_VERSION_NUMBER] wrong version number", "tls plain"),
+        ("[SSL: RECORD_LAYER_FAILURE] record layer failure", "tls plain"),
     ],
 )
 def test_a_refusal_says_what_to_do_wherever_its_code_stands(text: str, code: str) -> None:
@@ -39,3 +49,9 @@ def test_the_place_in_a_script_is_left_out() -> None:
         "NOREPLICAS Not enough good replicas to write"
     )
     assert readable("BUSY Redis is busy.") == "BUSY Redis is busy"
+
+
+def test_what_is_wrong_with_certificates_is_told_from_what_is_not() -> None:
+    assert is_tls("Error 1 connecting to a:1. [SSL: WRONG_VERSION_NUMBER] wrong version number")
+    assert is_tls("certificates cannot be read (/tls/ca.crt): [Errno 2] No such file or directory")
+    assert not is_tls("Error 111 connecting to a:1. Connect call failed")
