@@ -56,7 +56,7 @@ _BY_WORDS = (
     ("wrong version number", "tls plain"),
     ("record layer failure", "tls plain"),
 )
-_OF_TLS = ("SSL", "certificate")
+_OF_TLS = ("certificate", "SSL")
 # Which script it was, and where, says nothing to whoever sends a message.
 _IN_SCRIPT = re.compile(r",? ?script: [0-9a-f]{40}, on @user_script:\d+\.?")
 _CODE = re.compile(r"\b[A-Z]{3,}\b")
