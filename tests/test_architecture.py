@@ -36,6 +36,8 @@ HOMES = {
     "opentelemetry.sdk": (
         "realtime_gateway.telemetry.sdk",
         "realtime_gateway.telemetry.metrics_export",
+        "realtime_gateway.telemetry.exporters",
+        "realtime_gateway.telemetry.span_queue",
         "realtime_operator.__main__",
     ),
     "kopf": ("realtime_operator.__main__", "realtime_operator.handlers"),

@@ -80,6 +80,18 @@ OVERVIEW = Page(
                 "ops",
                 [Query(rate("exports_failed_total", "signal"), "{{signal}}")],
             ),
+            Lines(
+                "Spans dropped, by reason",
+                "Traces that are not whole: the queue was full, or the collector did not take a batch.",
+                "ops",
+                [Query(rate("spans_dropped_total", "reason"), "{{reason}}")],
+            ),
+            Lines(
+                "Log lines left out",
+                "Lines that said what others had just said.",
+                "ops",
+                [Query(rate("log_lines_suppressed_total"), "lines")],
+            ),
         ],
     },
 )

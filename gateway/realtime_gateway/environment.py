@@ -46,6 +46,9 @@ class OpenTelemetry:
         metrics_exporter: OTEL_METRICS_EXPORTER.
         metrics_protocol: OTEL_EXPORTER_OTLP_METRICS_PROTOCOL, else OTEL_EXPORTER_OTLP_PROTOCOL.
         metrics_interval: OTEL_METRIC_EXPORT_INTERVAL, in ms.
+        queue_size: OTEL_BSP_MAX_QUEUE_SIZE, in spans.
+        batch_size: OTEL_BSP_MAX_EXPORT_BATCH_SIZE, in spans.
+        schedule_delay: OTEL_BSP_SCHEDULE_DELAY, in ms.
         disabled: OTEL_SDK_DISABLED.
     """
 
@@ -59,6 +62,9 @@ class OpenTelemetry:
     metrics_exporter: str | None = None
     metrics_protocol: str | None = None
     metrics_interval: str | None = None
+    queue_size: str | None = None
+    batch_size: str | None = None
+    schedule_delay: str | None = None
     disabled: bool = False
 
 
@@ -170,6 +176,9 @@ def _opentelemetry(values: Mapping[str, str]) -> OpenTelemetry:
         metrics_exporter=given("OTEL_METRICS_EXPORTER"),
         metrics_protocol=given("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"),
         metrics_interval=given("OTEL_METRIC_EXPORT_INTERVAL"),
+        queue_size=given("OTEL_BSP_MAX_QUEUE_SIZE"),
+        batch_size=given("OTEL_BSP_MAX_EXPORT_BATCH_SIZE"),
+        schedule_delay=given("OTEL_BSP_SCHEDULE_DELAY"),
         disabled=values.get("OTEL_SDK_DISABLED", "").lower() == "true",
     )
 

@@ -20,11 +20,12 @@ from realtime_gateway.resource.spec import RealtimeGateway, Telemetry
 from realtime_gateway.telemetry import metrics_export as metrics_exports
 from realtime_gateway.telemetry import spans, worker_page
 from realtime_gateway.telemetry.destinations import Destinations
+from realtime_gateway.telemetry.exporters import GRPC, HTTP, Protocol, QueueBounds, checked
 from realtime_gateway.telemetry.metrics_export import INTERVAL_SECONDS, MetricsExport, metrics_url
 from realtime_gateway.telemetry.sdk import TraceExport, project_has_provider, traces_url, wire
 
 DEFAULT_SERVICE = "realtime-gateway"
-PROTOCOLS = (None, "http/protobuf")
+PROTOCOLS = (None, HTTP, GRPC)
 EXPORTERS = (None, "otlp", "none")
 # Sampler → its ratio; None takes OTEL_TRACES_SAMPLER_ARG.
 RATIOS = {
@@ -113,28 +114,32 @@ def trace_export(environment: Environment, resource: RealtimeGateway | None) -> 
     given = environment.opentelemetry
     endpoint = given.traces_endpoint
     base = given.endpoint or telemetry.otlp_endpoint
-    if endpoint is None and base is not None:
-        endpoint = traces_url(base)
     everywhere = TraceExport(
         endpoint=None,
         ratio=0.0,
         destinations=Destinations(telemetry.destination_names, _hash_key(resource)),
         reads_messages=telemetry.context_in_messages,
     )
-    # A provider of the project's own follows the variables in its own way, and may do what cannot be done here.
-    if given.disabled or project_has_provider():
+    if given.disabled:
         return everywhere
-    if given.exporter == "none":
-        endpoint = None
-    if endpoint is not None:
-        _check(given)
+    everywhere = replace(everywhere, recent_spans=_recent_spans(environment, telemetry))
+    # A provider of the project's own follows the variables in its own way, and may do what cannot be done here.
+    if project_has_provider():
+        return everywhere
+    everywhere = replace(everywhere, attributes=_attributes(environment, resource))
+    if given.exporter == "none" or (endpoint is None and base is None):
+        return everywhere
+    _check(given)
+    protocol = _protocol("OTEL_EXPORTER_OTLP_PROTOCOL", given.protocol, telemetry)
+    if endpoint is None and base is not None:
+        endpoint = base if protocol == GRPC else traces_url(base)
     return replace(
         everywhere,
         endpoint=endpoint,
-        ratio=0.0 if endpoint is None else _ratio(given, telemetry.sampling_ratio),
+        ratio=_ratio(given, telemetry.sampling_ratio),
         sampler_is_given=given.sampler is not None,
-        attributes=_attributes(environment, resource),
-        recent_spans=_recent_spans(environment, telemetry),
+        protocol=protocol,
+        queue=_queue(given),
     )
 
 
@@ -145,20 +150,45 @@ def metrics_export(environment: Environment, resource: RealtimeGateway | None) -
         ConfigurationError: a variable has a value that is not known here.
     """
     given = environment.opentelemetry
-    base = given.endpoint or (None if resource is None else resource.spec.telemetry.otlp_endpoint)
-    endpoint = given.metrics_endpoint or (None if base is None else metrics_url(base))
+    telemetry = Telemetry() if resource is None else resource.spec.telemetry
+    base = given.endpoint or telemetry.otlp_endpoint
+    endpoint = given.metrics_endpoint or base
     # A project with providers of its own follows the variables in its own way.
     if given.disabled or given.metrics_exporter == "none" or endpoint is None or project_has_provider():
         return MetricsExport(None)
     _check_words("OTEL_METRICS_EXPORTER", given.metrics_exporter, EXPORTERS)
-    _check_words("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", given.metrics_protocol, PROTOCOLS)
-    interval = given.metrics_interval
-    if interval is not None and not (interval.isascii() and interval.isdigit() and int(interval) > 0):
-        raise ConfigurationError(
-            f"OTEL_METRIC_EXPORT_INTERVAL is {interval!r}.", "Give the milliseconds between two exports."
-        )
-    seconds = INTERVAL_SECONDS if interval is None else int(interval) / 1000
-    return MetricsExport(endpoint, seconds, _attributes(environment, resource))
+    protocol = _protocol("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", given.metrics_protocol, telemetry)
+    if given.metrics_endpoint is None and protocol == HTTP:
+        endpoint = metrics_url(endpoint)
+    interval_ms = _positive("OTEL_METRIC_EXPORT_INTERVAL", given.metrics_interval, "milliseconds between two exports")
+    seconds = INTERVAL_SECONDS if interval_ms is None else interval_ms / 1000
+    return MetricsExport(endpoint, seconds, _attributes(environment, resource), protocol)
+
+
+def _protocol(variable: str, value: str | None, telemetry: Telemetry) -> Protocol:
+    _check_words(variable, value, PROTOCOLS)
+    return telemetry.otlp_protocol if value is None else checked(value)
+
+
+def _queue(given: OpenTelemetry) -> QueueBounds:
+    bounds = QueueBounds()
+    most = _positive("OTEL_BSP_MAX_QUEUE_SIZE", given.queue_size, "most spans that wait")
+    batch = _positive("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", given.batch_size, "spans of one export")
+    delay_ms = _positive("OTEL_BSP_SCHEDULE_DELAY", given.schedule_delay, "milliseconds for which a span waits")
+    most = bounds.most if most is None else most
+    return QueueBounds(
+        most=most,
+        batch=min(bounds.batch if batch is None else batch, most),
+        delay_seconds=bounds.delay_seconds if delay_ms is None else delay_ms / 1000,
+    )
+
+
+def _positive(variable: str, value: str | None, meaning: str) -> int | None:
+    if value is None:
+        return None
+    if not (value.isascii() and value.isdigit() and int(value) > 0):
+        raise ConfigurationError(f"{variable} is {value!r}.", f"Give the {meaning}, above 0.")
+    return int(value)
 
 
 def _attributes(environment: Environment, resource: RealtimeGateway | None) -> dict[str, str]:
@@ -191,7 +221,6 @@ def _recent_spans(environment: Environment, telemetry: Telemetry) -> int:
 def _check(given: OpenTelemetry) -> None:
     for variable, value, known in (
         ("OTEL_TRACES_EXPORTER", given.exporter, EXPORTERS),
-        ("OTEL_EXPORTER_OTLP_PROTOCOL", given.protocol, PROTOCOLS),
         ("OTEL_TRACES_SAMPLER", given.sampler, (None, *RATIOS)),
     ):
         _check_words(variable, value, known)

@@ -130,6 +130,18 @@ CASES = {
         {'loop_blocked_total{instance="a"}': "0x25 1x60"},
         labels={"instance": "a"},
     ),
+    "ExportsFail": Case(
+        {'exports_failed_total{instance="a",signal="traces"}': "0+1x60"},
+        {'exports_failed_total{instance="a",signal="traces"}': "0x5 3x60"},
+        labels={"signal": "traces"},
+    ),
+    "SpansDropped": Case(
+        {'spans_dropped_total{instance="a",reason="queue_full"}': "0+50x60"},
+        {
+            'spans_dropped_total{instance="a",reason="queue_full"}': "0x5 900x60",
+            'spans_dropped_total{instance="a",reason="refused"}': "0+50x60",
+        },
+    ),
     # A process whose application has not used the layer has both at 0.
     "RollStuck": Case(
         {

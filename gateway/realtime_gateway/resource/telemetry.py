@@ -14,6 +14,10 @@ class Telemetry:
     """Traces, metrics and dashboards."""
 
     otlp_endpoint: str | None = setting("Where traces are sent; left out, they are not.", default=None, rule=URL)
+    otlp_protocol: Literal["http/protobuf", "grpc"] = setting(
+        "How traces and metrics are sent: OTLP over HTTP (usually port 4318) or over gRPC (4317).",
+        default="http/protobuf",
+    )
     sampling_ratio: float = setting("The fraction of messages that are traced.", default=0.01, rule=Number(0, 1))
     prometheus: Literal["none", "scrape", "serviceMonitor"] = setting(
         "How Prometheus finds the metrics: not, by annotations, or by a ServiceMonitor.", default="scrape"

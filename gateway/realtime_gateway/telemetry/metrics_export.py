@@ -1,8 +1,8 @@
 """Sends the recorder's numbers to a collector over OTLP, now and then, from a thread of its own.
 
 One snapshot exists at a time. While the collector is slow the next one waits, and when it is dead a snapshot is dropped
-and counted: since all of them are totals since the start, the next one says what it said. The SDK (``[otlp]``) is
-imported when there is somewhere to send to.
+and counted: since all of them are totals since the start, the next one says what it said. The SDK is imported when
+there is somewhere to send to.
 
 The names are those of the metrics page with dots after the project's and units apart, so that a collector that hands
 them to Prometheus makes the page's names of them.
@@ -19,8 +19,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
-from realtime_gateway.errors import ConfigurationError
-from realtime_gateway.telemetry import propagation, recorder
+from realtime_gateway.telemetry import exporters, propagation, recorder
+from realtime_gateway.telemetry.exporters import HTTP, Protocol
 from realtime_gateway.telemetry.histogram import Histogram, Series
 from realtime_gateway.telemetry.recorder import Family
 
@@ -36,7 +36,6 @@ INTERVAL_SECONDS = 60.0
 # How long the end of a process waits for its last snapshot to leave.
 LAST_SECONDS = 3.0
 _UNITS = {"seconds": "s", "bytes": "By"}
-EXPORT_LOGGERS = ("opentelemetry.exporter.otlp.proto.http.metric_exporter",)
 
 
 @dataclass(frozen=True)
@@ -44,14 +43,16 @@ class MetricsExport:
     """Where the metrics of this process go.
 
     Attributes:
-        endpoint: of the OTLP/HTTP collector, with the path; None sends nothing.
+        endpoint: of the collector, over HTTP with the path; None sends nothing.
         interval_seconds: between two exports.
         attributes: what they say of this process; OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME win over it.
+        protocol: OTLP over HTTP or gRPC.
     """
 
     endpoint: str | None
     interval_seconds: float = INTERVAL_SECONDS
     attributes: Mapping[str, str] = field(default_factory=dict)
+    protocol: Protocol = HTTP
 
 
 def metrics_url(base: str) -> str:
@@ -98,20 +99,9 @@ def start(export: MetricsExport) -> Sending | None:
     """
     if export.endpoint is None:
         return None
-    try:
-        from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
-
-        from realtime_gateway.telemetry.sdk import NowAndThen
-    except ImportError as error:
-        raise ConfigurationError(
-            "Metrics have somewhere to go (telemetry.otlpEndpoint, or OTEL_EXPORTER_OTLP_ENDPOINT), but what sends "
-            f"them is not installed ({error.name} is missing).",
-            "Install realtime-gateway[otlp], or set OTEL_METRICS_EXPORTER to none.",
-        ) from error
-    for name in EXPORT_LOGGERS:
-        logging.getLogger(name).addFilter(NowAndThen())
+    exporter = exporters.metric_exporter(export.endpoint, export.protocol)
     logger.info("Metrics go to %s every %g s", urlsplit(export.endpoint).hostname, export.interval_seconds)
-    send = partial(_send, OTLPMetricExporter(endpoint=export.endpoint), _resource(export.attributes), time.time_ns())
+    send = partial(_send, exporter, _resource(export.attributes), time.time_ns())
     return Sending(send, export.interval_seconds)
 
 

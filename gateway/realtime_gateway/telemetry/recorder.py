@@ -115,7 +115,16 @@ sent_bytes = counter("sent_bytes", "Frames of WebSocket messages to clients, as 
 limits_met = counter("limits_met", "Times that a client met a limit of the server, by the limit.", "limit")
 loop_blocked = counter("loop_blocked", "Times that the event loop stood still for longer than it may.")
 exports_failed = counter(
-    "exports_failed", "Exports that a collector did not take, by what was in them.", "signal", ("metrics",)
+    "exports_failed", "Exports that a collector did not take, by what was in them.", "signal", ("metrics", "traces")
+)
+spans_dropped = counter(
+    "spans_dropped",
+    "Spans that no collector got, by why: the queue was full, or their export failed.",
+    "reason",
+    ("queue_full", "refused"),
+)
+log_lines_suppressed = counter(
+    "log_lines_suppressed", "Lines left out of the log, since others had just said the same."
 )
 # Security and auth.
 auth_stack = gauge("auth_stack", "1 for the auth stack that gateway_application has put before the consumers.", "stack")

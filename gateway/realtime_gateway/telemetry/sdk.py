@@ -20,9 +20,9 @@ from urllib.parse import urlsplit
 
 from opentelemetry import trace
 
-from realtime_gateway.errors import ConfigurationError
-from realtime_gateway.telemetry import recent, spans
+from realtime_gateway.telemetry import exporters, recent, spans
 from realtime_gateway.telemetry.destinations import Destinations
+from realtime_gateway.telemetry.exporters import HTTP, LAST_SPANS_SECONDS, Protocol, QueueBounds
 from realtime_gateway.telemetry.few import Few
 
 if TYPE_CHECKING:
@@ -33,17 +33,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("realtime_gateway.telemetry")
 
 TRACES_PATH = "/v1/traces"
-# How long the end of a process waits for its last spans to leave.
-LAST_SPANS_SECONDS = 3.0
 # Of messages without a parent, where spans are kept and sent nowhere: enough to look at, and a percent of a core.
 TRACES_PER_SECOND = 20
-# A dead collector is worth a line now and then, not one for each batch.
-SAME_COMPLAINT_SECONDS = 60.0
-EXPORT_LOGGERS = (
-    "opentelemetry.exporter.otlp.proto.http.trace_exporter",
-    "opentelemetry.sdk._shared_internal",
-    "opentelemetry.sdk.trace.export",
-)
 
 
 @dataclass(frozen=True)
@@ -51,13 +42,15 @@ class TraceExport:
     """Where the spans of this process go, and of how many messages.
 
     Attributes:
-        endpoint: of the OTLP/HTTP collector, with the path; None sends nothing.
+        endpoint: of the collector, over HTTP with the path; None sends nothing.
         ratio: the fraction of messages without a parent that are traced.
         sampler_is_given: OTEL_TRACES_SAMPLER decides about the project's own spans, as the SDK reads it.
         attributes: what the spans say of this process; OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME win over it.
         destinations: what spans call the places that messages go to.
         reads_messages: whether a JSON message may bring a context of its own.
         recent_spans: how many spans the process keeps for ``recent``; 0 keeps none.
+        protocol: OTLP over HTTP or gRPC.
+        queue: how many spans wait, and how long.
     """
 
     endpoint: str | None
@@ -67,6 +60,8 @@ class TraceExport:
     destinations: Destinations = field(default_factory=Destinations)
     reads_messages: bool = False
     recent_spans: int = 0
+    protocol: Protocol = HTTP
+    queue: QueueBounds = field(default_factory=QueueBounds)
 
 
 def traces_url(base: str) -> str:
@@ -86,24 +81,29 @@ def wire(export: TraceExport) -> Callable[[], None]:
         ConfigurationError: there is somewhere to send to, and the extra is not installed.
     """
     if project_has_provider():
-        provider = trace.get_tracer_provider()
-        spans.wire(_tracing(export, provider.get_tracer(spans.SCOPE), lambda: True))
-        logger.info("Traces go where the project's own tracer provider sends them")
-        return _nothing_to_end
+        return _follow_project(export)
     if export.endpoint is None:
         return _keep_recent_only(export)
-    try:
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-    except ImportError as error:
-        raise ConfigurationError(
-            "Traces have somewhere to go (telemetry.otlpEndpoint, or OTEL_EXPORTER_OTLP_ENDPOINT), but what sends them "
-            f"is not installed ({error.name} is missing).",
-            "Install realtime-gateway[otlp], or take the endpoint away.",
-        ) from error
-    for name in EXPORT_LOGGERS:
-        logging.getLogger(name).addFilter(NowAndThen())
+    exporter = exporters.span_exporter(export.endpoint, export.protocol)
     logger.info("Tracing %g of all messages, to %s", export.ratio, urlsplit(export.endpoint).hostname)
-    return partial(_end, _wire_sdk(export, OTLPSpanExporter(endpoint=export.endpoint)))
+    return partial(_end, _wire_sdk(export, exporter))
+
+
+def _follow_project(export: TraceExport) -> Callable[[], None]:
+    provider = trace.get_tracer_provider()
+    spans.wire(_tracing(export, provider.get_tracer(spans.SCOPE), lambda: True))
+    logger.info("Traces go where the project's own tracer provider sends them")
+    if export.recent_spans:
+        # The API's providers have no processors; the SDK's do, as those that are made of it.
+        add = getattr(provider, "add_span_processor", None)
+        if add is None:
+            logger.warning(
+                "No spans are kept for /traces: the project's tracer provider, %s, takes no span processor",
+                type(provider).__qualname__,
+            )
+        else:
+            add(_keep_recent(export.recent_spans))
+    return _nothing_to_end
 
 
 def _keep_recent_only(export: TraceExport) -> Callable[[], None]:
@@ -153,9 +153,10 @@ def _recent_span(span: ReadableSpan) -> recent.RecentSpan:
 
 def _wire_sdk(export: TraceExport, exporter: SpanExporter) -> Callable[[], None]:
     from opentelemetry.sdk.trace import TracerProvider, sampling
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-    processor = BatchSpanProcessor(exporter)
+    from realtime_gateway.telemetry.span_queue import SpanQueue
+
+    processor = SpanQueue(exporter, export.queue)
     make_provider = partial(TracerProvider, resource=_resource(export.attributes), shutdown_on_exit=False)
     # Whether a message is traced is decided before a span is made, which the SDK's sampler could not do. So our spans
     # are all sampled but for what a parent says, and the project's own follow the usual sampler.
@@ -183,7 +184,7 @@ def _resource(attributes: Mapping[str, str]) -> Resource:
 
 def _end(shut_down: Callable[[], None]) -> None:
     spans.wire(None)
-    # The SDK's own time-outs are longer than a process that was told to end may take.
+    # An exporter's own time-outs are longer than a process that was told to end may take.
     last = threading.Thread(target=shut_down, name="realtime-gateway-last-spans", daemon=True)
     last.start()
     last.join(LAST_SPANS_SECONDS)
@@ -191,20 +192,3 @@ def _end(shut_down: Callable[[], None]) -> None:
 
 def _nothing_to_end() -> None:
     pass
-
-
-class NowAndThen(logging.Filter):
-    """Lets the same complaint through once in a while."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._said_at: dict[str, float] = {}
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Say whether the record is written."""
-        now = time.monotonic()
-        key = str(record.msg)
-        if now - self._said_at.get(key, -SAME_COMPLAINT_SECONDS) < SAME_COMPLAINT_SECONDS:
-            return False
-        self._said_at[key] = now
-        return True

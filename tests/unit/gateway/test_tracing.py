@@ -12,6 +12,7 @@ from realtime_gateway.errors import ConfigurationError
 from realtime_gateway.resource import parse_resource
 from realtime_gateway.resource.spec import RealtimeGateway
 from realtime_gateway.telemetry import spans
+from realtime_gateway.telemetry.exporters import QueueBounds
 from realtime_gateway.telemetry.sdk import TraceExport
 from realtime_gateway.tracing import metrics_export, trace_command, trace_export
 
@@ -39,7 +40,7 @@ def test_by_default_no_trace_goes_anywhere() -> None:
 
 
 def test_variables_that_are_meant_for_others_stop_nothing_while_there_is_nowhere_to_send_to() -> None:
-    assert export(resource(), OTEL_EXPORTER_OTLP_PROTOCOL="grpc", OTEL_TRACES_SAMPLER="jaeger_remote").endpoint is None
+    assert export(resource(), OTEL_EXPORTER_OTLP_PROTOCOL="json", OTEL_TRACES_SAMPLER="jaeger_remote").endpoint is None
 
 
 def test_the_resource_says_where_and_how_many() -> None:
@@ -85,7 +86,10 @@ def test_a_sampler_of_the_environment_decides_about_messages(sampler: str, argum
 @pytest.mark.parametrize(
     ("variables", "named"),
     [
-        ({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "http/protobuf"),
+        ({"OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"}, "http/protobuf, grpc"),
+        ({"OTEL_BSP_MAX_QUEUE_SIZE": "0"}, "above 0"),
+        ({"OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "many"}, "spans of one export"),
+        ({"OTEL_BSP_SCHEDULE_DELAY": "-1"}, "milliseconds"),
         ({"OTEL_TRACES_EXPORTER": "console"}, "otlp"),
         ({"OTEL_TRACES_SAMPLER": "jaeger_remote"}, "traceidratio"),
         ({"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "many"}, "0 to 1"),
@@ -107,14 +111,33 @@ def test_no_address_of_a_collector_is_shown_by_the_environments_repr() -> None:
 
 def test_a_command_of_manage_py_says_what_cannot_be_done(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", COLLECTOR)
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
-    with pytest.raises(CommandError, match=r"OTEL_EXPORTER_OTLP_PROTOCOL is 'grpc'.*http/protobuf"), trace_command():
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")
+    with pytest.raises(CommandError, match=r"OTEL_EXPORTER_OTLP_PROTOCOL is 'http/json'.*grpc"), trace_command():
         pytest.fail("it started")
 
 
 def test_a_command_of_manage_py_traces_nothing_unless_told_to() -> None:
     with trace_command():
         assert not spans.is_wired()
+
+
+def test_over_grpc_an_address_has_no_path() -> None:
+    wanted = resource(otlpEndpoint="http://collector:4317", otlpProtocol="grpc")
+    traces, metrics = export(wanted), metrics_export(read_environment({}), wanted)
+    assert (
+        (traces.endpoint, traces.protocol) == (metrics.endpoint, metrics.protocol) == ("http://collector:4317", "grpc")
+    )
+    over_http = {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf"}
+    assert export(wanted, **over_http).endpoint == "http://collector:4317/v1/traces"
+    assert export(resource(otlpEndpoint=COLLECTOR), OTEL_EXPORTER_OTLP_PROTOCOL="grpc").endpoint == COLLECTOR
+
+
+def test_the_environment_says_how_many_spans_wait() -> None:
+    wanted = resource(otlpEndpoint=COLLECTOR)
+    assert export(wanted).queue == QueueBounds(most=2048, batch=512, delay_seconds=5.0)
+    given = {"OTEL_BSP_MAX_QUEUE_SIZE": "100", "OTEL_BSP_SCHEDULE_DELAY": "50"}
+    assert export(wanted, **given).queue == QueueBounds(most=100, batch=100, delay_seconds=0.05)
+    assert export(wanted, OTEL_BSP_MAX_EXPORT_BATCH_SIZE="7").queue.batch == 7
 
 
 def test_metrics_go_where_traces_go() -> None:
@@ -147,7 +170,7 @@ def test_the_environment_says_whether_and_where_metrics_go(
     ("variable", "value"),
     [
         ("OTEL_METRICS_EXPORTER", "prometheus"),
-        ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "grpc"),
+        ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "http/json"),
         ("OTEL_METRIC_EXPORT_INTERVAL", "often"),
         ("OTEL_METRIC_EXPORT_INTERVAL", "0"),
     ],

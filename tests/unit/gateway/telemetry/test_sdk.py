@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import subprocess
 import sys
 
@@ -101,12 +100,37 @@ print(spans.is_wired())
     assert printed == "False None\nchat\nFalse\n"
 
 
-def test_the_same_complaint_is_written_once_a_minute() -> None:
-    now_and_then = sdk.NowAndThen()
+@pytest.mark.parametrize("kept", [2, 0])
+def test_spans_are_kept_beside_a_projects_own_provider(kept: int) -> None:
+    printed = in_a_process(f"""
+import json
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from realtime_gateway.environment import read_environment
+from realtime_gateway.telemetry import layer_spans, recent
+from realtime_gateway.tracing import start_tracing
+trace.set_tracer_provider(TracerProvider())
+start_tracing(read_environment({{"REALTIME_GATEWAY_RECENT_SPANS": "{kept}"}}), None)
+for name in ("chat_lobby", "user_7", "room_1"):
+    with layer_spans.publish("group", name, 1):
+        pass
+page = json.loads(recent.page("a", None))
+print(page["keeps"], [span["name"] for span in page["spans"]])
+""")
+    names = ["publish user_{name}", "publish room_{name}"] if kept else []
+    assert printed == f"{bool(kept)} {names}\n"
 
-    def record(text: str) -> logging.LogRecord:
-        return logging.LogRecord("export", logging.ERROR, __file__, 1, text, ("argument",), None)
 
-    assert now_and_then.filter(record("refused %s"))
-    assert not now_and_then.filter(record("refused %s"))
-    assert now_and_then.filter(record("timed out %s"))
+def test_a_provider_that_takes_no_processor_is_named_and_used() -> None:
+    printed = in_a_process("""
+import logging, sys
+from opentelemetry import trace
+from realtime_gateway.environment import read_environment
+from realtime_gateway.telemetry import spans
+from realtime_gateway.tracing import start_tracing
+logging.basicConfig(stream=sys.stdout, format="%(message)s")
+trace.set_tracer_provider(trace.NoOpTracerProvider())
+start_tracing(read_environment({"REALTIME_GATEWAY_RECENT_SPANS": "5"}), None)
+print(spans.is_wired())
+""")
+    assert "NoOpTracerProvider, takes no span processor\nTrue\n" in printed

@@ -1,0 +1,101 @@
+"""Spans on their way to a collector: a bounded queue that any thread adds to, and one thread that empties it.
+
+A span that ends while the queue is full is dropped, and so is a batch that the collector does not take; both are
+counted (``spans_dropped``). To add one is a comparison and an append, whatever the collector does. The SDK
+has such a queue, and says of what it drops only a line in the log.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, detach, set_value
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+from realtime_gateway.telemetry import recorder
+from realtime_gateway.telemetry.exporters import LAST_SPANS_SECONDS, QueueBounds
+
+logger = logging.getLogger("realtime_gateway.telemetry")
+
+THREAD = "realtime-gateway-spans"
+
+
+class SpanQueue(SpanProcessor):
+    """Hands spans to an exporter from a thread of its own.
+
+    Args:
+        exporter: may block for as long as it likes.
+        bounds: what waits at most.
+    """
+
+    def __init__(self, exporter: SpanExporter, bounds: QueueBounds) -> None:
+        self._exporter = exporter
+        self._bounds = bounds
+        self._waiting: deque[ReadableSpan] = deque()
+        self._wake = threading.Event()
+        self._exporting = threading.Lock()
+        self._is_ended = False
+        self._thread = threading.Thread(target=self._run, name=THREAD, daemon=True)
+        self._thread.start()
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Let a span wait, or drop it."""
+        context = span.context
+        if self._is_ended or context is None or not context.trace_flags.sampled:
+            return
+        # Threads that end spans at the very same time may each add one above the bound.
+        if len(self._waiting) >= self._bounds.most:
+            recorder.spans_dropped.add(1, "queue_full")
+            return
+        self._waiting.append(span)
+        if len(self._waiting) >= self._bounds.batch:
+            self._wake.set()
+
+    def shutdown(self) -> None:
+        """Send what waits, for LAST_SPANS_SECONDS at most, and end."""
+        self._is_ended = True
+        self._wake.set()
+        self._thread.join(LAST_SPANS_SECONDS)
+        # It ends an export's tries, and with that the thread.
+        self._waiting.clear()
+        self._exporter.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Send what waits now, from the caller's thread; say whether that was begun within the time."""
+        if not self._exporting.acquire(timeout=timeout_millis / 1000):
+            return False
+        try:
+            self._export_all()
+        finally:
+            self._exporting.release()
+        return True
+
+    def _run(self) -> None:
+        while not self._is_ended:
+            self._wake.wait(self._bounds.delay_seconds)
+            self._wake.clear()
+            with self._exporting:
+                self._export_all()
+
+    def _export_all(self) -> None:
+        # What the exporter does is nobody's trace.
+        token = attach(set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
+        try:
+            while self._waiting:
+                count = min(self._bounds.batch, len(self._waiting))
+                self._export([self._waiting.popleft() for _ in range(count)])
+        finally:
+            detach(token)
+
+    def _export(self, batch: list[ReadableSpan]) -> None:
+        try:
+            result = self._exporter.export(batch)
+        except Exception:
+            logger.exception("Spans were not sent")
+            result = SpanExportResult.FAILURE
+        if result is not SpanExportResult.SUCCESS:
+            recorder.exports_failed.add(1, "traces")
+            recorder.spans_dropped.add(len(batch), "refused")

@@ -1,0 +1,122 @@
+"""The queue of spans: bounded, counted, and gone with its process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import pytest
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+from tests.support.conditions import wait_until
+
+from realtime_gateway.telemetry import recorder
+from realtime_gateway.telemetry.exporters import QueueBounds
+from realtime_gateway.telemetry.span_queue import THREAD, SpanQueue
+
+
+class Held(SpanExporter):
+    """A collector that answers as it is told, and not before."""
+
+    def __init__(self, result: SpanExportResult | Exception = SpanExportResult.SUCCESS) -> None:
+        self.result = result
+        self.answers = threading.Event()
+        self.begun = threading.Event()
+        self.batches: list[list[str]] = []
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        self.begun.set()
+        self.answers.wait(30)
+        if isinstance(self.result, Exception):
+            raise self.result
+        self.batches.append([span.name for span in spans])
+        return self.result
+
+    def names(self) -> list[str]:
+        return [name for batch in self.batches for name in batch]
+
+    def shutdown(self) -> None:
+        self.answers.set()
+
+
+def dropped() -> dict[str, float]:
+    return dict(recorder.spans_dropped.values)
+
+
+def spans(queue: SpanQueue, *names: str) -> None:
+    provider = TracerProvider(sampler=ALWAYS_ON, shutdown_on_exit=False)
+    provider.add_span_processor(queue)
+    for name in names:
+        provider.get_tracer("test").start_span(name).end()
+
+
+def test_spans_leave_in_batches_in_their_order() -> None:
+    exporter = Held()
+    exporter.answers.set()
+    queue = SpanQueue(exporter, QueueBounds(most=10, batch=2, delay_seconds=0.01))
+    spans(queue, *"abcde")
+    wait_until(lambda: exporter.names() == list("abcde"))
+    assert max(map(len, exporter.batches)) <= 2
+    queue.shutdown()
+
+
+def test_what_does_not_fit_is_dropped_and_counted_while_the_collector_takes_its_time() -> None:
+    exporter, before = Held(), dropped()
+    queue = SpanQueue(exporter, QueueBounds(most=3, batch=1, delay_seconds=0.01))
+    spans(queue, "taken")
+    assert exporter.begun.wait(10)
+    spans(queue, *"abcde")
+    assert dropped()["queue_full"] == before["queue_full"] + 2
+    exporter.answers.set()
+    wait_until(lambda: exporter.names() == ["taken", *"abc"])
+    spans(queue, "later")
+    wait_until(lambda: exporter.batches[-1] == ["later"])
+    assert dropped() == {**before, "queue_full": before["queue_full"] + 2}
+    queue.shutdown()
+
+
+@pytest.mark.parametrize("result", [SpanExportResult.FAILURE, RuntimeError("no collector")])
+def test_a_batch_that_is_not_taken_is_counted_and_the_next_one_is_tried(result: SpanExportResult | Exception) -> None:
+    exporter, before, failed = Held(result), dropped(), recorder.exports_failed.values["traces"]
+    exporter.answers.set()
+    queue = SpanQueue(exporter, QueueBounds(most=9, batch=3, delay_seconds=0.01))
+    spans(queue, *"abc")
+    wait_until(lambda: dropped()["refused"] == before["refused"] + 3)
+    assert recorder.exports_failed.values["traces"] > failed
+    exporter.result = SpanExportResult.SUCCESS
+    spans(queue, "d")
+    wait_until(lambda: exporter.batches[-1:] == [["d"]])
+    queue.shutdown()
+
+
+def test_the_last_spans_leave_before_the_end_and_none_is_taken_after_it() -> None:
+    exporter = Held()
+    exporter.answers.set()
+    queue = SpanQueue(exporter, QueueBounds(most=9, batch=9, delay_seconds=3600))
+    spans(queue, "last")
+    queue.shutdown()
+    assert exporter.batches == [["last"]]
+    spans(queue, "too late")
+    assert exporter.batches == [["last"]]
+    assert THREAD not in [thread.name for thread in threading.enumerate()]
+
+
+def test_an_end_does_not_wait_for_a_collector_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("realtime_gateway.telemetry.span_queue.LAST_SPANS_SECONDS", 0.05)
+    exporter = Held()
+    queue = SpanQueue(exporter, QueueBounds(most=9, batch=1, delay_seconds=3600))
+    spans(queue, "a")
+    assert exporter.begun.wait(10)
+    queue.shutdown()  # the exporter's own shutdown lets it go
+    wait_until(lambda: THREAD not in [thread.name for thread in threading.enumerate()])
+
+
+def test_flushing_sends_what_waits_at_once() -> None:
+    exporter = Held()
+    exporter.answers.set()
+    queue = SpanQueue(exporter, QueueBounds(most=9, batch=9, delay_seconds=3600))
+    spans(queue, "a", "b")
+    assert queue.force_flush()
+    assert exporter.batches == [["a", "b"]]
+    queue.shutdown()
