@@ -18,10 +18,11 @@ class RealtimeGatewayConfig(AppConfig):
         """
         from realtime_gateway import checks, tracing
         from realtime_gateway.auth import triggers
-        from realtime_gateway.consumers import database_hop
+        from realtime_gateway.consumers import database_hop, dispatching
 
         for check, tag in checks.CHECKS.items():
             django_checks.register(check, tag)
         database_hop.apply_as_set()
+        dispatching.apply_as_set()
         tracing.follow_project()
         triggers.connect()

@@ -42,6 +42,8 @@ class GatewaySettings:
             ``OriginValidator`` takes them; None leaves it to the resource, and that to ALLOWED_HOSTS.
         skip_database_hop: apply the patch of ``consumers.database_hop``; on, since it is exact and saves some 60 µs
             of CPU per message.
+        direct_dispatch: apply the patch of ``consumers.dispatching``; on, since handlers see no difference and it saves
+            some 30 µs of CPU per message.
         threads: how many threads the synchronous consumers of ``realtime_gateway.consumers`` share, each consumer
             always in the same one, from 1 to 1000; each may hold a database connection.
         revalidation_period_seconds: between two looks at whether connected users may still be; 0 is never; None leaves
@@ -55,6 +57,7 @@ class GatewaySettings:
     jwt: Mapping[str, Any] | None = None
     allowed_origins: tuple[str, ...] | None = None
     skip_database_hop: bool = True
+    direct_dispatch: bool = True
     threads: int = 8
     revalidation_period_seconds: float | None = None
     report_origins_only: bool = False
@@ -90,6 +93,7 @@ def _is_list_of_text(value: Any) -> bool:
 # Key → what it must be, in words and as a test; None is allowed where the default is None.
 WANTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "SKIP_DATABASE_HOP": ("True or False", lambda value: isinstance(value, bool)),
+    "DIRECT_DISPATCH": ("True or False", lambda value: isinstance(value, bool)),
     "THREADS": (
         f"a number from 1 to {MOST_THREADS}",
         lambda value: type(value) is int and 1 <= value <= MOST_THREADS,

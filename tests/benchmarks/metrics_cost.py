@@ -20,6 +20,7 @@ from typing import Any
 from unittest.mock import patch
 
 from realtime_gateway.environment import read_environment
+from realtime_gateway.fanout.batch import Outbox
 from realtime_gateway.fanout.consumer_class import ConsumerClass
 from realtime_gateway.fanout.delivery import FanOut
 from realtime_gateway.fanout.handlers import fanout
@@ -57,7 +58,7 @@ class Chat:
         return json.dumps({"message": event["message"]})
 
 
-class Socket:
+class Socket(Outbox):
     """An outbox that sends to one that is never read: what is too much for it is dropped."""
 
     encoding: Hashable = "as they are"

@@ -16,9 +16,9 @@ from functools import partial
 from typing import Any
 
 import channels.consumer
-import channels.utils
 from channels.exceptions import StopConsumer
 
+from realtime_gateway.consumers import dispatching
 from realtime_gateway.telemetry import spans
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -32,18 +32,25 @@ def apply() -> None:
 
 def remove() -> None:
     """Give Channels its own function back."""
-    channels.consumer.await_many_dispatch = channels.utils.await_many_dispatch
+    dispatching.remove()
 
 
 async def await_many_dispatch(consumer_callables: Sequence[Receive], dispatch: Dispatch) -> None:
     """Do what ``channels.utils.await_many_dispatch`` does, with each message in its own context."""
+    await dispatching.await_many_dispatch(consumer_callables, in_context(dispatch))
+
+
+def in_context(dispatch: Dispatch) -> Dispatch:
+    """Return a dispatch that handles each message in its own context, where spans are made."""
+    if channels.consumer.await_many_dispatch is not await_many_dispatch:
+        return dispatch
 
     def dispatch_in_context(message: dict[str, Any]) -> Awaitable[None]:
         if isinstance(message, spans.TracedMessage):
             return _traced(dispatch, message)
         return dispatch(message)
 
-    await channels.utils.await_many_dispatch(consumer_callables, dispatch_in_context)
+    return dispatch_in_context
 
 
 async def _traced(dispatch: Dispatch, message: spans.TracedMessage) -> None:

@@ -13,6 +13,8 @@ from asgiref.sync import async_to_sync
 from channels.consumer import get_handler_name
 from channels.exceptions import StopConsumer
 
+from realtime_gateway.consumers.dispatching import Dispatch, Source, feed, source_of
+from realtime_gateway.consumers.handler_context import in_context
 from realtime_gateway.consumers.lanes import LANES, Lane
 from realtime_gateway.consumers.permissions import GuardedLayer
 from realtime_gateway.fanout.batch import Member
@@ -68,7 +70,7 @@ class RunsHere:
         # Through its module, as everything of Channels that tests and patches replace by name.
         self.channel_layer = layer = channels.consumer.get_channel_layer(self.channel_layer_alias)
         if layer is None:
-            await _until_stopped([receive], self.dispatch)
+            await _until_stopped([source_of(receive)], self.dispatch)
             return
         if self._policies is not None:
             self.channel_layer = GuardedLayer(layer, self, self._policies)
@@ -78,7 +80,7 @@ class RunsHere:
             consumer_class = fan_out_class(type(self))
             fan_out = None if consumer_class is None else fan_out_of(layer)
             if consumer_class is None or fan_out is None:
-                await _until_stopped([receive, self.channel_receive], self.dispatch)
+                await _until_stopped([source_of(receive), source_of(self.channel_receive)], self.dispatch)
             else:
                 await self._run_as_member(receive, fan_out, consumer_class)
         finally:
@@ -88,8 +90,8 @@ class RunsHere:
         outbox = (self.scope.get("extensions") or {}).get(OUTBOX) if self.fanout_direct else None
         member = fan_out.add(self.channel_name, consumer_class, outbox)
         try:
-            receivers = [_counted(member, receive), _counted(member, self.channel_receive)]
-            await _until_stopped(receivers, functools.partial(_handle, fan_out, member, self.dispatch))
+            sources = [source_of(one, member.count) for one in (receive, self.channel_receive)]
+            await _until_stopped(sources, functools.partial(_handle, fan_out, member, self.dispatch))
         finally:
             fan_out.remove(member)
 
@@ -150,25 +152,14 @@ def _defined_in(consumer: type, name: str) -> str:
     return next((each.__module__ for each in consumer.__mro__ if name in vars(each)), "channels.consumer")
 
 
-async def _until_stopped(receivers: list[Receive], dispatch: Callable[[Message], Awaitable[None]]) -> None:
+async def _until_stopped(sources: list[Source], dispatch: Dispatch) -> None:
     with contextlib.suppress(StopConsumer):
-        await channels.consumer.await_many_dispatch(receivers, dispatch)
+        await feed(sources, in_context(dispatch))
 
 
-def _counted(member: Member, receive: Receive) -> Receive:
-    """Return a receive that counts what it takes, in the same step of the loop in which it is taken."""
-
-    async def counting() -> Message:
-        message = await receive()
-        member.unhandled += 1
-        return message
-
-    return counting
-
-
-async def _handle(
-    fan_out: FanOut, member: Member, dispatch: Callable[[Message], Awaitable[None]], message: Message
-) -> None:
+async def _handle(fan_out: FanOut, member: Member, dispatch: Dispatch, message: Message) -> None:
+    # In the step of the loop in which the message was taken: there is none in which the member seems to be free.
+    member.unhandled += 1
     try:
         await dispatch(message)
     finally:

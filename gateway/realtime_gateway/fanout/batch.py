@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Container, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from realtime_gateway.fanout.rendering import Body, Outcome, Outcomes
 
@@ -14,7 +14,7 @@ class Outbox(Protocol):
 
     @property
     def encoding(self) -> Hashable:
-        """Outboxes with equal encodings take the same bytes; it is settled when the socket is open."""
+        """Outboxes with equal encodings take the same bytes; None until that is settled, before the socket is open."""
         ...
 
     def encode(self, payload: bytes, is_binary: bool) -> bytes:
@@ -28,6 +28,11 @@ class Outbox(Protocol):
         is one that may be written to directly. What the socket does not take at once waits in the outbox.
         """
         ...
+
+    @staticmethod
+    def write_all(outboxes: Sequence[Any], frames: bytes) -> list[int]:
+        """Write the same frames to several of one class; return the places of those that have refused."""
+        return [place for place, outbox in enumerate(outboxes) if not outbox.write(frames)]
 
 
 class Kind:
@@ -62,6 +67,10 @@ class Member:
         self.batch: Batch | None = None
         self.waiting: list[Entry] = []
 
+    def count(self, messages: int) -> None:
+        """Note that so many more, or fewer, are taken and not handled."""
+        self.unhandled += messages
+
 
 class Offer(Protocol):
     """One message of one group that the layer has for some local channels. All of it counts what it does.
@@ -74,8 +83,9 @@ class Offer(Protocol):
     group: str | None
     body: Body
 
-    def has_mail(self, channel: str) -> bool:
-        """Whether anything waits in the channel's mailbox."""
+    @property
+    def filled(self) -> Container[str]:
+        """The channels in whose mailboxes something waits."""
         ...
 
     def put(self, channels: list[str], body: Body) -> None:
@@ -133,7 +143,7 @@ class Batch:
     def add(self, entry: Entry) -> None:
         """Add the newest."""
         self.entries.append(entry)
-        self.size_bytes += sum(len(outcome.content or "") for outcome in entry.outcomes.values())
+        self.size_bytes += sum(len(outcome.payload) for outcome in entry.outcomes.values())
 
     def joined(self, kind: Kind, outbox: Outbox) -> Joined:
         """Return what members of one kind get, encoded as this outbox, one of theirs, does it."""
@@ -156,5 +166,5 @@ def _join(outcomes: list[Outcome], outbox: Outbox, excluded: frozenset[str]) -> 
 def _frame(outcome: Outcome, outbox: Outbox) -> bytes:
     frame = outcome.frames.get(outbox.encoding)
     if frame is None:
-        frame = outcome.frames[outbox.encoding] = outbox.encode(*outcome.payload())
+        frame = outcome.frames[outbox.encoding] = outbox.encode(outcome.payload, outcome.is_binary)
     return frame

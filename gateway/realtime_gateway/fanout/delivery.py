@@ -18,6 +18,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Collection, Hashable
 from contextvars import Context
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from realtime_gateway.fanout.batch import Batch, Entry, Joined, Kind, Member, Offer, Outbox
@@ -227,11 +228,11 @@ class FanOut:
 
     def _let_wait(self, batch: Batch, busy: list[Member]) -> list[Member]:
         """Keep the batch for members that only wait for their own handlers; return the others."""
-        has_mail, count = batch.entries[-1].offer.has_mail, len(batch.entries)
+        filled, count = batch.entries[-1].offer.filled, len(batch.entries)
         others = []
         for member in busy:
             room = len(member.waiting) + count <= WAITING_MESSAGES
-            if member.outbox is not None and member.unhandled and room and not has_mail(member.channel):
+            if member.outbox is not None and member.unhandled and room and member.channel not in filled:
                 member.waiting += batch.entries
             else:
                 if member.waiting:
@@ -242,7 +243,10 @@ class FanOut:
     def _end_turn(self) -> None:
         self._turn_open = False
         for batch in list(self._batches.values()):
-            self._flush(batch)
+            try:
+                self._flush(batch)
+            except Exception:  # of one group's, which no other group may miss its messages for
+                logger.exception("Messages of %s could not be delivered", batch.group)
 
     def _flush(self, batch: Batch) -> None:
         if self._batches.get(batch.group) is not batch:
@@ -262,31 +266,50 @@ class FanOut:
 
     def _write(self, batch: Batch) -> list[Member]:
         """Write to the sockets of those who are free; return the others."""
-        has_mail = batch.entries[-1].offer.has_mail
-        made: dict[Kind, Joined] = {}
+        filled = batch.entries[-1].offer.filled
         busy: list[Member] = []
-        sent = sent_bytes = 0
+        free: dict[Kind, list[Member]] = {}
         for member in batch.members:
             outbox = member.outbox
-            if outbox is None or member.unhandled or has_mail(member.channel):
+            if outbox is None or member.unhandled or member.channel in filled:
                 busy.append(member)
                 continue
             kind, encoding = member.kind, outbox.encoding
-            if kind.encoding != encoding:  # it was agreed on when the socket opened
+            if kind.encoding != encoding:
+                if encoding is None:
+                    busy.append(member)
+                    continue
                 kind = member.kind = self._kind(kind.consumer, encoding)
-            joined = made.get(kind)
-            if joined is None:
-                joined = made[kind] = batch.joined(kind, outbox)
-            if joined.excluded and member.channel in joined.excluded:
-                joined = batch.joined_for(member, outbox)
-            if joined.messages and not outbox.write(joined.frames):
-                busy.append(member)
-            else:
-                sent += joined.messages
-                sent_bytes += len(joined.frames)
-        recorder.messages_sent.add(sent)
-        recorder.sent_bytes.add(sent_bytes)
+            try:
+                free[kind].append(member)
+            except KeyError:
+                free[kind] = [member]
+        for kind, members in free.items():
+            busy += self._write_to(members, batch, kind)
         return busy
+
+    def _write_to(self, members: list[Member], batch: Batch, kind: Kind) -> list[Member]:
+        """Write to members of one kind; return those whose outboxes have refused."""
+        outboxes: list[Any] = [member.outbox for member in members]
+        joined = batch.joined(kind, outboxes[0])
+        refused: list[Member] = []
+        if joined.excluded:
+            for member in [one for one in members if one.channel in joined.excluded]:
+                own = batch.joined_for(member, outboxes[0])
+                if not self._write_joined([member.outbox], own):
+                    continue
+                refused.append(member)
+            members = [member for member in members if member.channel not in joined.excluded]
+            outboxes = [member.outbox for member in members]
+        return refused + [members[place] for place in self._write_joined(outboxes, joined)]
+
+    @staticmethod
+    def _write_joined(outboxes: list[Any], joined: Joined) -> list[int]:
+        refused = type(outboxes[0]).write_all(outboxes, joined.frames) if joined.messages and outboxes else []
+        written = len(outboxes) - len(refused)
+        recorder.messages_sent.add(joined.messages * written)
+        recorder.sent_bytes.add(len(joined.frames) * written)
+        return refused
 
     def _put(self, entry: Entry, members: list[Member]) -> None:
         outcomes = entry.outcomes

@@ -56,8 +56,9 @@ class FanOutHandler:
         return bound
 
     def leaves_out(self, event: Event) -> str | None:
-        """Return the channel that an event is not for."""
-        return None if self.exclude is None else event.get(self.exclude)
+        """Return the channel that an event is not for; who sends it may have put anything there."""
+        excluded = None if self.exclude is None else event.get(self.exclude)
+        return excluded if isinstance(excluded, str) else None
 
     # As an ordinary handler
 
@@ -100,6 +101,11 @@ class FanOutHandler:
         if content is None or self.leaves_out(event) == consumer.channel_name:
             return None
         if isinstance(content, str):
+            try:
+                content.encode()
+            except UnicodeEncodeError as error:
+                failed(type(consumer), self.name, error)
+                return None
             return partial(consumer.send, text_data=content)
         if isinstance(content, bytes | bytearray | memoryview):
             return partial(consumer.send, bytes_data=bytes(content))

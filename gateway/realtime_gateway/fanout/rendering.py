@@ -32,21 +32,24 @@ class Outcome:
     Attributes:
         content: text, bytes, or None when there is nothing to send.
         excluded: the channel that it is not for.
+        payload: the content as bytes.
+        is_binary: whether it is no text.
         frames: its bytes on the wire, by the encoding of the outboxes that take them.
     """
 
-    __slots__ = ("content", "excluded", "frames")
+    __slots__ = ("content", "excluded", "frames", "is_binary", "payload")
 
     def __init__(self, content: Content, excluded: str | None) -> None:
+        """Take what a handler has made.
+
+        Raises:
+            UnicodeEncodeError: it is text that UTF-8 cannot say, with half of a surrogate pair in it.
+        """
         self.content = content
+        self.is_binary = isinstance(content, bytes)
+        self.payload = content.encode() if isinstance(content, str) else content or b""
         self.excluded = excluded
         self.frames: dict[Hashable, bytes] = {}
-
-    def payload(self) -> tuple[bytes, bool]:
-        """Return the frame's payload, and whether it is binary."""
-        content = self.content
-        assert content is not None
-        return (content.encode(), False) if isinstance(content, str) else (content, True)
 
 
 Outcomes = Mapping[type, Outcome]

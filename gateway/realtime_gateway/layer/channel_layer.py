@@ -140,6 +140,12 @@ class RedisChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels shi
         assert self._binding.state.owns(channel), "Wrong client prefix"
         return await self._binding.run(lambda driver: requests.receive(driver, channel), receives=True, waits=True)
 
+    def source(self, channel: str) -> requests.OwnChannel | None:
+        """Return what brings the same as ``receive`` of an own channel; None where only that does."""
+        if type(self).receive is not RedisChannelLayer.receive or not self._binding.state.owns(channel):
+            return None
+        return requests.OwnChannel(self._binding.driver_here, channel)
+
     async def forget(self, channel: str) -> None:
         """Drop a channel of this process for good: its messages, and its memberships."""
         self.require_valid_channel_name(channel)

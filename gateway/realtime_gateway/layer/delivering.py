@@ -86,19 +86,22 @@ class Deliveries:
     def _schedule(self) -> None:
         if self._state.undelivered and not self._scheduled:
             self._scheduled = True
-            self._loop.call_soon(self._next_turn, context=Context())
+            # After one look at the sockets: the answer to whoever sent this is there, or about to be.
+            self._loop.call_soon(self._loop.call_soon, self._next_turn, context=Context())
 
     def _next_turn(self) -> None:
-        self._scheduled = False
         if self._state.undelivered:
             self._serve_slice()
-        self._schedule()
+        self._scheduled = bool(self._state.undelivered)
+        if self._scheduled:
+            self._loop.call_soon(self._next_turn, context=Context())
 
     def _serve_slice(self) -> None:
-        delivery, channels, done = self._state.undelivered.take(_SLICE_MEMBERS)
-        self._put(delivery, channels)
-        if done:
-            self._ended(delivery)
+        deliveries, channels, done = self._state.undelivered.take(_SLICE_MEMBERS)
+        for delivery in deliveries:
+            self._put(delivery, channels)
+            if done:
+                self._ended(delivery)
 
     def _open(self, action: Deliver, expires_at: float) -> Delivery:
         kind = KINDS[action.kind]

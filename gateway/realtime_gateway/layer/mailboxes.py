@@ -57,10 +57,13 @@ class Mailbox:
         busy: whether the last thing that happened to it is that somebody took a message, and may be handling it.
     """
 
-    __slots__ = ("_items", "_waiters", "busy", "capacity", "last_receive_at")
+    # With the set of all that are filled, which who asks for many members at once looks into without a call for each.
+    __slots__ = ("_channel", "_filled", "_items", "_waiters", "busy", "capacity", "last_receive_at")
 
-    def __init__(self, capacity: int, now: float) -> None:
+    def __init__(self, capacity: int, now: float, channel: str = "", filled: set[str] | None = None) -> None:
         self.capacity = capacity
+        self._channel = channel
+        self._filled: set[str] = set() if filled is None else filled
         self.last_receive_at = now
         self.busy = False
         # A deque takes 760 bytes from the first, and most mailboxes are empty at any moment.
@@ -89,11 +92,13 @@ class Mailbox:
         return self._put(body, expires_at, self.capacity + _NOTICES)
 
     def _put(self, body: Body, expires_at: float, capacity: int) -> bool:
-        items: deque[tuple[float, Body]] = self._items or deque()
-        if len(items) >= capacity:
+        items = self._items
+        if (0 if items is None else len(items)) >= capacity:
             return False
+        if items is None:
+            items = self._items = deque()
+            self._filled.add(self._channel)
         items.append((expires_at, body))
-        self._items = items
         if self._waiters:
             self._wake_one()
         return True
@@ -102,11 +107,14 @@ class Mailbox:
         """Take the oldest message out; None when there is none. Messages past their expiry are left to ``expire``."""
         self.last_receive_at = now
         items = self._items
-        if not items:
-            self.busy, self._items = False, None
+        if items is None:
+            self.busy = False
             return None
         self.busy = True
-        return items.popleft()[1]
+        body = items.popleft()[1]
+        if not items:
+            self.clear()
+        return body
 
     def expire(self, now: float) -> int:
         """Drop messages that are past their expiry from the old end; return how many."""
@@ -114,6 +122,8 @@ class Mailbox:
         while items and items[0][0] <= now:
             items.popleft()
             count += 1
+        if count and not items:
+            self.clear()
         return count
 
     def wait(self, waiter: Waiter) -> None:
@@ -133,10 +143,12 @@ class Mailbox:
     def clear(self) -> None:
         """Forget all messages; receivers go on waiting."""
         self._items = None
+        self._filled.discard(self._channel)
 
     def drain(self) -> list[Body]:
         """Take all messages out, oldest first."""
-        items, self._items = self._items, None
+        items = self._items
+        self.clear()
         return [body for _, body in items or ()]
 
     def _wake_one(self) -> None:
@@ -180,11 +192,15 @@ class Mailboxes:
     Args:
         capacity_of: how many messages may wait on a channel.
         expiry_seconds: how long a message lives; what nobody receives from for a few lives is dropped.
+
+    Attributes:
+        filled: the channels in whose mailboxes something waits.
     """
 
     def __init__(self, capacity_of: Callable[[str], int], expiry_seconds: float) -> None:
         self._capacity_of = capacity_of
         self._expiry_seconds = expiry_seconds
+        self.filled: set[str] = set()
         self._boxes: dict[str, Mailbox] = {}
         self._watched: dict[str, WatchedMailbox] = {}
 
@@ -201,7 +217,7 @@ class Mailboxes:
         """Return the mailbox of a channel, a new one when there is none."""
         box = self._boxes.get(channel)
         if box is None:
-            box = self._boxes[channel] = Mailbox(self._capacity_of(channel), now)
+            box = self._boxes[channel] = Mailbox(self._capacity_of(channel), now, channel, self.filled)
         return box
 
     def open_watched(self, channel: str, box: WatchedMailbox) -> None:
@@ -227,6 +243,7 @@ class Mailboxes:
         """Forget a channel; return how many messages went with it."""
         box = self._boxes.pop(channel, None)
         self._watched.pop(channel, None)
+        self.filled.discard(channel)
         return len(box) if box else 0
 
     def clear(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Container
 from typing import TYPE_CHECKING
 
 from realtime_gateway.layer import measuring
@@ -38,10 +38,10 @@ class Offer:
         self._ended = ended
         self._state = state
 
-    def has_mail(self, channel: str) -> bool:
-        """Whether anything waits in a channel's mailbox."""
-        box = self._state.mailboxes.get(channel)
-        return box is not None and len(box) > 0
+    @property
+    def filled(self) -> Container[str]:
+        """The channels in whose mailboxes something waits."""
+        return self._state.mailboxes.filled
 
     def put(self, channels: Collection[str], body: Body) -> None:
         """Put a message into mailboxes, now or later; it is counted as any other."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from realtime_gateway.layer import drops, names
@@ -141,6 +142,52 @@ async def receive(driver: Driver, channel: str) -> Any:
         except BaseException:
             box.stop_waiting(waiter, loop.time())
             raise
+
+
+class OwnChannel:
+    """An own channel that can be looked into, by whoever waits on more than this.
+
+    Args:
+        driver_here: the driver, if the loop that calls has the I/O.
+        channel: its name.
+    """
+
+    __slots__ = ("_channel", "_driver", "_driver_here")
+
+    def __init__(self, driver_here: Callable[[], Driver | None], channel: str) -> None:
+        self._driver_here = driver_here
+        self._channel = channel
+        self._driver: Driver | None = None
+
+    @property
+    def within_reach(self) -> bool:
+        """Whether the loop that calls has the I/O; else it is for ``receive`` to bring it here."""
+        self._driver = self._driver_here()
+        return self._driver is not None
+
+    def take(self) -> dict[str, Any] | None:
+        """Return the oldest message; None while there is none. Ask ``within_reach`` before, in the same step."""
+        message = _take(self._driver_known(), self._channel, self._box())
+        return None if message is _NOTHING else message
+
+    def wait(self, waiter: asyncio.Future[None]) -> None:
+        """Have a future set when a message comes."""
+        self._box().wait(waiter)
+
+    def stop_waiting(self, waiter: asyncio.Future[None]) -> None:
+        """Leave it alone again."""
+        driver = self._driver_known()
+        box = driver.state.mailboxes.get(self._channel)
+        if box is not None:
+            box.stop_waiting(waiter, driver.loop.time())
+
+    def _driver_known(self) -> Driver:
+        assert self._driver is not None, "whoever calls this has asked whether it is within reach"
+        return self._driver
+
+    def _box(self) -> Mailbox:
+        driver = self._driver_known()
+        return driver.state.mailboxes.get(self._channel) or open_mailbox(driver, self._channel)
 
 
 async def receive_queued(driver: Driver, channel: str) -> Any:

@@ -65,17 +65,38 @@ class InputQueue:
             self._waiter.set_result(None)
 
     async def get(self) -> Message:
-        """Wait for the next message."""
-        while not self._inbox:
-            self._waiter = self._loop.create_future()
+        """Wait for the next message; what an application knows as ``receive``."""
+        while True:
+            message = self.take()
+            if message is not None:
+                return message
+            waiter = self._loop.create_future()
+            self.wait(waiter)
             try:
-                await self._waiter
+                await waiter
             finally:
-                self._waiter = None
+                self.stop_waiting(waiter)
+
+    # For who looks into several sources at once (``consumers.dispatching``), on the server's loop.
+
+    within_reach = True
+
+    def take(self) -> Message | None:
+        """Return the oldest message; None while there is none."""
+        if not self._inbox:
+            return None
         message, resume = self._inbox.take()
         if resume:
             self._resume()
         return message
+
+    def wait(self, waiter: asyncio.Future[None]) -> None:
+        """Have a future set when a message comes."""
+        self._waiter = waiter
+
+    def stop_waiting(self, waiter: asyncio.Future[None]) -> None:
+        """Leave it alone again."""
+        self._waiter = None
 
 
 class ApplicationRun:

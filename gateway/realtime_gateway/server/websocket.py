@@ -60,6 +60,7 @@ class GatewayWebSocket(PacedWebSocket):
     def __init__(self) -> None:
         super().__init__()
         self.connection = Connection()
+        self.outbox = Outbox(self)
 
     # Opening.
 
@@ -88,7 +89,7 @@ class GatewayWebSocket(PacedWebSocket):
         self._log_action("connecting")
         server.websocket_arrived(self)
         connect: dict[str, Any] = {"type": "websocket.connect"}
-        extensions: dict[str, Any] = {"websocket.http.response": {}, SCOPE_KEY: Outbox(self)}
+        extensions: dict[str, Any] = {"websocket.http.response": {}, SCOPE_KEY: self.outbox}
         receive = self.application_queue.get
         self._spans = socket_spans.connection(facts.headers, facts.query_string, facts.scheme, self.path)
         if self._spans is not None:
@@ -163,6 +164,7 @@ class GatewayWebSocket(PacedWebSocket):
         agreed = self.server.compression.answer(self._extensions_offered)
         if agreed is not None:
             self._perMessageCompress, headers["Sec-WebSocket-Extensions"] = agreed[0], [agreed[1]]
+        self.outbox.opened(self._perMessageCompress)
         self._handshake_ended("accepted", 101)
         self.succeedHandshake((action.subprotocol, headers))
         age = self.server.age_seconds()

@@ -23,6 +23,7 @@ from realtime_gateway.consumers import (
     fanout,
 )
 from realtime_gateway.consumers.running import OUTBOX
+from realtime_gateway.fanout.batch import Outbox
 from realtime_gateway.layer import RedisChannelLayer
 
 SECONDS = 20
@@ -64,7 +65,7 @@ class Ordinary(Member, ChannelsConsumer):  # type: ignore[misc]  # Channels has 
     async def nothing(self, event: dict[str, Any]) -> None:
         pass
 
-    broken = nothing
+    broken = unsayable = nothing
 
 
 class Fast(Member, AsyncWebsocketConsumer):  # type: ignore[misc]  # the two differ in nothing but types
@@ -95,6 +96,11 @@ class Fast(Member, AsyncWebsocketConsumer):  # type: ignore[misc]  # the two dif
     @classmethod
     def broken(cls, event: dict[str, Any]) -> str:
         raise LookupError("no such thing")
+
+    @fanout
+    @classmethod
+    def unsayable(cls, event: dict[str, Any]) -> str:
+        return "half a pair \ud800"  # as json.loads makes it of what a client sends
 
 
 class FastJson(Fast, AsyncJsonWebsocketConsumer):
@@ -140,10 +146,10 @@ class Synchronous(JsonWebsocketConsumer):
     def nothing(cls, event: dict[str, Any]) -> None:
         return None
 
-    broken = nothing
+    broken = unsayable = nothing
 
 
-class Socket:
+class Socket(Outbox):
     """A client, its server and its outbox, with all that was written in one list. Frames end with a line break."""
 
     encoding = "lines"
@@ -189,7 +195,7 @@ class Socket:
             await self.task
 
 
-KINDS = ("said", "said.slowly", "said.to.others", "nothing", "broken")
+KINDS = ("said", "said.slowly", "said.to.others", "nothing", "broken", "unsayable")
 CLASSES = (Ordinary, Fast, Fast, FastJson, Synchronous)
 MEMBERS = some.integers(0, len(CLASSES) - 1)
 STEPS = some.lists(
@@ -302,6 +308,11 @@ async def test_the_messages_of_one_turn_are_written_in_one_call(redis_server: Re
     _, fast = await play(redis_server.url, [("group", "tea", "said", 0)] * 20, classes=(Ordinary, Fast))
     assert len(fast.heard) == 20
     assert fast.direct < 20
+
+
+async def test_what_no_frame_can_say_keeps_nothing_else_back(redis_server: RedisProcess) -> None:
+    odd = [("group", "tea", "unsayable", 0), ("group", "coffee", "said", 0), ("group", "tea", "said", 0)]
+    await play(redis_server.url, odd * 3, classes=(Fast, Fast))
 
 
 class Listener:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from realtime_gateway.fanout.batch import Batch, Entry, Kind, Member
+from realtime_gateway.fanout.batch import Batch, Entry, Kind, Member, Outbox
 from realtime_gateway.fanout.rendering import Content, Outcome
 
 
-class Lines:
+class Lines(Outbox):
     """An outbox whose frames are lines, and which counts what it encodes."""
 
     encoding = "lines"

@@ -126,6 +126,19 @@ async def test_a_handler_that_raises_is_logged_and_counted_and_closes_nothing(
 
 
 @pytest.mark.parametrize("consumer", [Text, Blocking])
+async def test_text_that_utf8_cannot_say_is_logged_and_closes_nothing(
+    consumer: type[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert await what_comes(consumer, {"type": "said", "content": "half a pair \ud800"}) == []
+    assert "surrogates not allowed" in caplog.text
+
+
+@pytest.mark.parametrize("consumer", [Text, Blocking])
+async def test_only_a_channel_can_be_left_out(consumer: type[Any]) -> None:
+    assert await what_comes(consumer, {"type": "said.to.others", "content": "a", "sender": ["no", "name"]}) == ["a"]
+
+
+@pytest.mark.parametrize("consumer", [Text, Blocking])
 async def test_an_async_handler_renders_and_the_one_that_is_named_is_left_out(consumer: type[Any]) -> None:
     frames = await what_comes(
         consumer,

@@ -1,0 +1,250 @@
+"""Feeds a consumer from its client and from the channel layer without a task for each message.
+
+Channels' ``await_many_dispatch`` has a task wait on each of the two and makes a new one for each message: with the
+``asyncio.wait`` around them some 30 µs of CPU per message, more than all else on its way from the layer to the socket.
+Here the consumer's own task looks into both, and waits on one future where both are empty.
+
+    client ── InputQueue ──┐
+                           ├─ take ──▶ dispatch
+    layer ─── mailbox ─────┘
+
+Whatever is neither of ours (a middleware's ``receive``, another layer's) has a task as it has in Channels. What is
+taken directly is taken when its handler runs, and not one message ahead.
+
+The patch replaces the name ``await_many_dispatch`` in ``channels.consumer``, and nothing else. It is applied only to
+versions of Channels whose source is known, and ``REALTIME_GATEWAY = {"DIRECT_DISPATCH": False}`` turns it off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any, Protocol
+
+import channels
+import channels.consumer
+import channels.utils
+from django.conf import settings
+
+from realtime_gateway.settings import gateway_settings
+
+logger = logging.getLogger("realtime_gateway.consumers")
+
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Dispatch = Callable[[Message], Awaitable[None]]
+
+# SHA-256 of the function's source as it is in Channels 4.3.0, 4.3.1 and 4.3.2.
+KNOWN_SOURCES = frozenset({"30ef889498560da3d72e6a695d2c17cf4a22b4948f2af6d53394343f4aace51d"})
+# Messages that one consumer handles before the others have a turn, where no handler waits for anything: what they send
+# in one turn leaves in one write.
+IN_A_ROW = 16
+
+
+class Looked(Protocol):
+    """What can be looked into."""
+
+    def take(self) -> Message | None:
+        """Return the oldest message; None while there is none."""
+        ...
+
+    def wait(self, waiter: asyncio.Future[None]) -> None:
+        """Have a future set when there may be a message."""
+        ...
+
+    def stop_waiting(self, waiter: asyncio.Future[None]) -> None:
+        """Have it left alone again."""
+        ...
+
+
+class Task:
+    """A source of messages that only an awaitable call brings: one ahead, as in Channels.
+
+    Args:
+        receive: the call.
+        note: called with +1 in the step in which a message has come, and with -1 in that in which it is taken.
+    """
+
+    def __init__(self, receive: Receive, note: Callable[[int], None] | None = None) -> None:
+        self._receive = receive
+        self._note = note
+        self._task: asyncio.Future[Message] | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    @property
+    def in_use(self) -> bool:
+        """Whether a message is on its way here."""
+        return self._task is not None
+
+    def take(self) -> Message | None:
+        """Return the message that has come, and ask for the next one at the next look."""
+        task = self._task
+        if task is None:
+            task = self._task = asyncio.ensure_future(self._receive() if self._note is None else self._noted())
+            task.add_done_callback(self._came)
+        if not task.done():
+            return None
+        self._task = None
+        message = task.result()
+        if self._note is not None:
+            self._note(-1)
+        return message
+
+    def wait(self, waiter: asyncio.Future[None]) -> None:
+        """As Looked."""
+        self._waiter = waiter
+
+    def stop_waiting(self, waiter: asyncio.Future[None]) -> None:
+        """As Looked."""
+        self._waiter = None
+
+    async def end(self) -> None:
+        """Cancel what is under way."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _noted(self) -> Message:
+        message = await self._receive()
+        assert self._note is not None, "whoever calls this has looked"
+        self._note(1)
+        return message
+
+    def _came(self, task: asyncio.Future[Message]) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+class Direct:
+    """A source of ours, with Channels' way for as long as it cannot be looked into from here.
+
+    Args:
+        source: of ours; its ``within_reach`` says whether it can be.
+        task: the same messages.
+    """
+
+    def __init__(self, source: Any, task: Task) -> None:
+        self._source = source
+        self._task = task
+        self._waits_on: Looked = source
+
+    def take(self) -> Message | None:
+        """As Looked."""
+        if self._task.in_use or not self._source.within_reach:
+            self._waits_on = self._task
+        else:
+            self._waits_on = self._source
+        message: Message | None = self._waits_on.take()
+        return message
+
+    def wait(self, waiter: asyncio.Future[None]) -> None:
+        """As Looked."""
+        self._waits_on.wait(waiter)
+
+    def stop_waiting(self, waiter: asyncio.Future[None]) -> None:
+        """As Looked."""
+        self._waits_on.stop_waiting(waiter)
+
+    async def end(self) -> None:
+        """Cancel what is under way."""
+        await self._task.end()
+
+
+Source = Task | Direct
+
+
+def source_of(receive: Receive, note: Callable[[int], None] | None = None) -> Source:
+    """Return what a consumer is fed from by a call of ``receive``.
+
+    Our server's ``receive`` is a method of what can be looked into; our layer's, which Channels makes a ``partial`` of,
+    says by its ``source`` what can.
+    """
+    task = Task(receive, note)
+    found = None
+    if isinstance(receive, partial):
+        make = getattr(getattr(receive.func, "__self__", None), "source", None)
+        if make is not None and receive.func.__name__ == "receive" and len(receive.args) == 1 and not receive.keywords:
+            found = make(receive.args[0])
+    else:
+        owner = getattr(receive, "__self__", None)
+        if getattr(owner, "get", None) == receive and hasattr(owner, "within_reach"):
+            found = owner
+    return task if found is None else Direct(found, task)
+
+
+async def feed(sources: Sequence[Source], dispatch: Dispatch) -> None:
+    """Dispatch what the sources have, in turns, until ``dispatch`` or a source raises."""
+    loop = asyncio.get_running_loop()
+    takes = [source.take for source in sources]
+    in_a_row = 0
+    try:
+        while True:
+            idle = True
+            for take in takes:
+                message = take()
+                if message is not None:
+                    idle = False
+                    in_a_row += 1
+                    await dispatch(message)
+            if idle:
+                waiter = loop.create_future()
+                for source in sources:
+                    source.wait(waiter)
+                try:
+                    await waiter
+                finally:
+                    for source in sources:
+                        source.stop_waiting(waiter)
+                in_a_row = 0
+            elif in_a_row >= IN_A_ROW:
+                in_a_row = 0
+                await asyncio.sleep(0)
+    finally:
+        for source in sources:
+            await source.end()
+
+
+async def await_many_dispatch(receives: Sequence[Receive], dispatch: Dispatch) -> None:
+    """Do what ``channels.utils.await_many_dispatch`` does."""
+    await feed([source_of(receive) for receive in receives], dispatch)
+
+
+def apply_as_set() -> None:
+    """Apply the patch unless the settings say otherwise; for a process that has its settings."""
+    if settings.configured and gateway_settings().direct_dispatch:
+        apply()
+
+
+def apply() -> bool:
+    """Apply the patch and say whether it is in place; a second call changes nothing."""
+    if channels.consumer.await_many_dispatch is not channels.utils.await_many_dispatch:
+        return True
+    if not is_known():
+        logger.warning(
+            "Channels %s waits for messages in a way that this version of realtime-gateway was not tested with, so "
+            "each message still has a task of its own. Upgrade realtime-gateway, or set REALTIME_GATEWAY = "
+            '{"DIRECT_DISPATCH": False} to leave it so without this warning.',
+            channels.__version__,
+        )
+        return False
+    channels.consumer.await_many_dispatch = await_many_dispatch
+    return True
+
+
+def remove() -> None:
+    """Give Channels its own function back."""
+    channels.consumer.await_many_dispatch = channels.utils.await_many_dispatch
+
+
+def is_known() -> bool:
+    """Whether Channels does what is done here."""
+    with suppress(OSError, TypeError):
+        source = inspect.getsource(channels.utils.await_many_dispatch)
+        return hashlib.sha256(source.encode()).hexdigest() in KNOWN_SOURCES
+    return False

@@ -1,0 +1,188 @@
+"""What a consumer is fed: in order, from every source, with nothing taken that is not handled."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
+from typing import Any
+
+import channels.consumer
+import channels.utils
+import pytest
+from channels.exceptions import StopConsumer
+from django.test import override_settings
+
+from realtime_gateway.consumers import dispatching
+from realtime_gateway.layer import RedisChannelLayer
+from realtime_gateway.server.application_run import InputQueue
+from realtime_gateway.server.inbox import Inbox
+
+Message = dict[str, Any]
+Feed = Callable[[list[dispatching.Receive], dispatching.Dispatch], Awaitable[None]]
+
+
+def message(number: int) -> Message:
+    return {"type": "a", "number": number}
+
+
+class Collector:
+    """A consumer's dispatch that stops after so many messages."""
+
+    def __init__(self, stop_after: int) -> None:
+        self.numbers: list[int] = []
+        self.stop_after = stop_after
+
+    async def __call__(self, message: Message) -> None:
+        self.numbers.append(message["number"])
+        if len(self.numbers) == self.stop_after:
+            raise StopConsumer
+
+
+def client() -> InputQueue:
+    return InputQueue(asyncio.get_running_loop(), Inbox(1_000_000, 1000), lambda: None, lambda: None)
+
+
+@pytest.fixture(params=[channels.utils.await_many_dispatch, dispatching.await_many_dispatch])
+def feed(request: pytest.FixtureRequest) -> Feed:
+    chosen: Feed = request.param
+    return chosen
+
+
+@pytest.fixture
+def unpatched() -> Iterator[None]:
+    dispatching.remove()
+    yield
+    dispatching.remove()
+
+
+async def test_messages_of_one_source_keep_their_order(feed: Feed) -> None:
+    queue, collector = client(), Collector(stop_after=50)
+    for number in range(25):
+        queue.put_nowait(message(number))
+    running = asyncio.create_task(feed([queue.get], collector))  # type: ignore[arg-type]
+    for number in range(25, 50):
+        await asyncio.sleep(0)
+        queue.put_nowait(message(number))
+    with pytest.raises(StopConsumer):
+        await running
+    assert collector.numbers == list(range(50))
+
+
+async def test_a_source_that_is_never_empty_does_not_starve_the_other(feed: Feed) -> None:
+    busy, other, collector = client(), client(), Collector(stop_after=100)
+    for number in range(100):
+        busy.put_nowait(message(number))
+    other.put_nowait(message(1000))
+    with pytest.raises(StopConsumer):
+        await feed([busy.get, other.get], collector)
+    assert collector.numbers.index(1000) <= 2
+
+
+async def test_other_tasks_have_turns_while_messages_wait(feed: Feed) -> None:
+    queue, collector, turns = client(), Collector(stop_after=1000), 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    for number in range(1000):
+        queue.put_nowait(message(number))
+    counting = asyncio.create_task(count_turns())
+    with pytest.raises(StopConsumer):
+        await feed([queue.get], collector)
+    counting.cancel()
+    assert turns >= 1000 / dispatching.IN_A_ROW / 2
+
+
+async def test_an_error_of_a_receive_ends_the_consumer(feed: Feed) -> None:
+    async def broken() -> Message:
+        raise OSError("gone")
+
+    with pytest.raises(OSError, match="gone"):
+        await feed([broken, client().get], Collector(stop_after=1))
+
+
+async def test_whoever_is_cancelled_leaves_no_task_behind(feed: Feed) -> None:
+    async def forever() -> Message:
+        await asyncio.get_running_loop().create_future()
+        raise AssertionError
+
+    before = asyncio.all_tasks()
+    running = asyncio.create_task(feed([forever, client().get], Collector(stop_after=1)))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert asyncio.all_tasks() == before
+
+
+async def test_nothing_is_taken_from_a_client_before_it_is_handled() -> None:
+    queue, handled, go_on = client(), asyncio.Event(), asyncio.Event()
+
+    async def slow(message: Message) -> None:
+        handled.set()
+        await go_on.wait()
+
+    for number in range(3):
+        queue.put_nowait(message(number))
+    running = asyncio.create_task(dispatching.await_many_dispatch([queue.get], slow))
+    await handled.wait()
+    await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert (await queue.get())["number"] == 1
+
+
+async def test_a_message_that_came_ahead_is_noted_until_it_is_taken() -> None:
+    queue, notes = client(), []
+
+    async def wrapped() -> Message:
+        return await queue.get()
+
+    source = dispatching.source_of(wrapped, notes.append)
+    queue.put_nowait(message(1))
+    assert source.take() is None
+    waiter = asyncio.get_running_loop().create_future()
+    source.wait(waiter)
+    await waiter
+    assert notes == [1]
+    assert source.take() == message(1)
+    assert notes == [1, -1]
+    await source.end()
+
+
+async def test_only_what_is_ours_is_looked_into() -> None:
+    class Changed(RedisChannelLayer):
+        async def receive(self, channel: str) -> Any:
+            return await super().receive(channel)
+
+    async def wrapped() -> Message:
+        return await client().get()
+
+    for layer, direct in ((RedisChannelLayer(), dispatching.Direct), (Changed(), dispatching.Task)):
+        channel = f"specific.{layer.client_prefix}!a"
+        assert type(dispatching.source_of(partial(layer.receive, channel))) is direct
+    assert type(dispatching.source_of(client().get)) is dispatching.Direct
+    assert type(dispatching.source_of(wrapped)) is dispatching.Task
+
+
+@pytest.mark.usefixtures("unpatched")
+def test_the_setting_leaves_channels_as_it_is() -> None:
+    with override_settings(REALTIME_GATEWAY={"DIRECT_DISPATCH": False}):
+        dispatching.apply_as_set()
+    assert channels.consumer.await_many_dispatch is channels.utils.await_many_dispatch
+    dispatching.apply_as_set()
+    assert channels.consumer.await_many_dispatch is dispatching.await_many_dispatch
+
+
+@pytest.mark.usefixtures("unpatched")
+def test_a_version_that_is_not_known_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(dispatching, "KNOWN_SOURCES", frozenset())
+    assert not dispatching.apply()
+    assert channels.consumer.await_many_dispatch is channels.utils.await_many_dispatch
+    assert "DIRECT_DISPATCH" in caplog.text
