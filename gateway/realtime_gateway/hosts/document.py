@@ -119,7 +119,7 @@ class HostList:
         """
         try:
             document = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise HostListInvalid(f"{where}: not a JSON document: {error}.") from error
         try:
             return cls.from_document(document)

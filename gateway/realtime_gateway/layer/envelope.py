@@ -85,7 +85,10 @@ def parse(data: bytes, start: int = 0) -> Entry:
     body_start = trace_start + trace_length
     if body_start > len(data):
         raise EnvelopeInvalid(f"an entry that ends before its body, at {len(data)} of {body_start} bytes")
-    channel = data[channel_start:trace_start].decode() if channel_length else ""
+    try:
+        channel = data[channel_start:trace_start].decode() if channel_length else ""
+    except UnicodeDecodeError as error:
+        raise EnvelopeInvalid("an entry whose channel is no text") from error
     return Entry(
         kind, epoch, sender, sequence, previous, age_ms, channel, data[trace_start:body_start], data[body_start:]
     )

@@ -154,7 +154,11 @@ class ProcessState:
 
     def flushed_elsewhere(self, payload: bytes, submit: Callable[[Any], None]) -> None:
         """Act on a control message; each flush comes once per shard and counts once."""
-        word = str(json.loads(payload).get("flush"))
+        try:
+            word = str(json.loads(payload)["flush"])
+        except (ValueError, KeyError, RecursionError):
+            drops.count("malformed")
+            return
         if word not in self._flushes:
             self._flushes.append(word)
             self.clear(submit)

@@ -186,6 +186,23 @@ async def test_it_is_counted_on_the_metrics_page_that(reason: str, server: Redis
     assert float(shown.group(1)) == counter[reason]
 
 
+async def test_what_others_write_into_the_layers_keys_takes_nothing_else_away(
+    server: RedisProcess, make_layer: Make
+) -> None:
+    layer = make_layer(server.url)
+    channel = await member(layer)
+    before = recorder.layer_dropped.values["malformed"]
+    with server.client as client:
+        client.publish("asgi:0:control", '{"flush"')
+        client.publish("asgi:0:control", '{"flush":' + "[" * 100_000)
+        client.xadd("asgi:g:room", {"foo": "bar"})
+        client.client_kill_filter(_type="pubsub")
+    for number in range(3):
+        await layer.group_send("room", {"type": "x", "n": number})
+        assert (await soon(layer, channel))["n"] == number
+    assert recorder.layer_dropped.values["malformed"] - before == 3
+
+
 @pytest.mark.parametrize("reason", IN_THE_MACHINE)
 def test_it_is_emitted_that(reason: str) -> None:
     bench = Bench(hosts(2, "0", "1", earlier=(hosts(1, "0"),)))

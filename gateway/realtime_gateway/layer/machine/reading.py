@@ -203,7 +203,12 @@ class Reading:
         mark = follow.mark_of(entry.sender)
         never_read = span.position is None and span.before is None and span in follow.past
         if not never_read:
-            verdict = continuity(span, stream_id, link, seen=entry.sequence <= mark)
+            try:
+                verdict = continuity(span, stream_id, link, seen=entry.sequence <= mark)
+            except ValueError:
+                self._emit(Dropped("malformed"))
+                span.position = stream_id
+                return
             if verdict is Continuity.GAP:
                 self._lost(follow, f"entries of {span.shard} were trimmed before they could be read")
             if span.linked is None:

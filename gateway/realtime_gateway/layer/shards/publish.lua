@@ -29,6 +29,7 @@ local function link_in(stream)
   local newest = redis.pcall('XREVRANGE', stream, '+', '-', 'COUNT', 1)
   if newest.err then return nil, newest end
   if not newest[1] then return '0-0/0' end
+  if newest[1][2][1] ~= 'e' then return newest[1][1] .. '/0' end -- no entry of ours
   -- The epoch stands in bytes 2 to 5 of the envelope.
   local epoch = 0
   for _, byte in ipairs({string.byte(newest[1][2][2], 3, 6)}) do epoch = epoch * 256 + byte end

@@ -4,6 +4,14 @@
 -- ARGV  1 where to start, as XRANGE takes it ("-" or "(id"), 2 entries and 3 bytes after which a page ends
 -- Returns {epoch, server time in ms, 1 if the page was ended by a bound and more may follow, else 0,
 --          id of the stream's last entry or "0-0", {{id, link, bytes}, …}}; publish.lua says what a link is
+--          of what is no entry of ours, whichever of the two it lacks is ""
+local function field(values, name)
+  for n = 1, #values, 2 do
+    if values[n] == name then return values[n + 1] end
+  end
+  return ''
+end
+
 local entries, bytes = tonumber(ARGV[2]), tonumber(ARGV[3])
 local page, size, start, more = {}, 0, ARGV[1], 1
 while #page < entries and size < bytes do
@@ -13,8 +21,9 @@ while #page < entries and size < bytes do
     more = 0
     break
   end
-  page[#page + 1] = {entry[1], entry[2][4], entry[2][2]}
-  size = size + #entry[2][2]
+  local raw = field(entry[2], 'e')
+  page[#page + 1] = {entry[1], field(entry[2], 'l'), raw}
+  size = size + #raw
   start = '(' .. entry[1]
 end
 local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]

@@ -247,6 +247,14 @@ def test_read_pages_through_a_stream(client: redis.Redis) -> None:
     assert run(client, "read", ["epoch", "nothing"], "-", 10, 1000)[2:] == [0, b"0-0", []]
 
 
+def test_read_brings_what_is_no_entry_with_what_it_lacks_left_empty(client: redis.Redis) -> None:
+    foreign = client.xadd("stream", {"foo": "bar"})
+    half = client.xadd("stream", {"foo": "bar", "e": "raw"})
+    turned = client.xadd("stream", {"l": "link", "e": "raw"})
+    page = run(client, "read", ["epoch", "stream"], "-", 10, 1000)[4]
+    assert page == [[foreign, b"", b""], [half, b"", b"raw"], [turned, b"link", b"raw"]]
+
+
 def test_read_ends_a_page_by_its_bytes_and_always_brings_an_entry(client: redis.Redis) -> None:
     publish(client, *(group("x" * 100) for _ in range(3)))
     _, _, more, _, page = run(client, "read", ["epoch", "stream"], "-", 10, 150)

@@ -53,5 +53,11 @@ def test_an_entry_of_another_version_is_named() -> None:
 
 @given(st.binary(max_size=100))
 def test_any_bytes_are_parsed_or_refused(data: bytes) -> None:
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(EnvelopeInvalid):
+        parse(data)
+
+
+def test_an_entry_whose_channel_is_no_text_is_no_entry() -> None:
+    data = pack(Entry(1, 0, 0, 0, 0, 0, "channel", b"", b"")).replace(b"channel", b"chann\xff\xff")
+    with pytest.raises(EnvelopeInvalid, match="no text"):
         parse(data)

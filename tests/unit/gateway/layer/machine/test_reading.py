@@ -279,3 +279,21 @@ def test_the_answer_to_a_look_at_an_owner_that_was_retired_meanwhile_means_nothi
     assert not bench.of(actions.Settle), "the join is not certain before the present owner has been looked at"
     bench.answer("join", [3, b"5-0", b"5"], "1")
     assert [one.verdict for one in bench.of(actions.Settle)] == [Verdict.DONE]
+
+
+def test_what_is_no_entry_is_dropped_and_what_stands_behind_it_is_read() -> None:
+    bench = in_a_room()
+    bench.link_down()
+    bench.link_up(epoch=1)
+    bench.feed(events.Subscribed("0", names.group(ROOM)))
+    no_text = entry(THEM, 2, epoch=1, channel="channel").replace(b"channel", b"chann\xff\xff")
+    rows = [
+        [b"7-0", b"", b""],
+        [b"8-0", b"7-0/1", no_text],
+        [b"9-0", b"no link", entry(THEM, 3, epoch=1)],
+        [b"10-0", b"9-0/1", entry(THEM, 4, epoch=1)],
+    ]
+    bench.answer("read", [1, b"5", 0, b"10-0", rows])
+    assert [one.reason for one in bench.of(actions.Dropped)] == ["malformed"] * 3
+    assert bench.bodies() == [b"1", b"4"]
+    assert bench.machine.following.follows[names.group(ROOM)].span.position == b"10-0"
