@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from contextvars import Context
+from dataclasses import dataclass
 from random import SystemRandom
 from typing import Any
 
@@ -31,6 +32,23 @@ _LONGEST_WAIT_SECONDS = 1.0
 _SPREAD_SECONDS = 0.1
 
 
+@dataclass
+class _History:
+    """What one shard's dialling has come to so far.
+
+    Attributes:
+        wait_seconds: before the next try.
+        ever_up: whether a link was ever open.
+        server: which the last link led to.
+        told: the error that was logged last, since the shard was up.
+    """
+
+    wait_seconds: float = _FIRST_WAIT_SECONDS
+    ever_up: bool = False
+    server: str = ""
+    told: str = ""
+
+
 class ShardLinks:
     """The links of one event loop.
 
@@ -52,6 +70,7 @@ class ShardLinks:
         self._loop = asyncio.get_running_loop()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._shards: dict[str, Shard] = {}
+        self._dialled: dict[str, Shard] = {}  # as each shard was when its present link, or the dial under way, began
         self._awaited: dict[str, list[asyncio.Future[Link]]] = {}
         self._waits: dict[str, asyncio.Timeout] = {}  # shard → what ends early when it has another primary
         self._primaries: dict[str, tuple[str, int]] = {}  # by what Sentinels said last
@@ -59,11 +78,18 @@ class ShardLinks:
         self.open: dict[str, Link] = {}
 
     def use(self, hosts: HostList) -> None:
-        """Keep links to exactly these shards; one whose address changed is dialled anew when it breaks."""
+        """Keep links to exactly these shards; one that is elsewhere now is left soon, and dialled where it is."""
         wanted = {shard.name: shard for shard in hosts.shards}
         self._shards = wanted
         for name in set(self._tasks) - set(wanted):
             self._tasks.pop(name).cancel()
+        for name in wanted:
+            if self._has_moved(name):
+                self._hurry(name)
+        for name, link in self.open.items():
+            if self._has_moved(name):
+                # Whoever stays would write where nobody reads any more, or read where nobody writes.
+                self._loop.call_later(_JITTER.uniform(0, _SPREAD_SECONDS), self._leave, name, link, context=Context())
         for name in wanted:
             if name not in self._tasks:
                 # An empty context: nothing of whoever happened to call first may live on in here.
@@ -103,45 +129,71 @@ class ShardLinks:
         return links + self._watches.file_numbers()
 
     async def _keep(self, name: str) -> None:
-        wait_seconds = _FIRST_WAIT_SECONDS
-        ever_up, server = False, ""
-        told = ""
+        history = _History()
         while True:
-            lost: asyncio.Future[str] = self._loop.create_future()
             try:
-                link = await self._open(name, lost)
-            except DialFailed as error:
-                reason = f"{describe(self._shards[name])}: {error}"
-                recorder.layer_connection_failures.add(1, _kind(error))
-                if str(error) != told:
-                    told = str(error)
-                    log.warning("shard %s cannot be used: %s", name, " ".join(filter(None, (reason, remedy_for(told)))))
-                self._on_down(name, reason, bool(error.refused) and not passes(error.refused))
+                await self._once(name, history)
             except Exception:
-                log.exception("shard %s cannot be used: %s", name, describe(self._shards[name]))
-                self._on_down(name, "an unexpected error; see the log", False)
-            else:
-                log.log(logging.INFO if ever_up or told else logging.DEBUG, "shard %s is up", name)
-                if ever_up:
-                    recorder.layer_reconnects.add()
-                    recorder.layer_failovers.add(int(server != link.run_id), name)
-                server = link.run_id
-                wait_seconds, ever_up, told = _FIRST_WAIT_SECONDS, True, ""
-                await self._hold(name, link, lost)
+                # Whatever went wrong, in here or in those who are told: the next try may work, and nobody else dials.
+                log.exception("shard %s cannot be used", name)
+                self._tell_down(name, "an unexpected error; see the log")
             # Spread out, so that all processes do not come back in the same moment.
-            await self._pause(name, wait_seconds * _JITTER.uniform(0.5, 1.0))
-            wait_seconds = min(wait_seconds * 2, _LONGEST_WAIT_SECONDS)
+            await self._pause(name, history.wait_seconds * _JITTER.uniform(0.5, 1.0))
+            history.wait_seconds = min(history.wait_seconds * 2, _LONGEST_WAIT_SECONDS)
+
+    async def _once(self, name: str, history: _History) -> None:
+        """Dial, and hold the link until it is lost."""
+        lost: asyncio.Future[str] = self._loop.create_future()
+        try:
+            link = await self._open(name, lost)
+        except DialFailed as error:
+            reason = f"{describe(self._dialled[name])}: {error}"
+            recorder.layer_connection_failures.add(1, _kind(error))
+            if str(error) != history.told:
+                history.told = str(error)
+                told = " ".join(filter(None, (reason, remedy_for(history.told))))
+                log.warning("shard %s cannot be used: %s", name, told)
+            self._on_down(name, reason, bool(error.refused) and not passes(error.refused))
+            return
+        quiet = not history.ever_up and not history.told
+        log.log(logging.DEBUG if quiet else logging.INFO, "shard %s is up", name)
+        if history.ever_up:
+            recorder.layer_reconnects.add()
+            recorder.layer_failovers.add(int(history.server != link.run_id), name)
+        history.server, history.ever_up = link.run_id, True
+        history.wait_seconds, history.told = _FIRST_WAIT_SECONDS, ""
+        await self._hold(name, link, lost)
+
+    def _tell_down(self, name: str, reason: str) -> None:
+        try:
+            self._on_down(name, reason, False)
+        except Exception:
+            log.exception("an unexpected error in the channel layer")
 
     async def _open(self, name: str, lost: asyncio.Future[str]) -> Link:
-        connection = with_account(self._shards[name].connection, read_environment())
+        shard = self._dialled[name] = self._shards[name]
+        connection = with_account(shard.connection, read_environment())
         callbacks = self._callbacks_for(name, self._lost(name, lost))
         try:
             async with asyncio.timeout(CONNECT_SECONDS) as self._waits[name]:
-                return await open_link(connection, CONNECT_SECONDS, callbacks)
+                link = await open_link(connection, CONNECT_SECONDS, callbacks)
         except TimeoutError as error:
-            raise DialFailed("another server has become its primary meanwhile") from error
+            raise DialFailed("it is elsewhere meanwhile") from error
         finally:
             del self._waits[name]
+        if self._has_moved(name):
+            link.abandon()
+            raise DialFailed("it has moved to another address meanwhile")
+        return link
+
+    def _has_moved(self, name: str) -> bool:
+        """Whether a shard is not, or no longer, where it was dialled last."""
+        shard, dialled = self._shards.get(name), self._dialled.get(name)
+        return shard is not None and dialled is not None and shard.place != dialled.place
+
+    def _leave(self, name: str, link: Link) -> None:
+        if self.open.get(name) is link and self._has_moved(name):
+            link.close(f"it has moved to {describe(self._shards[name])}")
 
     async def _pause(self, name: str, seconds: float) -> None:
         try:
@@ -154,35 +206,41 @@ class ShardLinks:
 
     def _on_primary(self, name: str, address: tuple[str, int]) -> None:
         """A Sentinel says where a shard's primary is: go there now, from wherever we are or wait."""
-        link, wait = self.open.get(name), self._waits.get(name)
+        link = self.open.get(name)
         is_news = name in self._primaries
         self._primaries[name] = address
         if link is not None and link.address != address:
             link.close("Sentinel says that {}:{} is the primary".format(*address))
-        elif wait is not None and is_news:
+        elif is_news:
+            self._hurry(name)
+
+    def _hurry(self, name: str) -> None:
+        """End whatever is waited for before a shard is dialled again."""
+        wait = self._waits.get(name)
+        if wait is not None and not wait.expired():
             wait.reschedule(self._loop.time() + _JITTER.uniform(0, _SPREAD_SECONDS))
 
     async def _hold(self, name: str, link: Link, lost: asyncio.Future[str]) -> None:
         self.open[name] = link
-        self._on_up(name, link)
-        for future in self._awaited.pop(name, []):
-            if not future.done():
-                future.set_result(link)
         try:
+            self._on_up(name, link)
+            for future in self._awaited.pop(name, []):
+                if not future.done():
+                    future.set_result(link)
             reason = await lost
             log.warning("shard %s was lost: %s", name, reason)
         finally:
             if self.open.pop(name, None) is not None:
-                # Cancelled: nobody has been told yet that what is in flight will not be answered.
+                # Cancelled, or not taken: nobody has been told yet that what is in flight will not be answered.
                 link.abandon()
-                self._on_down(name, "the link was given up", False)
+                self._tell_down(name, "the link was given up")
 
     def _lost(self, name: str, lost: asyncio.Future[str]) -> Callable[[str], None]:
         def on_lost(reason: str) -> None:
             self.open.pop(name, None)
-            self._on_down(name, reason, False)
             if not lost.done():
                 lost.set_result(reason)
+            self._tell_down(name, reason)
 
         return on_lost
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from realtime_gateway.errors import HostListInvalid
-from realtime_gateway.hosts import Comparison, HostList
+from realtime_gateway.hosts import Comparison, HostList, Shard
 from realtime_gateway.layer import names
 from realtime_gateway.layer.machine.actions import Call, UseShards
 from realtime_gateway.layer.machine.events import Refusal
@@ -58,6 +58,7 @@ class Epochs:
         self._fencing: dict[str, FenceCall] = {}
         self._known = {shard.name: shard for shard in hosts.every_shard}
         self._to_finish: frozenset[str] = frozenset()
+        self._led_to: dict[str, Shard] = {}  # by shard, where its link was dialled
         self._waiting_since: float | None = None  # for answers of shards to the list that is being adopted
         self.hosts = hosts
         self.answered: Callable[[str, int, str, int], None] = lambda shard, epoch, data_set, server_ms: None
@@ -94,6 +95,7 @@ class Epochs:
 
     def link_up(self, shard: str) -> None:
         """Fence the new link."""
+        self._led_to |= {one.name: one for one in self.shards_in_use().shards if one.name == shard}
         self._links[shard] = None
         self._begin()
         self._fence(shard)
@@ -102,6 +104,9 @@ class Epochs:
         """A shard out of reach is fenced by its next link."""
         self._links.pop(shard, None)
         self._fencing.pop(shard, None)
+        self._led_to.pop(shard, None)
+        if self.newest is not self.hosts:
+            self._emit(UseShards(self.shards_in_use()))
         self.advance()
 
     def outdated(self, shard: str) -> None:
@@ -138,9 +143,24 @@ class Epochs:
         """Every shard that a link is wanted to: of lists that are not retired, and not yet read to its end."""
         lists = (self.hosts, self._target or self.hosts, self.newest)
         found = {shard.name: shard for hosts in lists for shard in hosts.every_shard}
+        # A link stays until a list with another place is in use: the shard is fenced where it is before anybody leaves.
+        in_use = {shard.name: shard for shard in self.hosts.every_shard}
+        for name in found.keys() & self._led_to.keys():
+            may_stay = self._led_to[name].place in {found[name].place, in_use.get(name, found[name]).place}
+            found[name] = self._led_to[name] if may_stay else in_use.get(name, found[name])
         for name in sorted(self._to_finish):
             found.setdefault(name, self._known[name])
         return HostList(epoch=self.newest.epoch, shards=tuple(found.values()))
+
+    def needed(self) -> frozenset[str]:
+        """Shards that own something, or that something is still to be read of."""
+        lists = (self.hosts, self._target or self.hosts, self.newest)
+        return self._to_finish | {shard.name for hosts in lists for shard in hosts.shards}
+
+    def settled(self) -> bool:
+        """Whether every link leads to where the list in use has its shard."""
+        in_use = self.hosts.every_shard
+        return all(self._led_to.get(shard.name, shard).place == shard.place for shard in in_use)
 
     def finish(self, shards: frozenset[str]) -> None:
         """Keep links to shards that something is still to be read of, although no list names them any more."""

@@ -92,10 +92,10 @@ class Membership:
         self._links.discard(shard)
         self._epochs.pop(shard, None)
         for called in self._called.pop(shard, []):
-            if isinstance(called, int):
-                self._leases.append(called)
-            else:
+            if not isinstance(called, int):
                 self._unsent.append(called)
+            elif called in self._asked:
+                self._leases.append(called)
 
     def rebase(self, hosts: HostList) -> None:
         """Use a newer host list."""
@@ -119,7 +119,7 @@ class Membership:
             number, asker = int(body["number"]), str(body["asker"])
             group = str(body.get("group", ""))
             verdict = Verdict(body.get("verdict", "done"))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             self._emit(Dropped("malformed"))
             return
         if entry.kind == Kind.ANSWER:
@@ -139,7 +139,8 @@ class Membership:
         for number, (event, deadline) in list(self._asked.items()):
             if deadline <= now:
                 del self._asked[number]
-                if number in self._leases and number not in self._missing_since:
+                unlooked = number in self._leases or any(number in called for called in self._called.values())
+                if unlooked and number not in self._missing_since:
                     shard = self._hosts.owner(names.process_of(event.channel) or "").name
                     self._emit(Settle(event.ticket, Verdict.UNAVAILABLE, shard))
                 else:

@@ -65,6 +65,7 @@ class ProcessMachine:
         self._description = "{}"
         self._beat_at: dict[str, float] = {}
         self._interrupted: dict[str, set[str]] = {}  # shard → what was lost on it since it went
+        self._followed_on: dict[str, tuple[str, ...]] = {}  # shard → what was followed on it when it went
         self._been_up: set[str] = set()
         self._run_ids: dict[str, str] = {}
         self._heard_at: dict[str, float] = {}  # shard → its last answer
@@ -228,9 +229,12 @@ class ProcessMachine:
     def _on_link_down(self, event: events.LinkDown) -> None:
         shard = event.shard
         self._trouble[shard] = event.reason
-        if shard in self._been_up and shard not in self._interrupted:
+        if shard not in self.epochs.needed():
+            self._been_up.discard(shard)  # it has left in order: nobody misses it
+        elif shard in self._been_up and shard not in self._interrupted:
             self._interrupted[shard] = set()
-            self._emit(Disconnected(shard, self.following.destinations_on(shard), event.reason))
+            self._followed_on[shard] = self.following.destinations_on(shard)
+            self._emit(Disconnected(shard, self._followed_on[shard], event.reason))
         self.publishing.link_down(shard, event.reason)
         self.following.link_down(shard, self._heard_at.get(shard, self._now))
         self.queues.link_down(shard)
@@ -312,7 +316,18 @@ class ProcessMachine:
     def _report_return(self, shard: str) -> None:
         if shard in self._interrupted and self.following.is_up(shard) and self.following.caught_up(shard):
             lost = self._interrupted.pop(shard)
+            del self._followed_on[shard]
             self._emit(Reconnected(shard, self.following.destinations_on(shard), tuple(sorted(lost))))
+
+    def _report_replaced(self) -> None:
+        """A shard that was out of reach owns nothing any more, and nothing is left to be read of it: that is over."""
+        needed = self.epochs.needed()
+        for shard in [shard for shard in self._interrupted if shard not in needed]:
+            lost, followed = self._interrupted.pop(shard), self._followed_on.pop(shard)
+            here = tuple(destination for destination in followed if destination in self.following.follows)
+            for elsewhere in self._lost.values():
+                lost |= elsewhere.intersection(here)
+            self._emit(Reconnected(shard, here, tuple(sorted(lost))))
 
     def _report_losses(self) -> None:
         """Tell of what was lost without an interruption that a Reconnected would tell of."""
@@ -351,9 +366,12 @@ class ProcessMachine:
         self.epochs.tick(now)
         self.epochs.finish(self.following.shards_to_finish())
         hosts = self.epochs.hosts
-        if self.reported_epoch != hosts.epoch and self.following.settled() and self.carrying.settled(hosts, now):
+        finished = self.following.settled() and self.epochs.settled()
+        if self.reported_epoch != hosts.epoch and finished and self.carrying.settled(hosts, now):
             # To report an epoch means that all moves to it are finished: whoever retires older lists relies on it.
             self.reported_epoch = hosts.epoch
+        if self._interrupted:
+            self._report_replaced()
         self._report_losses()
         for shard in self.epochs.unanswered():
             self.epochs.outdated(shard)

@@ -2,9 +2,18 @@ from __future__ import annotations
 
 from tests.support.machine_bench import Bench, group_owned_by, hosts
 
+from realtime_gateway.hosts import HostList, Shard
 from realtime_gateway.layer.machine import actions, events
 
 OLD, NEW = hosts(1, "0"), hosts(2, "0", "1", earlier=(hosts(1, "0"),))
+
+
+def at(epoch: int, host: str, earlier: tuple[HostList, ...] = ()) -> HostList:
+    return HostList(epoch, (Shard("0", 1.0, {"host": host}),), earlier)
+
+
+def places(bench: Bench) -> list[str]:
+    return [one.hosts.shards[0].connection["host"] for one in bench.of(actions.UseShards)]
 
 
 def fence_all(bench: Bench, epoch: int) -> None:
@@ -232,3 +241,37 @@ def test_with_keys_what_a_shard_holds_of_the_list_in_use_is_signed() -> None:
     bench.answer("fence", [1, unsigned, b"word", b"0"])
     call = bench.call("sign")
     assert (call.keys, call.arguments) == (("p:hosts",), (unsigned, bench.identity.documents.write(OLD)))
+
+
+def test_a_shard_with_another_address_is_fenced_where_it_is_then_left_and_no_epoch_is_reported_before() -> None:
+    bench = Bench(at(1, "here"))
+    bench.link_up(epoch=1)
+    bench.feed(events.Learned(at(2, "there", (at(1, "here"),))))
+    assert places(bench) == ["here"], "a link stays while its shard has to be fenced"
+    fence_all(bench, 2)
+    assert places(bench)[-1] == "there"
+    bench.tick()
+    assert bench.machine.reported_epoch == 1
+    bench.link_down()
+    bench.link_up(run_id="other", epoch=2)
+    bench.tick()
+    assert bench.machine.reported_epoch == 2
+
+
+def test_a_dead_shard_is_looked_for_at_its_new_address_and_not_left_again() -> None:
+    bench = Bench(at(1, "here"))
+    bench.feed(events.Learned(at(2, "there", (at(1, "here"),))))
+    assert places(bench) == ["there"]
+    bench.feed(events.LinkUp("0", "run"))
+    fence_all(bench, 2)
+    bench.tick()
+    assert set(places(bench)) == {"there"}
+    assert bench.machine.reported_epoch == 2
+
+
+def test_a_shard_that_dies_before_a_list_is_adopted_is_looked_for_where_that_has_it() -> None:
+    bench = Bench(at(1, "here"))
+    bench.link_up(epoch=1)
+    bench.feed(events.Learned(at(2, "there", (at(1, "here"),))))
+    bench.link_down()
+    assert places(bench) == ["here", "there"]

@@ -170,3 +170,16 @@ def test_a_look_for_an_owner_that_a_shard_refuses_for_now_is_made_again() -> Non
     assert bench.verdict(1) is None
     bench.tick()
     assert asked(bench)["kind"] == Kind.JOIN
+
+
+def test_a_look_for_an_owner_that_is_not_answered_is_the_shards_silence_and_is_not_made_again_later() -> None:
+    bench = listening()
+    bench.feed(events.Join(1, "room", THEIRS, own=False))
+    bench.call("lease")
+    bench.tick(11)
+    verdict = bench.verdict(1)
+    assert verdict is not None
+    assert (verdict.verdict, verdict.shard) == (Verdict.UNAVAILABLE, "0")
+    bench.link_down()
+    bench.link_up()
+    assert not bench.calls("lease")
