@@ -12,7 +12,7 @@ RUN python3 -m venv /opt/gateway && python3 -m venv /opt/operator
 COPY pyproject.toml ./
 RUN python3 -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; more = p['optional-dependencies']; \
     write = lambda name, *extras: open(name, 'w').write('\n'.join(sum((more[e] for e in extras), p['dependencies']))); \
-    write('gateway.txt', 'otlp', 'otlp-grpc'); write('operator.txt', 'operator', 'otlp')" \
+    write('gateway.txt', 'jwt', 'otlp', 'otlp-grpc'); write('operator.txt', 'operator', 'otlp')" \
     && /opt/gateway/bin/pip install --quiet -r gateway.txt \
     && /opt/operator/bin/pip install --quiet -r operator.txt
 COPY README.md LICENSE ./

@@ -9,6 +9,7 @@
     REALTIME_GATEWAY_REDIS_TLS_DIRECTORY  path of a directory with ca.crt, tls.crt and tls.key: by these, shards and
                                 Sentinels of the host list are spoken to that name no URL and no TLS of their own
     REALTIME_GATEWAY_REDIS_TLS_NAME       the name that their certificates must have; unset: the host that is dialled
+    REALTIME_GATEWAY_SECRETS              directory of the files with secrets (realtime_gateway.resource.secret_files)
     REALTIME_GATEWAY_RECENT_SPANS         how many of its last spans the process keeps, instead of the resource's number
     REALTIME_GATEWAY_ADMIN_PORT           where a worker tells its spans, on the loopback address; unset: nowhere
     DJANGO_SETTINGS_MODULE      read by Django itself
@@ -95,6 +96,7 @@ class Environment:
         redis_password_file: where that user's password is; read at each connection, since it may be exchanged.
         redis_tls_directory: with ca.crt, tls.crt and tls.key, read at each connection; None leaves it to the list.
         redis_tls_name: None: the host that is dialled.
+        secrets_directory: where the secrets are that the resource refers to, and passwords of single shards.
         recent_spans: None leaves it to the resource.
         admin_port: of a worker; None has none.
         opentelemetry: OpenTelemetry's own variables. Left out of ``repr``: an address may hold a password.
@@ -108,6 +110,7 @@ class Environment:
     redis_password_file: Path | None = None
     redis_tls_directory: Path | None = None
     redis_tls_name: str | None = None
+    secrets_directory: Path | None = None
     recent_spans: int | None = None
     admin_port: int | None = None
     opentelemetry: OpenTelemetry = OpenTelemetry()
@@ -118,6 +121,7 @@ class Environment:
             f"process_name={self.process_name!r}, redis_urls=<{len(self.redis_urls)} given>, "
             f"redis_username={self.redis_username!r}, redis_password_file={self.redis_password_file!r}, "
             f"redis_tls_directory={self.redis_tls_directory!r}, redis_tls_name={self.redis_tls_name!r}, "
+            f"secrets_directory={self.secrets_directory!r}, "
             f"recent_spans={self.recent_spans!r}, admin_port={self.admin_port!r})"
         )
 
@@ -134,6 +138,7 @@ def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
         redis_password_file=_path(values.get("REALTIME_GATEWAY_REDIS_PASSWORD_FILE")),
         redis_tls_directory=_path(values.get("REALTIME_GATEWAY_REDIS_TLS_DIRECTORY")),
         redis_tls_name=values.get("REALTIME_GATEWAY_REDIS_TLS_NAME") or None,
+        secrets_directory=_path(values.get("REALTIME_GATEWAY_SECRETS")),
         admin_port=_count(values.get("REALTIME_GATEWAY_ADMIN_PORT")),
         recent_spans=_count(values.get("REALTIME_GATEWAY_RECENT_SPANS")),
         opentelemetry=_opentelemetry(values),

@@ -15,6 +15,8 @@ from realtime_operator.apply.perform import Means, NotLeading, perform
 from realtime_operator.decide.checklist import decide
 from realtime_operator.kube.client import KubeClient
 from realtime_operator.objects import accounts, identity
+from realtime_operator.observe.failed_mounts import FailedMounts
+from realtime_operator.observe.gateway_pods import pods_by_component
 from realtime_operator.observe.object_cache import ObjectCache, ResourceKey
 from realtime_operator.observe.observing import observe
 from realtime_operator.observe.redis_servers import RedisServers
@@ -63,6 +65,7 @@ class Reconciler:
         self.backoff = Backoff()
         self.servers = RedisServers(lambda: self._password("operator"))
         self._refused_pods = RefusedPods(client, clock)
+        self._failed_mounts = FailedMounts(client, clock)
         self._means = Means(client, cache, self.servers, self.backoff, may_write, lambda: self._password("sentinel"))
 
     @property
@@ -88,9 +91,11 @@ class Reconciler:
                 resource, invalid_status(_generation(resource), _problems(error), _status(resource), _now())
             )
             return Pass()
-        refused = await self._refused_pods.look(target.namespace, self._objects(target))
+        objects = self._objects(target)
+        refused = await self._refused_pods.look(target.namespace, objects)
+        failed = await self._failed_mounts.look(target.namespace, objects)
         # Last of all that is looked at is Redis: what is decided on it acts at once.
-        snapshot = replace(await self.look(target), refused_pods=refused)
+        snapshot = replace(await self.look(target), refused_pods=refused, failed_mounts=failed)
         plan = decide(target, snapshot)
         self._since = {fact: self._since.get(fact, self._clock()) for fact in plan.facts}
         outcomes = await perform(target, plan.actions, self._means, self._clock)
@@ -114,8 +119,12 @@ class Reconciler:
         return await observe(target, self._cache, self.servers, self._held())
 
     def _objects(self, target: Target) -> Snapshot:
-        """A look at the cluster's objects alone."""
-        return Snapshot(objects=self._cache.owned_by(target.namespace, target.uid), held_seconds=self._held())
+        """A look at the cluster's objects and pods alone."""
+        return Snapshot(
+            objects=self._cache.owned_by(target.namespace, target.uid),
+            pods=pods_by_component(self._cache.pods_of(target.namespace, target.name)),
+            held_seconds=self._held(),
+        )
 
     def _held(self) -> dict[str, float]:
         return {fact: self._clock() - since for fact, since in self._since.items()}

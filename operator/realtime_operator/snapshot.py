@@ -37,6 +37,8 @@ class Address(NamedTuple):
 PARKED = Address("127.0.0.1", 1)
 # Volumes are provisioned, nodes are freed and pods are made within this time, or somebody should look.
 PATIENCE_SECONDS = 15.0
+# A kubelet that cannot mount something has said so by then.
+CREATING_SECONDS = 5.0
 
 
 class Role(Enum):
@@ -100,6 +102,7 @@ class Pod:
     Attributes:
         revision: the controller revision or template hash it was made from.
         trouble: why its containers do not run, in Kubernetes' words (ImagePullBackOff, CrashLoopBackOff, …).
+        creating: whether its kubelet has not got as far as starting a container.
     """
 
     name: str
@@ -109,6 +112,7 @@ class Pod:
     revision: str = ""
     trouble: str = ""
     message: str = ""
+    creating: bool = False
 
     @property
     def crashes(self) -> bool:
@@ -217,6 +221,7 @@ class Snapshot:
         hosts: the durable host list in the ConfigMap; None when there is none, Unknown when it cannot be read.
         status_epoch: the greatest epoch that the resource's status has named.
         held_seconds: for facts that an earlier pass named in ``Plan.facts``: how long each has held without a break.
+        failed_mounts: what kubelets cannot mount, by the name of the pod that waits for it.
         refused_pods: StatefulSets whose controller is refused pods, and what it was answered last.
     """
 
@@ -229,6 +234,7 @@ class Snapshot:
     fleet: Fleet | Unknown = Fleet()
     held_seconds: Mapping[str, float] = field(default_factory=dict)
     refused_pods: Mapping[ObjectKey, str] = field(default_factory=dict)
+    failed_mounts: Mapping[str, str] = field(default_factory=dict)
 
     def pods_of(self, component: str) -> tuple[Pod, ...]:
         """Pods of one component, by its label."""
@@ -246,6 +252,11 @@ class Snapshot:
     def held(self, fact: str) -> float:
         """How long a fact has held, in seconds; 0 when it was not seen in the pass before."""
         return self.held_seconds.get(fact, 0.0)
+
+
+def being_created(pod: Pod) -> str:
+    """The fact that no container of a pod has started yet."""
+    return f"pod {pod.name} ({pod.uid}) is being created"
 
 
 def too_few_pods(key: ObjectKey) -> str:

@@ -9,7 +9,7 @@ OWNED = {"list", "watch", "create", "patch", "delete"}
 IN_SERVED_NAMESPACES: dict[tuple[str, str], set[str]] = {
     ("realtime-gateway.io", "realtimegateways"): {"list", "watch"},
     ("realtime-gateway.io", "realtimegateways/status"): {"patch"},  # status.report
-    ("events.k8s.io", "events"): {"create", "list"},  # status.events, observe.refused_pods
+    ("events.k8s.io", "events"): {"create", "list"},  # status.events, observe.event_notes
     ("", "configmaps"): OWNED,
     ("", "secrets"): OWNED,
     ("", "services"): OWNED,

@@ -24,7 +24,7 @@ from channels.db import database_sync_to_async
 from django.utils.module_loading import import_string
 
 from realtime_gateway.auth.identity import Identity, Rejected
-from realtime_gateway.auth.signing_keys import GivenKey, PublishedKeys, SigningKeys
+from realtime_gateway.auth.signing_keys import GivenKey, KeyInFile, PublishedKeys, SigningKeys
 from realtime_gateway.auth.token_middleware import TokenMiddleware
 from realtime_gateway.errors import ConfigurationError
 from realtime_gateway.security.denial import Application, Reason, Scope
@@ -49,7 +49,8 @@ class JwtRules:
 
     Attributes:
         key: a secret (HS256, HS384, HS512) or a public key as PEM (all others); or
-        jwks_url: where the issuer publishes its keys. Exactly one of the two.
+        key_file: a file with such a key, which is followed; or
+        jwks_url: where the issuer publishes its keys. Exactly one of the three.
         issuer: what ``iss`` must be, or one of several; None refuses a token that has one: an issuer of many sites may
             sign for all of them with one key (RFC 8725 section 3.8).
         audience: what ``aud`` must contain; None refuses a token that has one, as RFC 7519 section 4.1.3 wants.
@@ -62,6 +63,7 @@ class JwtRules:
     """
 
     key: str | None = field(default=None, repr=False)
+    key_file: str | Path | None = None
     jwks_url: str | None = None
     issuer: str | tuple[str, ...] | None = None
     audience: str | tuple[str, ...] | None = None
@@ -73,10 +75,10 @@ class JwtRules:
     require_expiry: bool = True
 
     def __post_init__(self) -> None:
-        if (self.key is None) == (self.jwks_url is None):
+        if [self.key, self.key_file, self.jwks_url].count(None) != 2:
             raise ConfigurationError(
                 "JWTs are checked with exactly one of a key and the address of a JWKS.",
-                'Set REALTIME_GATEWAY["JWT"] to {"JWKS_URL": …} or {"KEY": …}.',
+                'Set REALTIME_GATEWAY["JWT"] to {"JWKS_URL": …}, {"KEY_FILE": …} or {"KEY": …}.',
             )
 
     def signing_keys(self) -> SigningKeys:
@@ -85,29 +87,26 @@ class JwtRules:
         Raises:
             ConfigurationError: the key cannot be used.
         """
+        if self.key_file is not None:
+            return KeyInFile(Path(self.key_file))
         return GivenKey(self.key) if self.key is not None else PublishedKeys(self.jwks_url or "")
 
 
 def rules_of(given: Mapping[str, Any]) -> JwtRules:
-    """Read the settings' form: names in capitals, and KEY_FILE for a key that stands in a file.
+    """Read the settings' form: names in capitals.
 
     Raises:
-        ConfigurationError: a name is unknown, or the file cannot be read.
+        ConfigurationError: a name is unknown.
     """
     known = {name.upper(): name for name in JwtRules.__dataclass_fields__}
     values: dict[str, Any] = {}
     for name, value in given.items():
-        if name == "KEY_FILE":
-            try:
-                values["key"] = Path(value).read_text().strip()
-            except OSError as error:
-                raise ConfigurationError(f"The file with the key for JWTs cannot be read: {error}.") from error
-        elif name in known:
+        if name in known:
             values[known[name]] = tuple(value) if isinstance(value, list) else value
         else:
             raise ConfigurationError(
                 f'REALTIME_GATEWAY["JWT"] has the unknown key {name!r}.',
-                f"It may have {', '.join([*known, 'KEY_FILE'])}.",
+                f"It may have {', '.join(known)}.",
             )
     return JwtRules(**values)
 

@@ -12,6 +12,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Protocol
 
 import jwt
@@ -19,6 +20,7 @@ import jwt
 from realtime_gateway.auth.fetching import fetch
 from realtime_gateway.auth.identity import Rejected
 from realtime_gateway.errors import ConfigurationError
+from realtime_gateway.secret_file import SecretFile
 from realtime_gateway.security.denial import Reason
 
 logger = logging.getLogger("realtime_gateway.security")
@@ -85,6 +87,30 @@ class GivenKey:
     async def key(self, key_id: str | None) -> Any:
         """Return the key, whatever id a token names."""
         return self._key
+
+
+class KeyInFile:
+    """The key that a file holds now. Another one takes its place at once, if it is of the same kind.
+
+    Raises:
+        ConfigurationError: the file cannot be used.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.algorithms: tuple[str, ...] = ()
+        self._file = SecretFile(path, "the key that JWTs are checked with", self._read)
+
+    async def key(self, key_id: str | None) -> Any:
+        """Return the key, whatever id a token names."""
+        return await self._file.look().key(key_id)
+
+    def _read(self, text: str) -> GivenKey:
+        key = GivenKey(text)
+        # Which algorithms are accepted was checked at the start, against the rules.
+        if self.algorithms and key.algorithms != self.algorithms:
+            raise ConfigurationError("it holds a key of another kind now.", "Start the process again to change that.")
+        self.algorithms = key.algorithms
+        return key
 
 
 def algorithms_of(key: Any) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import cast
 
 from realtime_gateway.auth.session import session_stack
 from realtime_gateway.errors import ConfigurationError
+from realtime_gateway.resource.secret_files import JWT_KEY
 from realtime_gateway.resource.spec import Jwt
 from realtime_gateway.security.denial import Application
 
@@ -60,9 +61,17 @@ def stack_named(name: str, rules: Jwt | None = None) -> Middleware:
 
 def _with_rules(middleware: Callable[..., Application], rules: Jwt | None) -> Middleware:
     from realtime_gateway.auth.jwt import JwtRules
+    from realtime_gateway.environment import read_environment
     from realtime_gateway.settings import gateway_settings
 
     if rules is None or gateway_settings().jwt is not None:
         return middleware
-    checked = JwtRules(jwks_url=rules.jwks_url, issuer=rules.issuer, audience=rules.audience)
+    directory = read_environment().secrets_directory
+    if rules.secret_ref is not None and directory is None:
+        raise ConfigurationError(
+            "The resource names a Secret with the key of JWTs, and this process has no directory with secrets.",
+            f"Set REALTIME_GATEWAY_SECRETS to one that holds the file {JWT_KEY}.",
+        )
+    file = directory / JWT_KEY if rules.secret_ref is not None and directory is not None else None
+    checked = JwtRules(key_file=file, jwks_url=rules.jwks_url, issuer=rules.issuer, audience=rules.audience)
     return lambda inner: middleware(inner, rules=checked)

@@ -105,7 +105,8 @@ async def find(arguments: argparse.Namespace) -> Found:
     environment = _environment(arguments)
     given = {} if arguments.prefix is None else {"prefix": arguments.prefix}
     options = choose_options(given, environment)
-    documents = Documents(_keys(arguments.keys_file), options.prefix)
+    file = arguments.keys_file or options.encryption_keys_file
+    documents = Documents(_keys(None if file is None else Path(file)), options.prefix)
     deployment = Deployment(Names(options.prefix), documents, environment)
     start = choose_hosts(options, environment)
     present, seen = await look_everywhere(start, deployment)

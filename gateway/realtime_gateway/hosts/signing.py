@@ -35,8 +35,12 @@ class Documents:
     """
 
     def __init__(self, keys: Sequence[str | bytes] = (), prefix: str = "") -> None:
-        self._keys = [key.encode() if isinstance(key, str) else key for key in keys]
         self._prefix = prefix
+        self.use(keys)
+
+    def use(self, keys: Sequence[str | bytes]) -> None:
+        """Sign and verify with these keys from now on."""
+        self._keys = [key.encode() if isinstance(key, str) else key for key in keys]
 
     @property
     def are_signed(self) -> bool:

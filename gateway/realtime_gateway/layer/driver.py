@@ -212,6 +212,8 @@ class Driver:
 
     def _once_a_second(self, now: float) -> None:
         state = self.state
+        if state.look_at_keys():
+            self.submit(events.KeysChanged())
         self._drop_idle(now)
         for channel in list(state.full_channels):
             box = state.mailboxes.get(channel)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from realtime_gateway.environment import Environment
-from realtime_gateway.errors import HostListInvalid, ShardError
+from realtime_gateway.errors import ConfigurationError, HostListInvalid, ShardError
 from realtime_gateway.hosts import Documents, HostList, Shard
 from realtime_gateway.hosts.rolling import Report
 from realtime_gateway.layer.account import with_account
@@ -108,13 +108,13 @@ async def tell(shard: Shard, hosts: HostList, deployment: Deployment, *, expecte
     """
     topic = deployment.names.topic(label(shard), CONTROL)
     news = News(hosts.epoch, deployment.documents.write(hosts), topic)
-    connection = with_account(shard.connection, deployment.environment)
+    connection = with_account(shard, deployment.environment)
     return await announce(shard.name, connection, deployment.names, news, expected=expected)
 
 
 async def _look(shard: Shard, deployment: Deployment) -> Board | str:
     try:
-        connection = with_account(shard.connection, deployment.environment)
+        connection = with_account(shard, deployment.environment)
         return await look(shard.name, connection, deployment.names)
-    except (ShardError, OSError) as error:  # the password's file may be missing
+    except (ShardError, ConfigurationError) as error:  # the password's file may be missing
         return str(error)

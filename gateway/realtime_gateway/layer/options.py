@@ -7,6 +7,7 @@ import fnmatch
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,15 +15,19 @@ from realtime_gateway.environment import Environment
 from realtime_gateway.errors import ConfigurationError, HostListInvalid
 from realtime_gateway.hosts import HostList, Shard
 from realtime_gateway.layer.names import ambiguous_end
+from realtime_gateway.resource.secret_files import ENCRYPTION_KEYS
 from realtime_gateway.resource.spec import ChannelLayer
 
 DEFAULT_ADDRESS = "redis://localhost:6379"
 _OF_THE_RESOURCE = ChannelLayer()
 _ABOVE_ZERO = (
     "expiry", "group_expiry", "send_timeout", "history_seconds", "history_messages", "capacity", "replay_seconds",
-    "replay_bytes", "max_message_size_bytes",
+    "replay_bytes", "max_message_size_bytes", "key_settle_seconds",
 )  # fmt: skip
 _SECRET_LENGTH = 16
+# A kubelet brings a changed Secret to its pods within its sync period of a minute and what it keeps in its cache for
+# another one.
+KEY_SETTLE_SECONDS = 180
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,8 @@ class LayerOptions:
         capacity: how many messages may wait in one channel.
         channel_capacity: capacities by glob or compiled pattern; the first that matches decides.
         symmetric_encryption_keys: the first encrypts, all decrypt. Left out of ``repr``.
+        encryption_keys_file: a file with such keys, one a line, the newest first, which is followed; instead of them.
+        key_settle_seconds: how long a key that has come to the front of that file only decrypts.
         hide_names: a secret of 16 characters or more that gives groups other names in Redis. Left out of ``repr``.
         random_prefix_length: random bytes before each message; 0, since nothing here needs them.
         serializer_format: a name in channels_redis's registry.
@@ -58,6 +65,8 @@ class LayerOptions:
     capacity: int = _OF_THE_RESOURCE.capacity
     channel_capacity: Mapping[str | re.Pattern[str], int] = field(default_factory=dict)
     symmetric_encryption_keys: Sequence[str | bytes] | None = field(default=None, repr=False)
+    encryption_keys_file: str | Path | None = None
+    key_settle_seconds: float = KEY_SETTLE_SECONDS
     hide_names: str | bytes | None = field(default=None, repr=False)
     random_prefix_length: int = 0
     serializer_format: str = _OF_THE_RESOURCE.serializer
@@ -84,6 +93,10 @@ class LayerOptions:
             _require_number(name, getattr(self, name))
         for pattern, capacity in self.channel_capacity.items():
             _require_number(f"channel_capacity for {pattern!r}", capacity)
+        if self.symmetric_encryption_keys and self.encryption_keys_file:
+            raise ConfigurationError(
+                "The channel layer has symmetric_encryption_keys and an encryption_keys_file.", "Give one of them."
+            )
         if self.hide_names is not None and not (
             isinstance(self.hide_names, str | bytes) and len(self.hide_names) >= _SECRET_LENGTH
         ):
@@ -105,8 +118,15 @@ def _require_number(name: str, value: object) -> None:
         raise ConfigurationError(f"The channel layer's {name} must be a number above 0, not {value!r}.")
 
 
-def read_options(given: Mapping[str, Any], resource: ChannelLayer | None = None) -> LayerOptions:
+def read_options(
+    given: Mapping[str, Any], resource: ChannelLayer | None = None, secrets_directory: Path | None = None
+) -> LayerOptions:
     """Build the options; what is given wins over the resource, which wins over the defaults.
+
+    Args:
+        given: CONFIG.
+        resource: of the process, if it has one.
+        secrets_directory: where the files are that the resource refers to.
 
     Raises:
         ConfigurationError: an option is unknown or has an impossible value.
@@ -119,7 +139,23 @@ def read_options(given: Mapping[str, Any], resource: ChannelLayer | None = None)
                 f"The channel layer has no option {name!r}.",
                 f"Did you mean {close[0]!r}?" if close else f"It has {', '.join(known)}.",
             )
-    return LayerOptions(**{**(_of_resource(resource) if resource else {}), **given})
+    options = {**_of_resource(resource), **given} if resource else dict(given)
+    if resource is not None and resource.encryption_keys_secret_ref is not None and not _names_keys(given):
+        options["encryption_keys_file"] = _in_directory(secrets_directory)
+    return LayerOptions(**options)
+
+
+def _names_keys(given: Mapping[str, Any]) -> bool:
+    return bool(given.get("symmetric_encryption_keys") or given.get("encryption_keys_file"))
+
+
+def _in_directory(secrets_directory: Path | None) -> Path:
+    if secrets_directory is None:
+        raise ConfigurationError(
+            "The resource names encryption keys, and this process has no directory with secrets.",
+            f"Set REALTIME_GATEWAY_SECRETS to one that holds the file {ENCRYPTION_KEYS}.",
+        )
+    return secrets_directory / ENCRYPTION_KEYS
 
 
 def _of_resource(resource: ChannelLayer) -> dict[str, Any]:

@@ -10,11 +10,13 @@ import uuid
 from collections import deque
 from collections.abc import Callable
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from realtime_gateway.environment import Environment
 from realtime_gateway.hosts import Documents, HostList
 from realtime_gateway.layer import drops, names
+from realtime_gateway.layer.encryption_keys import KeysFile
 from realtime_gateway.layer.hosts_file import HostsFile
 from realtime_gateway.layer.machine import events
 from realtime_gateway.layer.machine.actions import Settle
@@ -70,14 +72,15 @@ class ProcessState:
         self.options = options
         self.client_prefix = uuid.uuid4().hex
         self.process_name = environment.process_name or f"pid-{os.getpid()}"
-        self.serializer = Serializer(
-            options.serializer_format, options.symmetric_encryption_keys, options.random_prefix_length
-        )
+        file = options.encryption_keys_file
+        self._keys_file = KeysFile(Path(file), options.key_settle_seconds) if file else None
+        self._keys = self._keys_file.look() if self._keys_file else options.symmetric_encryption_keys
+        self.serializer = self._serializer()
         secret = options.hide_names
         self.group_names = names.GroupNames(secret.encode() if isinstance(secret, str) else secret)
         self._capacities = options.capacities()
         labels = {shard.name: label(shard) for shard in hosts.shards}
-        documents = Documents(options.symmetric_encryption_keys or (), options.prefix)
+        documents = Documents(self._keys or (), options.prefix)
         key_names = names.Names(options.prefix)
         self.identity = Identity(self.client_prefix, secrets.randbits(63), key_names, labels, documents)
         self.hosts_file = HostsFile(environment.hosts_file if options.follow_hosts else None)
@@ -111,6 +114,22 @@ class ProcessState:
             if pattern.match(channel):
                 return capacity
         return self.options.capacity
+
+    def look_at_keys(self) -> bool:
+        """Use the encryption keys as their file has them now, and say whether they are others than before.
+
+        What has been received is opened with those of before.
+        """
+        keys = self._keys if self._keys_file is None else self._keys_file.look()
+        if keys == self._keys:
+            return False
+        self._keys = keys
+        self.serializer = self._serializer()
+        self.identity.documents.use(keys or ())
+        return True
+
+    def _serializer(self) -> Serializer:
+        return Serializer(self.options.serializer_format, self._keys, self.options.random_prefix_length)
 
     def owns(self, channel: str) -> bool:
         """Whether a specific channel belongs to this process."""

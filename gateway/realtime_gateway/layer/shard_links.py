@@ -11,6 +11,7 @@ from random import SystemRandom
 from typing import Any
 
 from realtime_gateway.environment import read_environment
+from realtime_gateway.errors import ConfigurationError
 from realtime_gateway.hosts import HostList, Shard
 from realtime_gateway.layer.account import with_account
 from realtime_gateway.layer.machine.passing import passes
@@ -74,7 +75,7 @@ class ShardLinks:
         self._awaited: dict[str, list[asyncio.Future[Link]]] = {}
         self._waits: dict[str, asyncio.Timeout] = {}  # shard → what ends early when it has another primary
         self._primaries: dict[str, tuple[str, int]] = {}  # by what Sentinels said last
-        self._watches = SentinelWatches(_sentinel_arguments, CONNECT_SECONDS, self._on_primary)
+        self._watches = SentinelWatches(self._sentinel_arguments, CONNECT_SECONDS, self._on_primary)
         self.open: dict[str, Link] = {}
 
     def use(self, hosts: HostList) -> None:
@@ -172,7 +173,10 @@ class ShardLinks:
 
     async def _open(self, name: str, lost: asyncio.Future[str]) -> Link:
         shard = self._dialled[name] = self._shards[name]
-        connection = with_account(shard.connection, read_environment())
+        try:
+            connection = with_account(shard, read_environment())
+        except ConfigurationError as error:
+            raise DialFailed(str(error)) from error
         callbacks = self._callbacks_for(name, self._lost(name, lost))
         try:
             async with asyncio.timeout(CONNECT_SECONDS) as self._waits[name]:
@@ -244,13 +248,13 @@ class ShardLinks:
 
         return on_lost
 
+    def _sentinel_arguments(self, shard: str) -> Mapping[str, Any]:
+        found = with_account(self._shards[shard], read_environment())
+        arguments: Mapping[str, Any] = found.get("sentinel_kwargs") or {}
+        return arguments
+
 
 def _kind(error: DialFailed) -> str:
     if error.refused:
         return "refused"
     return "tls" if is_tls(str(error)) else "unreachable"
-
-
-def _sentinel_arguments(connection: Mapping[str, Any]) -> Mapping[str, Any]:
-    arguments: Mapping[str, Any] = with_account(connection, read_environment()).get("sentinel_kwargs") or {}
-    return arguments

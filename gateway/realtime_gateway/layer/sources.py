@@ -30,7 +30,8 @@ def choose_options(given: Mapping[str, Any], environment: Environment) -> LayerO
     from realtime_gateway.resource import load_resource
 
     resource = load_resource(environment.resource_file).spec.channel_layer
-    options, without = read_options(given, resource), read_options({}, resource)
+    directory = environment.secrets_directory
+    options, without = read_options(given, resource, directory), read_options({}, resource, directory)
     differing = sorted(name for name in given if name != "hosts" and getattr(options, name) != getattr(without, name))
     if differing:
         log.info("CONFIG of the channel layer wins over %s for %s", environment.resource_file, ", ".join(differing))

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 
 from realtime_gateway.local.plan import LOOPBACK, GatewayAnswers, Kind, Place, ProcessPlan, Stage, WorkerReports
+from realtime_gateway.resource.secret_files import secret_files
 from realtime_gateway.resource.spec import GatewaySpec, RealtimeGateway, Worker
 
 # What the console shows of each process: some 2 kB each.
@@ -96,6 +97,8 @@ def _environment(
         # A worker's and an application's own prints reach the log when they are made.
         "PYTHONUNBUFFERED": "1",
     }
+    if secret_files(spec):
+        values["REALTIME_GATEWAY_SECRETS"] = str(place.secrets_directory)
     if spec.settings_module:
         values["DJANGO_SETTINGS_MODULE"] = spec.settings_module
     if spec.cache.enabled:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
+from pathlib import Path
 
 from realtime_gateway.environment import read_environment
 from realtime_gateway.errors import GatewayError, StartError
 from realtime_gateway.hosts import Documents, HostList, Shard
 from realtime_gateway.hosts.rolling import Mint, Pending, Roll, Seen, Wanted, Why, next_step, same_shards, strangers
+from realtime_gateway.layer.encryption_keys import keys_of
 from realtime_gateway.layer.host_survey import Deployment, Survey, survey, tell
 from realtime_gateway.layer.names import Names
 from realtime_gateway.layer.options import describe
@@ -22,23 +25,31 @@ from realtime_gateway.local.present import Present, State
 from realtime_gateway.local.redis_plan import MONITOR_OPTIONS
 from realtime_gateway.local.redis_questions import monitor, sentinel_complaint
 from realtime_gateway.resource import RealtimeGateway
+from realtime_gateway.resource.secret_files import ENCRYPTION_KEYS
 
 LOOK_SECONDS = 1.0
 MANAGER = "realtime-gateway up"
 SHOWN_PROCESSES = 5
 
 
-def deployment_of(resource: RealtimeGateway) -> Deployment:
-    """Return whose lists these are; a run has no keys, so what it writes is not signed."""
-    return Deployment(Names(resource.spec.channel_layer.prefix), Documents(), read_environment())
+def deployment_of(resource: RealtimeGateway, secrets_directory: Path) -> Deployment:
+    """Return whose lists these are: signed where the resource names encryption keys, which are in its directory."""
+    keys: tuple[str, ...] = ()
+    if resource.spec.channel_layer.encryption_keys_secret_ref is not None:
+        keys = keys_of(secrets_directory / ENCRYPTION_KEYS)
+    prefix = resource.spec.channel_layer.prefix
+    environment = replace(read_environment(), secrets_directory=secrets_directory)
+    return Deployment(Names(prefix), Documents(keys, prefix), environment)
 
 
-async def first_list(resource: RealtimeGateway, shards: tuple[Shard, ...]) -> tuple[HostList, str]:
+async def first_list(
+    resource: RealtimeGateway, shards: tuple[Shard, ...], secrets_directory: Path
+) -> tuple[HostList, str]:
     """Return the host list to start with, and what to say of it.
 
     Shards of this run are empty. External ones may hold a list already: of a run that was ended in the middle of a
-    change, which goes on from there, or of somebody else. That one the processes adopt by themselves, if they may: a
-    run has no keys, and what it writes into its file is trusted without a signature.
+    change, which goes on from there, or of somebody else. That one the processes adopt by themselves, if they may:
+    what a run writes into its file is trusted without a signature.
 
     Raises:
         StartError: an external shard does not say what it holds, or its list has shards that the resource has not.
@@ -46,7 +57,7 @@ async def first_list(resource: RealtimeGateway, shards: tuple[Shard, ...]) -> tu
     wanted = Wanted(shards, resource.spec.channel_layer.expiry_seconds, managed_by=MANAGER)
     if resource.spec.redis.managed is not None:
         return HostList(1, shards, managed_by=MANAGER), ""
-    found = await survey(shards, deployment_of(resource))
+    found = await survey(shards, deployment_of(resource, secrets_directory))
     if found.troubles:
         raise StartError("\n".join(found.troubles.values()), "Nothing is started before every shard has answered.")
     newest = found.newest
@@ -100,6 +111,9 @@ class HostRoll:
             except GatewayError as error:
                 self._say(str(error))  # the next look sees what has become of it
 
+    def _deployment(self, state: State) -> Deployment:
+        return deployment_of(state.resource, self._present.place.secrets_directory)
+
     def _is_at_rest(self) -> bool:
         state = self._present.state
         if state.hosts.managed_by not in ("", MANAGER):
@@ -110,7 +124,7 @@ class HostRoll:
     async def _step(self) -> None:
         state = self._present.state
         looked_at = {shard.name: shard for shard in (*state.wanted, *state.hosts.every_shard)}
-        seen = await survey(looked_at.values(), deployment_of(state.resource))
+        seen = await survey(looked_at.values(), self._deployment(state))
         newest = seen.newest
         if newest is not None and newest.epoch > state.hosts.epoch and newest.managed_by not in ("", MANAGER):
             self._say(f"the host list of epoch {newest.epoch} is made by {newest.managed_by}: this run makes none")
@@ -145,7 +159,7 @@ class HostRoll:
             self._settled = (state.hosts.epoch, time.monotonic())
         by_name = {shard.name: shard for shard in state.hosts.every_shard}
         for name in step.tell:
-            await tell(by_name[name], state.hosts, deployment_of(state.resource))
+            await tell(by_name[name], state.hosts, self._deployment(state))
         if step.finished:
             self._everywhere = state.hosts.epoch
             ended = await self._present.end_unused()

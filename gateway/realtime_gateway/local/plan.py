@@ -5,6 +5,7 @@ Pure: ports, programs and directories are chosen elsewhere and passed in.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, IntEnum
 from pathlib import Path
@@ -160,6 +161,11 @@ class Place:
         return self.directory / "hosts.json"
 
     @property
+    def secrets_directory(self) -> Path:
+        """Where its processes find the secrets that the resource refers to."""
+        return self.directory / "secrets"
+
+    @property
     def resource_file(self) -> Path:
         """The run's own copy of the resource: the last one that was valid."""
         return self.directory / f"resource{self.resource_suffix}"
@@ -193,9 +199,14 @@ class Plan:
     def shard_urls(self) -> tuple[str, ...]:
         """Where the heartbeats of channel layers can be read: this run's servers, or plain external shards."""
         own = [p.address for p in self.processes if p.kind is Kind.REDIS]
-        if own:
-            return tuple(f"redis://{address}" for address in own)
-        return tuple(url for shard in self.hosts.shards if (url := _plain_url(shard)))
+        return tuple(f"redis://{address}" for address in own) or tuple(self.external_urls.values())
+
+    @property
+    def external_urls(self) -> Mapping[str, str]:
+        """Where plain external shards are, by their names."""
+        if any(process.kind is Kind.REDIS for process in self.processes):
+            return {}
+        return {shard.name: url for shard in self.hosts.shards if (url := _plain_url(shard))}
 
 
 @dataclass(frozen=True)
@@ -252,5 +263,6 @@ def _plain_url(shard: Shard) -> str | None:
     form = shard.connection
     if "host" in form:
         host = f"[{form['host']}]" if ":" in str(form["host"]) else form["host"]
-        return f"redis://{host}:{form['port']}/{form.get('db', 0)}"
+        user = f"{form['username']}@" if form.get("username") else ""
+        return f"redis://{user}{host}:{form['port']}/{form.get('db', 0)}"
     return form.get("address")

@@ -6,6 +6,7 @@ import os
 import secrets
 import socket
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from realtime_gateway.errors import ConfigurationError, StartError
@@ -15,8 +16,10 @@ from realtime_gateway.local.ports import find_ports, reserve_public_port, shares
 from realtime_gateway.local.redis_plan import names_with_a_port
 from realtime_gateway.local.redis_program import find_redis_server
 from realtime_gateway.local.redis_questions import ping_refusal, primary_of
+from realtime_gateway.local.secrets_written import with_password
 from realtime_gateway.local.state_directory import StateDirectory
 from realtime_gateway.resource import RealtimeGateway
+from realtime_gateway.resource.secret_files import redis_password
 from realtime_gateway.resource.spec import ExternalHost
 
 
@@ -35,8 +38,13 @@ class Taken:
         self.directory.remove()
 
 
-async def take(resource: RealtimeGateway, options: UpOptions) -> Taken:
+async def take(resource: RealtimeGateway, options: UpOptions, secrets_given: Mapping[str, bytes]) -> Taken:
     """Check what the resource needs, and take port and directory.
+
+    Args:
+        resource: what is to run.
+        options: of the command line.
+        secrets_given: the contents of its files with secrets.
 
     Raises:
         ConfigurationError: the resource cannot run here as it is.
@@ -47,7 +55,7 @@ async def take(resource: RealtimeGateway, options: UpOptions) -> Taken:
     needs_redis = spec.redis.external is None or spec.cache.enabled
     redis_server = find_redis_server() if needs_redis else None
     for host in spec.redis.external.hosts if spec.redis.external else ():
-        await check_external(host)
+        await check_external(host, secrets_given.get(redis_password(host.name)))
     public = reserve_public_port(options.host, options.port)
     try:
         directory = StateDirectory.take(options.state_directory(resource.name))
@@ -85,16 +93,16 @@ def check_project(resource: RealtimeGateway, options: UpOptions) -> None:
         )
 
 
-async def check_external(host: ExternalHost) -> None:
+async def check_external(host: ExternalHost, password: bytes | None = None) -> None:
     """Raise a StartError unless an external shard answers."""
-    url = await external_url(host)
+    url = await external_url(host, password)
     refusal = "none of its Sentinels knows it" if url is None else await ping_refusal(url)
     if refusal is None:
         return
     if "NOAUTH" in refusal or "Authentication required" in refusal:
         raise StartError(
             f"The external Redis of shard {host.name} wants a password (NOAUTH).",
-            "Put it into the shard's url: redis://:PASSWORD@HOST:PORT; `up` cannot read Secrets.",
+            "Name it by the shard's passwordSecretRef, and put the Secret into the same file.",
         )
     raise StartError(
         f"The external Redis of shard {host.name} does not answer: {refusal.rstrip('.')}.",
@@ -102,18 +110,20 @@ async def check_external(host: ExternalHost) -> None:
     )
 
 
-async def external_url(host: ExternalHost) -> str | None:
-    """Return where an external shard's primary is now; None when no Sentinel of it knows."""
+async def external_url(host: ExternalHost, password: bytes | None = None) -> str | None:
+    """Return where an external shard's primary is now, with its password; None when no Sentinel of it knows."""
     if host.url is not None:
-        return host.url
+        return with_password(host.url, password)
     user = f"{host.username}@" if host.username else ""
     if not host.sentinels:
-        return f"redis://{user}{_bracketed(host.host or LOOPBACK)}:{host.port}/{host.db}"
+        return with_password(f"redis://{user}{_bracketed(host.host or LOOPBACK)}:{host.port}/{host.db}", password)
     for sentinel in host.sentinels:
-        found = await primary_of(f"redis://{_bracketed(sentinel.host)}:{sentinel.port}", host.master_name or "")
+        # As the layer does: the default user is let in with any password where there is none.
+        asked = with_password(f"redis://{_bracketed(sentinel.host)}:{sentinel.port}", password, "default")
+        found = await primary_of(asked, host.master_name or "")
         if found is not None:
             address, port = found
-            return f"redis://{user}{_bracketed(address)}:{port}/{host.db}"
+            return with_password(f"redis://{user}{_bracketed(address)}:{port}/{host.db}", password)
     return None
 
 

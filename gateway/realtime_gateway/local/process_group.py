@@ -14,6 +14,7 @@ from realtime_gateway.local.preflight import Taken
 from realtime_gateway.local.readiness import lacking, redis_complaint
 from realtime_gateway.local.redis_questions import role
 from realtime_gateway.local.redis_role import Siblings, primary_to_follow
+from realtime_gateway.local.secrets_written import WrittenSecrets, shard_urls
 from realtime_gateway.local.watchdog_process import Watchdog
 
 WORDS = {
@@ -33,6 +34,7 @@ class ProcessGroup:
         taken: directory, ports and sockets.
         plan: what should run.
         console: told of everything that happens.
+        secrets: the files with secrets.
 
     Attributes:
         plan: what should run now.
@@ -40,16 +42,21 @@ class ProcessGroup:
         is_ready: whether everything of the first plan has become ready.
     """
 
-    def __init__(self, taken: Taken, plan: Plan, console: Console) -> None:
+    def __init__(self, taken: Taken, plan: Plan, console: Console, secrets: WrittenSecrets) -> None:
         self.taken = taken
         self.plan = plan
         self.is_ready = False
         self.children: dict[str, Child] = {}
+        self.secrets = secrets
         self._console = console
         self._never_linked: dict[str, bool] = {}
         self._watchdog = Watchdog(taken.directory.path, taken.directory.lock)
         self._logs = taken.place.directory / "logs"
         self._logs.mkdir(mode=0o700)
+
+    def shard_urls(self) -> tuple[str, ...]:
+        """Where the heartbeats of channel layers can be read now."""
+        return shard_urls(self.plan, self.secrets.contents)
 
     async def start(self) -> None:
         """Start every process of the plan; raises StartError when one does not get ready."""
@@ -137,7 +144,7 @@ class ProcessGroup:
     async def not_ready(self, plan: ProcessPlan, pid: int, running_seconds: float) -> str | None:
         """Return what a running process still lacks; None when it is ready."""
         if not isinstance(plan.readiness, RedisAnswers):
-            return await lacking(plan.readiness, pid, running_seconds, self.plan.shard_urls)
+            return await lacking(plan.readiness, pid, running_seconds, self.shard_urls())
         present = await role(plan.readiness.port)
         complaint = redis_complaint(plan.readiness, present)
         if complaint is None and present and present.is_primary and self._never_linked[plan.name]:

@@ -11,6 +11,7 @@ from realtime_gateway.local.plan import Place, without_what_cannot_change
 from realtime_gateway.local.present import Present
 from realtime_gateway.resource import RealtimeGateway
 from realtime_gateway.resource.reading import parse_content
+from realtime_gateway.resource.secret_documents import secret_contents, without_secrets
 
 LOOK_SECONDS = 0.5
 
@@ -76,15 +77,23 @@ class Follower:
             self._group.say(sentence)
         self._say_what_is_ignored(wanted)
         wanted = replace(wanted, spec=spec)
-        place, directory = self._present.place, self._group.taken.directory
+        contents = secret_contents(wanted, text, self._file)
+        place, directory, secrets = self._present.place, self._group.taken.directory, self._group.secrets
+        before = secrets.contents
         async with self._present.lock:
-            directory.write(place.resource_file, text)
+            exchanged = secrets.write(contents)
+            directory.write(place.resource_file, without_secrets(text, self._file))
             try:
                 steps = await self._present.become(wanted)
             except GatewayError:
-                directory.write(place.resource_file, self.text)
+                directory.write(place.resource_file, without_secrets(self.text, self._file))
+                secrets.write(before)
+                secrets.keep(before)
                 raise
+            secrets.keep(contents)
         self.text = text
+        if exchanged:
+            self._group.say("the secrets of the file are in use from now on: processes look at them once a second")
         if steps.start or steps.stop or steps.restart:
             self._group.say("the edit has been carried out")
         if bool(present.spec.replicas) != bool(wanted.spec.replicas):

@@ -22,9 +22,11 @@ from realtime_gateway.local.reconciling import Follower, who_answers
 from realtime_gateway.local.redis_plan import console_name, make_plan, wanted_shards
 from realtime_gateway.local.run_file import NAME as RUN_FILE
 from realtime_gateway.local.run_file import RunFile
+from realtime_gateway.local.secrets_written import WrittenSecrets
 from realtime_gateway.local.watching import Watcher
 from realtime_gateway.resource import RealtimeGateway
 from realtime_gateway.resource.reading import parse_content, read_content
+from realtime_gateway.resource.secret_documents import secret_contents, without_secrets
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # What a second signal still leaves to a process before it is killed.
@@ -40,13 +42,18 @@ async def run(options: UpOptions) -> int:
     content = read_content(options.file)
     resource = parse_content(content, options.file)
     with _stop_signals() as signals:
-        taken = await take(resource, options)
+        secrets = secret_contents(resource, content, options.file)
+        taken = await take(resource, options, secrets)
         try:
             with closing(make_console(plain=options.plain)) as console:
-                hosts, news = await first_list(resource, wanted_shards(resource, taken.ports))
+                written = WrittenSecrets(taken.directory, taken.place.secrets_directory)
+                written.write(secrets)
+                shards = wanted_shards(resource, taken.ports)
+                hosts, news = await first_list(resource, shards, taken.place.secrets_directory)
                 if news:
                     console.say(news)
-                group = ProcessGroup(taken, make_plan(resource, taken.place, taken.ports, hosts), console)
+                plan = make_plan(resource, taken.place, taken.ports, hosts)
+                group = ProcessGroup(taken, plan, console, written)
                 await _Run(resource, content, options.file, group, console).until(signals)
         finally:
             taken.release()
@@ -90,7 +97,7 @@ class _Run:
     async def _run(self, present: Present) -> None:
         follower = Follower(self._file, self._content, present)
         present.write_hosts(present.state.hosts)
-        self._group.taken.directory.write(present.place.resource_file, follower.text)
+        self._group.taken.directory.write(present.place.resource_file, without_secrets(follower.text, self._file))
         await self._group.start()
         self._watcher.show_output()
         self._console.say(who_answers(self._resource, present.place))

@@ -78,7 +78,7 @@ class Watcher:
         asked = (child.plan.readiness for child in self._group.children.values() if child.state is State.READY)
         prefix = next((readiness.prefix for readiness in asked if isinstance(readiness, WorkerReports)), None)
         if prefix is not None:
-            self._worker_epochs = await reported_epochs(self._group.plan.shard_urls, prefix)
+            self._worker_epochs = await reported_epochs(self._group.shard_urls(), prefix)
 
     def epoch_of(self, process: str) -> int | None:
         """Return the epoch that a gateway or worker uses; None while it is not known."""

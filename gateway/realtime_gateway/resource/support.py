@@ -10,10 +10,7 @@ from __future__ import annotations
 NOT_BUILT = frozenset(
     {
         "autoscaling",
-        "auth.jwt.secretRef",
         "redis.managed.tls",
-        "redis.external.hosts.passwordSecretRef",
-        "channelLayer.encryptionKeysSecretRef",
         "workers.autoscaling",
         "telemetry.dashboards",
     }

@@ -129,6 +129,12 @@ log_lines_suppressed = counter(
 # Security and auth.
 auth_stack = gauge("auth_stack", "1 for the auth stack that gateway_application has put before the consumers.", "stack")
 layer_limits = counter("layer_limits", "Questions about limits over all processes, by who has answered.", "by")
+secret_changes = counter(
+    "secret_changes",
+    "New contents of files with secrets, by whether they are used or could not be.",
+    "result",
+    ("used", "refused"),
+)
 denials = counter("denials", "WebSocket handshakes that security or auth refused, by why.", "reason")
 revocations = counter(
     "revocations",
@@ -184,6 +190,9 @@ layer_groups = gauge(
     "layer_groups", "Groups, and the inbox, that this process receives, by state.", "state", ("live", "catching_up")
 )
 layer_idle = counter("layer_idle_channels", "Channels dropped with their memberships because nobody received.")
+layer_key_settling = gauge(
+    "layer_key_settling", "1 while the newest encryption key of the keys' file only decrypts; 0 when it encrypts."
+)
 # Shards.
 layer_shard_up = gauge("layer_shard_up", "Whether the connections to a shard are open: 1 or 0.", "shard")
 layer_reconnects = counter("layer_reconnects", "Connections to shards that had to be made again.")

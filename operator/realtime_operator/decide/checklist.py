@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from realtime_operator.decide import auth, epochs, health, ownership, redis, rollout, upgrade
+from realtime_operator.decide import auth, epochs, health, mounts, ownership, redis, rollout, upgrade
 from realtime_operator.plan import Finding, Plan, Verdict, merge
 from realtime_operator.snapshot import Snapshot
 from realtime_operator.status import reasons
@@ -24,6 +24,7 @@ def paused(target: Target, snapshot: Snapshot) -> Verdict:
 CHECKS: tuple[Check, ...] = (
     paused,
     health.pods,
+    mounts.failed,
     ownership.passwords,
     ownership.in_place,
     redis.shards,

@@ -8,7 +8,7 @@ from typing import Any
 
 from realtime_gateway.hosts import Shard
 from realtime_gateway.resource.cluster import PodTemplate
-from realtime_operator.objects import identity, pods
+from realtime_operator.objects import identity, pods, secret_files
 from realtime_operator.target import API_VERSION, KIND, Target
 
 HTTP_PORT = 8000
@@ -88,7 +88,7 @@ def process_env(target: Target) -> list[dict[str, Any]]:
     if target.spec.cache.enabled:
         env.append(pods.from_secret("CACHE_PASSWORD", identity.passwords_name(target), "cache"))
         env.append({"name": "CACHE_URL", "value": f"redis://:$(CACHE_PASSWORD)@{identity.cache_name(target)}:6379/0"})
-    return env
+    return [*env, *secret_files.env(target)]
 
 
 def process_volumes(target: Target) -> tuple[dict[str, Any], ...]:
@@ -97,6 +97,7 @@ def process_volumes(target: Target) -> tuple[dict[str, Any], ...]:
         pods.config_volume("hosts", identity.hosts_name(target)),
         pods.config_volume("resource", identity.resource_name(target)),
         pods.scratch_volume("tmp"),
+        *secret_files.volumes(target),
     )
     if target.spec.redis.managed is None:
         return volumes
@@ -109,6 +110,7 @@ def process_mounts(target: Target) -> list[dict[str, Any]]:
         pods.mount("hosts", HOSTS_DIRECTORY),
         pods.mount("resource", RESOURCE_DIRECTORY),
         pods.mount("tmp", "/tmp", read_only=False),  # noqa: S108  # a volume of the pod's own
+        *secret_files.mounts(target),
     ]
     return mounts if target.spec.redis.managed is None else [*mounts, pods.mount("account", ACCOUNT_DIRECTORY)]
 

@@ -27,6 +27,7 @@ def pod_of(seen: Manifest) -> Pod:
         revision=labels.get("controller-revision-hash") or labels.get("pod-template-hash", ""),
         trouble=trouble,
         message=message,
+        creating=_is_creating(status),
     )
 
 
@@ -49,6 +50,11 @@ def _trouble(seen: Manifest, conditions: Mapping[str, Any]) -> tuple[str, str]:
         # The scheduler has chosen a node and says nothing until the volumes are there (binding WaitForFirstConsumer).
         return WAITING_FOR_VOLUME, f"PersistentVolumeClaim {', '.join(claims)} is not bound."
     return "", ""
+
+
+def _is_creating(status: Mapping[str, Any]) -> bool:
+    containers = status.get("containerStatuses", ())
+    return any(one.get("state", {}).get("waiting", {}).get("reason") == "ContainerCreating" for one in containers)
 
 
 def _container_trouble(container: Mapping[str, Any]) -> tuple[str, str]:

@@ -33,7 +33,7 @@ def test_the_files_and_the_name_are_taken_as_given():
 
 
 def test_a_password_in_redis_url_stays_out_of_the_repr():
-    assert "secret" not in repr(read_environment({"REDIS_URL": "redis://:secret@a:1"}))
+    assert "hunter2" not in repr(read_environment({"REDIS_URL": "redis://:hunter2@a:1"}))
 
 
 def test_who_logs_in_to_redis_is_a_name_and_a_file():

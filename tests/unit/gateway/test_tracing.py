@@ -105,8 +105,8 @@ def test_a_variable_that_cannot_be_followed_stops_the_start(variables: dict[str,
 
 
 def test_no_address_of_a_collector_is_shown_by_the_environments_repr() -> None:
-    shown = repr(read_environment({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://user:secret@collector"}))
-    assert "secret" not in shown
+    shown = repr(read_environment({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://user:hunter2@collector"}))
+    assert "hunter2" not in shown
 
 
 def test_a_command_of_manage_py_says_what_cannot_be_done(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -155,6 +155,11 @@ class Learned:
 
 
 @dataclass(frozen=True, slots=True)
+class KeysChanged:
+    """Host lists on shards are to be signed with other keys from now on."""
+
+
+@dataclass(frozen=True, slots=True)
 class Flushed:
     """All queues, members and mailboxes were cleared, by whichever process."""
 

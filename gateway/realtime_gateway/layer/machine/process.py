@@ -108,6 +108,7 @@ class ProcessMachine:
             events.Consumed: lambda e: self.queues.consumed(e.number, self._now),
             events.Unwanted: lambda e: self.queues.unwanted(e.number),
             events.Learned: lambda e: self.epochs.learn(e.hosts, e.where),
+            events.KeysChanged: lambda _: self._look_at_signatures(),
             events.Flushed: lambda _: self._on_flushed(),
             events.Answer: self._on_answer,
             events.Described: self._on_described,
@@ -296,6 +297,11 @@ class ProcessMachine:
             self.epochs.outdated(shard)
         else:
             self.epochs.learn_document(document, f"shard {shard}")
+
+    def _look_at_signatures(self) -> None:
+        """Whoever starts with the new keys alone must find lists that are signed with them."""
+        for shard in self.epochs.reachable():
+            self.epochs.outdated(shard)
 
     def _ask_for_hosts(self, shard: str) -> None:
         self._beat_at.pop(shard, None)

@@ -142,14 +142,14 @@ class SentinelWatches:
     """The watches that a host list's shards need: one for each set of Sentinels.
 
     Args:
-        arguments: called with a shard's entry of ``hosts`` for the arguments of connections to its Sentinels.
+        arguments: called with a shard's name for the arguments of connections to its Sentinels.
         limit_seconds: for connecting to one.
         on_primary: called with the name of a shard and the address that is its primary from now on.
     """
 
     def __init__(
         self,
-        arguments: Callable[[Mapping[str, Any]], Mapping[str, Any]],
+        arguments: Callable[[str], Mapping[str, Any]],
         limit_seconds: float,
         on_primary: Callable[[str, Address], None],
     ) -> None:
@@ -194,8 +194,7 @@ class SentinelWatches:
         return [task for watch in watches.values() for task in watch.cancel()]
 
     def _arguments_for(self, sentinels: tuple[Address, ...]) -> Mapping[str, Any]:
-        entry = next(iter(self._shards[sentinels].values()))
-        return self._arguments(entry)
+        return self._arguments(next(iter(self._shards[sentinels])))
 
     def _moved(self, sentinels: tuple[Address, ...], master_name: str, address: Address) -> None:
         for shard, entry in self._shards[sentinels].items():

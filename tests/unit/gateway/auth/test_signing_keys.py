@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -17,6 +18,7 @@ from realtime_gateway.auth.signing_keys import (
     LOOK_AGAIN_SECONDS,
     OF_RSA,
     GivenKey,
+    KeyInFile,
     PublishedKeys,
     usable_keys,
 )
@@ -163,3 +165,36 @@ def pem(private: Any) -> str:
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
     return public.decode()
+
+
+async def test_a_key_in_a_file_is_the_one_that_stands_there_now(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.write_text("o" * 32 + "\n")
+    keys = KeyInFile(path)
+    assert keys.algorithms == ("HS256", "HS384", "HS512")
+    assert await keys.key("any") == "o" * 32
+    path.write_text("n" * 33)
+    assert await keys.key(None) == "n" * 33
+
+
+@pytest.mark.parametrize("bad", ["", "short", "pem"])
+async def test_a_file_that_holds_no_key_of_that_kind_any_more_leaves_the_key_that_it_held(
+    tmp_path: Path, bad: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    pem = PRIVATE.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    path = tmp_path / "key"
+    path.write_text("o" * 32)
+    keys = KeyInFile(path)
+    path.write_text(pem.decode() if bad == "pem" else bad)
+    assert await keys.key(None) == "o" * 32
+    assert keys.algorithms == ("HS256", "HS384", "HS512")
+    assert str(path) in caplog.text
+    assert "BEGIN" not in caplog.text
+
+
+@pytest.mark.parametrize("text", [None, "", "short", "-----BEGIN PRIVATE KEY-----"])
+def test_a_file_without_a_key_stops_the_start(tmp_path: Path, text: str | None) -> None:
+    if text is not None:
+        (tmp_path / "key").write_text(text)
+    with pytest.raises(ConfigurationError, match=r"/key, with the key that JWTs are checked with: "):
+        KeyInFile(tmp_path / "key")

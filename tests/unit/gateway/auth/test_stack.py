@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from channels.sessions import CookieMiddleware
 from django.test import override_settings
@@ -9,6 +11,7 @@ from django.test import override_settings
 from realtime_gateway.auth.jwt import JwtMiddleware
 from realtime_gateway.auth.stack import no_stack, stack_named
 from realtime_gateway.errors import ConfigurationError
+from realtime_gateway.resource.cluster import SecretKey
 from realtime_gateway.resource.spec import Jwt
 from realtime_gateway.security.denial import Receive, Scope, Send
 
@@ -43,6 +46,22 @@ def test_the_settings_win_over_the_resource() -> None:
         stack = stack_named("jwt", Jwt(jwks_url="https://id.example/jwks"))(inner)
     assert isinstance(stack, JwtMiddleware)
     assert stack._rules.issuer == "mine"
+
+
+def test_a_key_of_a_secret_is_a_file_in_the_directory_of_the_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = Jwt(secret_ref=SecretKey("jwt", "hmac"), issuer="mine")
+    with pytest.raises(ConfigurationError, match="REALTIME_GATEWAY_SECRETS"):
+        stack_named("jwt", rules)
+    monkeypatch.setenv("REALTIME_GATEWAY_SECRETS", str(tmp_path))
+    with pytest.raises(ConfigurationError, match="jwt-key, with the key that JWTs are checked with: it cannot be read"):
+        stack_named("jwt", rules)(inner)
+    (tmp_path / "jwt-key").write_text("k" * 32)
+    stack = stack_named("jwt", rules)(inner)
+    assert isinstance(stack, JwtMiddleware)
+    assert (stack._keys.algorithms, stack._rules.issuer) == (("HS256", "HS384", "HS512"), "mine")
+    assert "k" * 32 not in repr(vars(stack))
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from realtime_gateway.environment import read_environment
+from realtime_gateway.hosts import Shard
 from realtime_gateway.layer.account import with_account
 from realtime_gateway.layer.certificates import with_certificates
 
@@ -38,7 +39,7 @@ def test_an_account_is_added_to_certificates(tmp_path: Path) -> None:
             "REALTIME_GATEWAY_REDIS_PASSWORD_FILE": str(tmp_path / "password"),
         }
     )
-    both = with_account(BY_SENTINEL, environment)
+    both = with_account(Shard("a", 1.0, BY_SENTINEL), environment)
     for one in (both, both["sentinel_kwargs"]):
         assert (one["ssl_ca_certs"], one["username"], one["password"]) == ("/tls/ca.crt", "gateway", "secret")
 

@@ -11,6 +11,7 @@ from realtime_gateway.environment import read_environment
 from realtime_gateway.errors import ConfigurationError, HostListInvalid
 from realtime_gateway.hosts import Shard
 from realtime_gateway.layer.options import LayerOptions, describe, label, plain_hosts, read_options
+from realtime_gateway.resource.cluster import SecretKey
 from realtime_gateway.resource.spec import ChannelLayer
 
 NOTHING = read_environment({})
@@ -31,6 +32,34 @@ def test_every_option_of_both_upstream_layers_is_taken() -> None:
     }  # fmt: skip
     options = read_options(given)
     assert {name: getattr(options, name) for name in given} == given
+
+
+KEYS_IN_A_SECRET = ChannelLayer(encryption_keys_secret_ref=SecretKey("layer", "keys"))
+
+
+def test_keys_of_a_secret_are_a_file_in_the_directory_of_the_process() -> None:
+    assert read_options({}, KEYS_IN_A_SECRET, Path("/run/secrets")).encryption_keys_file == Path(
+        "/run/secrets/encryption-keys"
+    )
+    with pytest.raises(ConfigurationError, match="REALTIME_GATEWAY_SECRETS"):
+        read_options({}, KEYS_IN_A_SECRET)
+
+
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [
+        ({"symmetric_encryption_keys": ["k"]}, (["k"], None)),
+        ({"encryption_keys_file": "/own/file"}, (None, "/own/file")),
+    ],
+)
+def test_keys_of_config_win_over_those_of_the_resource(given: dict[str, Any], used: tuple[Any, Any]) -> None:
+    options = read_options(given, KEYS_IN_A_SECRET, Path("/run/secrets"))
+    assert (options.symmetric_encryption_keys, options.encryption_keys_file) == used
+
+
+def test_keys_and_a_file_of_keys_are_not_both_given() -> None:
+    with pytest.raises(ConfigurationError, match="Give one of them"):
+        read_options({"symmetric_encryption_keys": ["k"], "encryption_keys_file": "/own/file"})
 
 
 def test_an_unknown_option_is_refused_with_the_nearest_known_one() -> None:

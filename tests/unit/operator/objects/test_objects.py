@@ -73,6 +73,18 @@ ROUTED = target(
     {"httpRoute": {"parentRefs": [{"name": "edge", "sectionName": "https"}], "hostnames": ["c.example.com"]}}
 )
 EXTERNAL = target({"redis": {"external": {"hosts": [{"name": "a", "url": "redis://redis.example.com:6379/0"}]}}})
+SECRETIVE = target(
+    {
+        "auth": {"stack": "jwt", "jwt": {"secretRef": {"name": "jwt", "key": "hmac"}}},
+        "channelLayer": {"encryptionKeysSecretRef": {"name": "layer", "key": "keys"}},
+        "redis": {
+            "external": {
+                "hosts": [{"name": "a", "host": "redis", "passwordSecretRef": {"name": "redis", "key": "password"}}]
+            }
+        },
+        "workers": [{"name": "mail", "channels": ["mail"]}],
+    }
+)
 PASSWORDS = {
     "data": {user: base64.b64encode(f"{user}-password".encode()).decode() for user in accounts.USERS},
     **accounts.new_passwords(PLAIN),
@@ -101,6 +113,8 @@ OBJECTS: dict[str, Any] = {
     "gateway-deployment": gateway_pods.deployment(PLAIN, 3),
     "gateway-deployment-full": gateway_pods.deployment(FULL, 12),
     "gateway-deployment-external": gateway_pods.deployment(EXTERNAL, 3),
+    "gateway-deployment-with-secrets": gateway_pods.deployment(SECRETIVE, 3),
+    "worker-deployment-with-secrets": workers.deployment(SECRETIVE, SECRETIVE.spec.workers[0]),
     "worker-deployment": workers.deployment(FULL, FULL.spec.workers[0]),
     "cache-deployment": cache.deployment(FULL),
     "cache-service": cache.service(FULL),
@@ -160,6 +174,22 @@ def test_a_selector_picks_the_pods_of_its_template(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in OBJECTS if name != "access-lists"])
 def test_no_password_stands_in_an_object(name: str) -> None:
     assert "-password" not in yaml.safe_dump(OBJECTS[name]).replace("redis-passwords", "")
+
+
+@pytest.mark.parametrize("name", ["gateway", "worker"])
+def test_secrets_of_the_site_are_files_and_no_environment(name: str) -> None:
+    pod = OBJECTS[f"{name}-deployment-with-secrets"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert "valueFrom" not in str([one for one in container["env"] if one["name"] != "REALTIME_GATEWAY_PROCESS"])
+    (volume,) = (one for one in pod["volumes"] if one["name"] == "secrets")
+    assert {
+        (source["secret"]["name"], item["key"], item["path"])
+        for source in volume["projected"]["sources"]
+        for item in source["secret"]["items"]
+    } == {("jwt", "hmac", "jwt-key"), ("layer", "keys", "encryption-keys"), ("redis", "password", "redis/a")}
+    (mount,) = (one for one in container["volumeMounts"] if one["name"] == "secrets")
+    assert mount["readOnly"]
+    assert "subPath" not in mount, "what is mounted by subPath never changes"
 
 
 def test_a_reshard_replaces_no_gateway_pod() -> None:

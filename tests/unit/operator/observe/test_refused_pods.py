@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from realtime_operator.kube.errors import KubeError
-from realtime_operator.observe.refused_pods import ASK_AGAIN_SECONDS, RefusedPods
+from realtime_operator.observe.event_notes import ASK_AGAIN_SECONDS
+from realtime_operator.observe.refused_pods import RefusedPods
 from realtime_operator.snapshot import PATIENCE_SECONDS, ObjectKey, Snapshot, too_few_pods
 
 KEY = ObjectKey("StatefulSet", "chat-redis-0")

@@ -275,3 +275,16 @@ def test_a_shard_that_dies_before_a_list_is_adopted_is_looked_for_where_that_has
     bench.feed(events.Learned(at(2, "there", (at(1, "here"),))))
     bench.link_down()
     assert places(bench) == ["here", "there"]
+
+
+def test_with_other_keys_what_shards_hold_is_looked_at_again_and_signed_with_the_first_of_them() -> None:
+    bench = Bench(OLD, keys=("old",))
+    bench.feed(events.LinkUp("0", "run"))
+    signed_before = bench.identity.documents.write(OLD).encode()
+    bench.answer("fence", [1, signed_before, b"word", b"0"])
+    assert not bench.calls("sign")
+    bench.identity.documents.use(("new", "old"))
+    bench.feed(events.KeysChanged())
+    bench.answer("fence", [1, signed_before, b"word", b"0"])
+    assert bench.call("sign").arguments == (signed_before, bench.identity.documents.write(OLD))
+    assert bench.machine.epochs.newest == OLD

@@ -1,0 +1,350 @@
+"""Secrets beside a resource: `up` writes them as files, processes follow them, and they stand nowhere else."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import jwt
+import psutil
+import pytest
+import redis
+from tests.integration.local.conftest import HEAD
+from tests.support.redis_process import RedisProcess, redis_server_program
+from tests.support.up_process import UpProcess, inherited, until
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+pytestmark = pytest.mark.skipif(redis_server_program() is None, reason="no redis-server")
+
+# Nothing else on the machine has these words.
+PASSWORD = "sentinel-redis-password-6f1d"
+JWT_KEY, OTHER_JWT_KEY = ("sentinel-jwt-key-93ab-" + letter * 16 for letter in "xy")
+KEY, OTHER_KEY = ("sentinel-encryption-key-c2e7-" + letter * 4 for letter in "xy")
+SPOKEN = "sentinel-spoken-word-0b5e"
+
+SITE = {
+    "site_settings.py": """
+import os
+SECRET_KEY = "only-for-tests"
+ALLOWED_HOSTS = ["127.0.0.1"]
+INSTALLED_APPS = ["realtime_gateway", "django.contrib.auth", "django.contrib.contenttypes"]
+ROOT_URLCONF = "site_code"
+ASGI_APPLICATION = "site_asgi.application"
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.environ["SITE_DATABASE"]}}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"stderr": {"class": "logging.StreamHandler"}},
+    "loggers": {"django": {"handlers": ["stderr"]}},
+}
+CHANNEL_LAYERS = {"default": {
+    "BACKEND": "realtime_gateway.layer.RedisChannelLayer", "CONFIG": {"key_settle_seconds": 2},
+}}
+""",
+    "site_code.py": """
+import json
+from channels.consumer import AsyncConsumer
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.urls import path
+
+
+def fails(request):
+    raise RuntimeError("this view fails")
+
+
+class Room(AsyncWebsocketConsumer):
+    groups = ["room"]
+
+    async def receive(self, text_data):
+        if text_data == "boom":
+            raise RuntimeError("this consumer fails")
+        await self.channel_layer.group_send("room", {"type": "said", "text": text_data})
+        await self.channel_layer.send("mail", {"type": "post", "text": text_data})
+
+    async def said(self, event):
+        await self.send(event["text"])
+
+
+class Mail(AsyncConsumer):
+    async def post(self, event):
+        pass
+
+
+urlpatterns = [path("fails/", fails)]
+websocket_urlpatterns = [path("room/", Room.as_asgi())]
+""",
+    "site_asgi.py": """
+import os
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "site_settings")
+from realtime_gateway.auth.jwt import JwtMiddleware
+from realtime_gateway.auth.token_sources import Query
+from realtime_gateway.routing import gateway_application
+JwtMiddleware.sources = (Query(),)
+
+
+def channels():
+    from site_code import Mail
+    return {"mail": Mail.as_asgi()}
+
+
+import django
+django.setup()
+application = gateway_application("site_code.websocket_urlpatterns", channels=channels())
+""",
+}
+SPEC = """\
+  application: site_asgi:application
+  settingsModule: site_settings
+  replicas: 2
+  drain: {{periodSeconds: 1}}
+  security: {{allowedOrigins: ["*"]}}
+  auth: {{stack: jwt, jwt: {{secretRef: {{name: site, key: jwt}}}}}}
+  channelLayer: {{encryptionKeysSecretRef: {{name: site, key: keys}}}}
+  workers: [{{name: mail, channels: [mail]}}]
+  redis:
+    external:
+      hosts: [{{name: main, host: 127.0.0.1, port: {port}, passwordSecretRef: {{name: redis, key: password}}}}]
+"""
+
+
+def secret(name: str, **values: str) -> str:
+    """A Secret as YAML; one value as data, the others as text."""
+    first, *rest = values
+    encoded = base64.b64encode(values[first].encode()).decode()
+    plain = "".join(f"  {key}: {json.dumps(values[key])}\n" for key in rest) or "  none: needed\n"
+    head = f"---\napiVersion: v1\nkind: Secret\nmetadata: {{name: {name}}}\n"
+    return f"{head}data: {{{first}: {encoded}}}\nstringData:\n{plain}"
+
+
+class Site:
+    """A site in a directory, its Redis, and the file that `up` gets."""
+
+    def __init__(self, directory: Path, server: RedisProcess) -> None:
+        self.directory = directory
+        self._server = server
+        for name, code in SITE.items():
+            (directory / name).write_text(code)
+        self.environment = {"SITE_DATABASE": str(directory / "site.sqlite3")}
+        code = "from django.core.management import call_command; import django; django.setup(); "
+        code += "call_command('migrate', verbosity=0); "
+        code += "from django.contrib.auth.models import User; User.objects.create_user('ann', password='x')"
+        environment = inherited() | self.environment | {"DJANGO_SETTINGS_MODULE": "site_settings"}
+        subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, cwd=directory, env=environment)
+
+    def write(self, jwt_key: str = JWT_KEY, keys: str = KEY, *, without: str = "") -> Path:
+        text = HEAD + SPEC.format(port=self._server.port)
+        for name, values in {"site": {"jwt": jwt_key, "keys": keys}, "redis": {"password": PASSWORD}}.items():
+            text += "" if name == without else secret(name, **values)
+        file, replacement = self.directory / "gateway.yaml", self.directory / "gateway.yaml.new"
+        replacement.write_text(text)
+        return replacement.replace(file)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    with RedisProcess("--requirepass", PASSWORD) as server:
+        yield Site(tmp_path, server)
+
+
+def token(key: str = JWT_KEY) -> str:
+    return jwt.encode({"sub": "1", "exp": time.time() + 600}, key, "HS256")
+
+
+def room(up: UpProcess, given: str) -> ClientConnection:
+    return connect(f"ws://127.0.0.1:{up.port}/room/?token={given}", origin="http://127.0.0.1", proxy=None)  # type: ignore[arg-type]
+
+
+def refused(up: UpProcess, given: str) -> bool:
+    try:
+        with room(up, given):
+            return False
+    except InvalidStatus as error:
+        return error.response.status_code == 401
+
+
+def hear(client: ClientConnection, word: str) -> None:
+    assert client.recv(timeout=10) == word
+
+
+@contextmanager
+def running(site: Site) -> Iterator[UpProcess]:
+    with UpProcess(site.write(), environment=site.environment) as up:
+        up.wait_until_ready()
+        yield up
+
+
+def page(url: str) -> bytes:
+    try:
+        with urlopen(url, timeout=10) as answer:
+            return bytes(answer.read())
+    except HTTPError as error:
+        return bytes(error.read())
+
+
+def shown_by_processes(up: UpProcess) -> dict[str, bytes]:
+    """Command lines and environments of all processes of a run, as anybody of this user reads them."""
+    found = {}
+    processes = [psutil.Process(up.process.pid), *psutil.Process(up.process.pid).children(recursive=True)]
+    for process in processes:
+        for what in ("cmdline", "environ"):
+            found[f"{what} of {process.pid}"] = Path(f"/proc/{process.pid}/{what}").read_bytes()
+    assert len(found) >= 2 * 4, "up, two gateways and a worker"
+    return found
+
+
+def shown_by_pages(up: UpProcess) -> dict[str, bytes]:
+    """What the console and the admin ports answer."""
+    console = up.wait_for(r"console: (http://\S+)").group(1).rstrip("/")
+    ports = set()
+    for process in up.children().values():
+        words = process.cmdline()
+        ports |= {words[index + 1] for index, word in enumerate(words) if word == "--admin-port"}
+        ports |= {port for port in [process.environ().get("REALTIME_GATEWAY_ADMIN_PORT", "")] if port}
+    urls = [f"{console}/api/{name}" for name in ("state", "traces", "ring")] + [up.url, f"{up.url}fails/"]
+    urls += [f"http://127.0.0.1:{port}/{name}" for port in ports for name in ("healthz", "metrics", "traces")]
+    pages = {url: page(url) for url in urls}
+    ids = set(re.findall(rb'"trace_id": "([0-9a-f]{32})"', pages[f"{console}/api/traces"]))
+    for trace_id in sorted(ids)[:20]:
+        url = f"{console}/api/traces?trace_id={trace_id.decode()}"
+        pages[url] = page(url)
+    return pages
+
+
+def shown_in_files(up: UpProcess) -> dict[str, bytes]:
+    """Output, logs and the files of the run but those with its secrets."""
+    secrets = up.directory / "tiny" / "secrets"
+    files = [file for file in up.directory.rglob("*") if file.is_file() and not file.is_relative_to(secrets)]
+    assert any("logs" in file.parts for file in files)
+    return {str(file): file.read_bytes() for file in [*files, up.output, up.errors]}
+
+
+def forms(*words: str) -> dict[str, bytes]:
+    """Each secret as it is, and as programs write it: base64, the key that Fernet makes of it, the end of a token."""
+    found = {}
+    for word in words:
+        found[word] = word.encode()
+        found[f"{word} in base64"] = base64.b64encode(word.encode()).rstrip(b"=")[:-1]
+        digest = hashlib.sha256(word.encode())
+        found[f"{word} as a Fernet key"] = base64.urlsafe_b64encode(digest.digest())
+        found[f"{word} in hex"] = digest.hexdigest().encode()
+        if word.count(".") == 2:
+            found["a token's signature"] = word.rpartition(".")[2].encode()
+    return found
+
+
+def test_no_secret_stands_in_a_command_an_environment_a_log_a_metric_a_trace_a_page_or_a_file_for_others(
+    site: Site,
+) -> None:
+    good, forged = token(), token("k" * 32)
+    with running(site) as up:
+        with room(up, good) as one, room(up, good) as other:
+            for client in (one, other):
+                client.send(SPOKEN)
+                for listener in (one, other):
+                    hear(listener, SPOKEN)
+            one.send("boom")
+            with pytest.raises(Exception, match="1011"):
+                one.recv(timeout=10)
+            assert refused(up, forged)
+            assert refused(up, good + "x")
+            assert page(f"{up.url}fails/")
+            until(lambda: "this view fails" in up.text and "this consumer fails" in up.text, 10, "both errors logged")
+            shown: dict[str, bytes] = {**shown_by_processes(up), **shown_by_pages(up), **shown_in_files(up)}
+            with redis.Redis(port=site._server.port, password=PASSWORD) as client:
+                kept = {str(key): client.dump(key) or b"" for key in client.scan_iter()}
+            assert any("room" in key for key in kept)
+        pages = b"".join(shown.values())
+        for sign in (
+            b"realtime_gateway_connections",
+            b"this consumer fails",
+            b'"trace_id"',
+            b"REALTIME_GATEWAY_SECRETS",
+        ):
+            assert sign in pages, f"{sign!r} is nowhere: what should be searched is not there"
+        found = [
+            f"{name} in {where}"
+            for name, form in forms(PASSWORD, JWT_KEY, KEY, good, forged).items()
+            for where, text in shown.items()
+            if form in text
+        ]
+        assert not found
+        assert not [key for key, value in kept.items() if SPOKEN.encode() in value], "messages in Redis are encrypted"
+        state = up.directory / "tiny"
+        modes = {file: file.lstat().st_mode & 0o777 for file in state.rglob("*") if not file.is_symlink()}
+        assert {file.name for file in modes} >= {"jwt-key", "encryption-keys", "main"}
+        secrets = state / "secrets"
+        assert [file for file, mode in modes.items() if file.is_relative_to(secrets) and mode & 0o077] == []
+        assert state.stat().st_mode & 0o777 == 0o700, "whatever else is in it, nobody else gets there"
+
+
+def test_keys_and_passwords_are_exchanged_in_the_file_while_clients_talk(site: Site) -> None:
+    old, new = token(JWT_KEY), token(OTHER_JWT_KEY)
+    with running(site) as up:
+        pids = {name: process.pid for name, process in up.children().items()}
+        with room(up, old) as one, room(up, old) as other:
+            said = len(up.text)
+            site.write(OTHER_JWT_KEY, f"{OTHER_KEY}\n{KEY}\n")
+            up.wait_for("the secrets of the file are in use from now on", after=said)
+            for number in range(400):
+                one.send(str(number))
+                for client in (one, other):
+                    hear(client, str(number))
+                time.sleep(0.01)  # words over longer than it takes a key to settle
+            until(lambda: refused(up, old), 10, "the old token is refused")
+            assert refused(up, old), "by each of the gateways"
+            with room(up, new) as third:
+                third.send("hello")
+                for client in (one, other, third):
+                    hear(client, "hello")
+            said = len(up.text)
+            site.write("short", "")
+            up.wait_for("encryption-keys, with .*: it is empty.* The one in use stays in use", after=said)
+            with room(up, new) as third:
+                third.send("still here")
+                for client in (one, other, third):
+                    hear(client, "still here")
+            up.wait_for("jwt-key, with the key that JWTs are checked with: .* The one in use stays in use", after=said)
+        assert {name: process.pid for name, process in up.children().items()} == pids, "nothing was restarted"
+
+
+@pytest.mark.parametrize("name", ["site", "redis"])
+def test_a_secret_that_is_missing_is_named_before_anything_starts(site: Site, name: str) -> None:
+    with UpProcess(site.write(without=name), environment=site.environment) as up:
+        assert up.wait_for_end() == 1
+        assert f"the resource refers to the Secret {name}, and the file has none of that name" in up.error_text
+        assert "kind Secret" in up.error_text
+        assert not up.left_behind()
+
+
+def test_an_edit_that_takes_a_secret_away_is_not_followed(site: Site) -> None:
+    with running(site) as up:
+        said = len(up.text)
+        site.write(without="site")
+        up.wait_for("the edit is not followed, and what runs stays as it was", after=said)
+        assert "the Secret site" in up.text[said:]
+        with room(up, token()) as client:
+            client.send("still here")
+            hear(client, "still here")
+
+
+def test_a_password_that_the_server_does_not_know_is_told_without_it(site: Site) -> None:
+    with redis.Redis(port=site._server.port, password=PASSWORD) as client:
+        client.config_set("requirepass", "another-one")
+    with UpProcess(site.write(), environment=site.environment) as up:
+        assert up.wait_for_end() == 1
+        assert "external Redis of shard main" in up.error_text
+        assert PASSWORD not in up.error_text + up.text
+    assert os.path.exists(site.directory / "gateway.yaml")
