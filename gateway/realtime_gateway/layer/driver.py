@@ -178,6 +178,17 @@ class Driver:
         finally:
             self._tickets.pop(ticket, None)
 
+    def publish(
+        self, destination: str, kind: int, channel: str, trace: bytes, body: bytes, capacity: int = 0
+    ) -> asyncio.Future[actions.Settle]:
+        """Send a message; the future is its end. Not a coroutine, since every send goes through here."""
+        future: asyncio.Future[actions.Settle] = self.loop.create_future()
+        ticket = self.state.new_ticket()
+        self._tickets[ticket] = future
+        self.submit(events.Publish(ticket, destination, kind, channel, trace, body, capacity))
+        self.end_turn_soon()
+        return future
+
     def new_ticket(self, owner: asyncio.Future[actions.Settle] | Callable[[actions.Settle], None]) -> int:
         """Return a ticket that is settled through ``owner``."""
         ticket = self.state.new_ticket()

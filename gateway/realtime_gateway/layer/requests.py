@@ -46,14 +46,10 @@ async def send(driver: Driver, trace: bytes, channel: str, body: bytes) -> Settl
     process = names.process_of(channel)
     if process is None:
         destination, capacity = names.queue(channel), driver.state.capacity_of(channel)
-        return await driver.ask(
-            lambda ticket: events.Publish(ticket, destination, Kind.QUEUED, "", trace, body, capacity)
-        )
+        return await driver.publish(destination, Kind.QUEUED, "", trace, body, capacity)
     if process == driver.state.client_prefix:
         return await _send_to_own(driver, trace, channel, body)
-    return await driver.ask(
-        lambda ticket: events.Publish(ticket, names.inbox(process), Kind.CHANNEL, channel, trace, body)
-    )
+    return await driver.publish(names.inbox(process), Kind.CHANNEL, channel, trace, body)
 
 
 async def _send_to_own(driver: Driver, trace: bytes, channel: str, body: bytes) -> Settle:
@@ -65,7 +61,7 @@ async def _send_to_own(driver: Driver, trace: bytes, channel: str, body: bytes) 
     destination = names.inbox(state.client_prefix)
     number = state.machine.last_sequence + 1
     state.own.sent(channel, number)
-    settled = await driver.ask(lambda ticket: events.Publish(ticket, destination, Kind.CHANNEL, channel, trace, body))
+    settled = await driver.publish(destination, Kind.CHANNEL, channel, trace, body)
     if settled.verdict is Verdict.DONE:
         await _come_back(driver, destination, number)
     else:
@@ -77,7 +73,7 @@ async def group_send(driver: Driver, trace: bytes, group: str, body: bytes) -> S
     """Send to a group."""
     destination = names.group(driver.state.group_names.outside(group))
     number = driver.state.machine.last_sequence + 1
-    settled = await driver.ask(lambda ticket: events.Publish(ticket, destination, Kind.GROUP, "", trace, body))
+    settled = await driver.publish(destination, Kind.GROUP, "", trace, body)
     if settled.verdict is Verdict.DONE and destination in driver.state.machine.following.follows:
         await _come_back(driver, destination, number)
     return settled
