@@ -52,6 +52,7 @@ CONTENDERS = (
     Contender("Daphne, channels_redis core", "daphne", CORE, DAPHNE),
     Contender("Daphne, channels_redis pubsub", "daphne", PUBSUB, DAPHNE),
     Contender("uvicorn, channels_redis core", "channels", CORE, UVICORN, "--port"),
+    Contender("uvicorn, channels_redis pubsub", "channels", PUBSUB, UVICORN, "--port"),
     Contender("uvicorn, our layer", "channels", OURS, UVICORN, "--port"),
     Contender("RealtimeGateway", "realtime_gateway", OURS, SERVE),
     Contender("RealtimeGateway, @fanout", "realtime_gateway", OURS, SERVE, room="/ws/fast/lobby/"),

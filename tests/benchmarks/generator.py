@@ -16,6 +16,7 @@ from tests.benchmarks.cores import Cores, pin
 from tests.support.redis_process import RedisProcess
 
 SOURCE = Path(__file__).with_name("load.c")
+FLOOR = Path(__file__).with_name("floor.c")
 LONGEST_SECONDS = 900
 
 
@@ -75,15 +76,23 @@ def compiler() -> str | None:
 
 
 @cache
-def program() -> str:
-    """Compile the clients; the result goes away with this process."""
+def program(source: Path = SOURCE) -> str:
+    """Compile the clients, or another program; the result goes away with this process."""
     found = compiler()
     assert found is not None, "whoever calls this has asked for a compiler"
     directory = tempfile.mkdtemp(prefix="rtg-load-")
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
-    target = f"{directory}/load"
-    subprocess.run([found, "-O2", "-o", target, str(SOURCE)], check=True)
+    target = f"{directory}/{source.stem}"
+    subprocess.run([found, "-O2", "-o", target, str(source)], check=True)
     return target
+
+
+def floor_us(cores: Cores, sockets: int, rounds: int) -> float:
+    """Return what one send(2) of a small frame costs here, in microseconds of CPU."""
+    on = (-1 if core is None else core for core in (cores.server, cores.clients))
+    words = [program(FLOOR), *map(str, (*on, sockets, rounds))]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=LONGEST_SECONDS)
+    return float(done.stdout)
 
 
 def run_clients(contender: Contender, clients: Clients, cores: Cores) -> Found:

@@ -13,12 +13,15 @@ from operator import attrgetter
 
 from tests.benchmarks.contenders import CONTENDERS
 from tests.benchmarks.cores import Cores
-from tests.benchmarks.generator import Clients, Found, compiler, run_clients
+from tests.benchmarks.generator import Clients, Found, compiler, floor_us, run_clients
 from tests.benchmarks.targets import Target
 
 STOCK, OURS, FANOUT = "Daphne, channels_redis pubsub", "RealtimeGateway", "RealtimeGateway, @fanout"
-SHORT = {STOCK: "stock", OURS: "unmodified consumer", FANOUT: "@fanout"}
-PATHS = {STOCK: "/ws/chat/", OURS: "/ws/chat/", FANOUT: "/ws/fast/"}
+OTHERS = ("Daphne, channels_redis core", STOCK, "uvicorn, channels_redis core", "uvicorn, channels_redis pubsub")
+SHORT = {STOCK: "stock", OURS: "unmodified consumer", FANOUT: "@fanout"} | {
+    name: name.replace("channels_redis ", "") for name in OTHERS if name != STOCK
+}
+FAST_PATH, PATH = "/ws/fast/", "/ws/chat/"
 MEMBERS = 200
 ROOMS = 100
 IDLE = 10_000
@@ -54,9 +57,11 @@ class ServerTargets:
 
     def fan_out(self) -> Iterator[Target]:
         """One room."""
+        floor = statistics.median(floor_us(self._cores, MEMBERS, self._count(2000)) for _ in range(self._runs))
+        yield Target("floor: one send(2) per delivery, in C", "stated (4.6 us where aims were set)", f"{floor:.1f} us")
         for outstanding, asked in ((1, "<= 7.5"), (4, "<= 3.5; unmodified <= 12"), (16, "<= 1.0")):
             room = Clients("room", "lobby/", 1, MEMBERS, outstanding, self._count(200), self._count(1000))
-            names = (STOCK, OURS, FANOUT) if outstanding == 4 else (OURS, FANOUT)
+            names = (*OTHERS, OURS, FANOUT) if outstanding == 4 else (OURS, FANOUT)
             yield self._deliveries(f"a room of {MEMBERS}, {outstanding} outstanding", asked, room, names)
 
     def rooms(self) -> Iterator[Target]:
@@ -103,18 +108,19 @@ class ServerTargets:
             name: statistics.median(run.server_cpu_seconds / max(run.deliveries, 1) * 1e6 for run in runs)
             for name, runs in found.items()
         }
-        wrong = sum(run.lost + run.twice for runs in found.values() for run in runs)
+        wrong = {name: sum(run.lost + run.twice for run in runs) for name, runs in found.items()}
+        faults = ", ".join(f"{SHORT[name]} {count}" for name, count in wrong.items() if count)
         busy = max(run.busy for runs in found.values() for run in runs)
         joined = ", ".join(
             f"{SHORT[name]} {statistics.median(run.deliveries / max(run.reads, 1) for run in runs):.1f}"
             for name, runs in found.items()
         )
         measured = f"{_beside_stock(cost, 'us')}; frames in one read: {joined}; clients took {busy:.0%} of their core"
-        return Target(f"CPU per delivery, {what}", asked, measured + (f"; {wrong} LOST OR TWICE" if wrong else ""))
+        return Target(f"CPU per delivery, {what}", asked, measured + (f"; LOST OR TWICE: {faults}" if faults else ""))
 
     def _found(self, name: str, clients: Clients, runs: int | None = None) -> list[Found]:
         [contender] = [each for each in CONTENDERS if each.name == name]
-        path = clients.path if clients.path.startswith("/") else PATHS[name] + clients.path
+        path = clients.path if clients.path.startswith("/") else (FAST_PATH if name == FANOUT else PATH) + clients.path
         wanted = Clients(**{**vars(clients), "path": path})
         return [run_clients(contender, wanted, self._cores) for _ in range(runs or self._runs)]
 
