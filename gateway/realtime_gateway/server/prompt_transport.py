@@ -20,12 +20,13 @@ class PromptTransport(tcp.Server):
         if self.dataBuffer or self._tempDataBuffer or self.disconnecting or not self.connected or self.TLS:
             super().write(data)
             return
-        # A number of bytes, or the exception that has ended the connection. Twisted meets that one again, in its own
-        # turn of the loop, where a protocol expects to lose its connection.
-        sent = self.writeSomeData(data)
-        if not isinstance(sent, int):
-            super().write(data)
-        elif sent < len(data):
+        try:
+            sent = self.socket.send(data)
+        except OSError:
+            # Not now, or never again. Twisted meets that again in its own turn of the loop, where a protocol expects
+            # to lose its connection.
+            sent = 0
+        if sent < len(data):
             super().write(data[sent:])
 
 
