@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from realtime_gateway.errors import ConfigurationError
@@ -35,6 +35,8 @@ FIRST_PASSED_FD = 3
 @dataclass(frozen=True)
 class OpenTelemetry:
     """What OpenTelemetry's variables say of traces and metrics; None where a variable is unset or empty.
+
+    Addresses are left out of ``repr``: they may hold a password.
 
     Attributes:
         endpoint: OTEL_EXPORTER_OTLP_ENDPOINT, without the path of a signal.
@@ -53,13 +55,13 @@ class OpenTelemetry:
         disabled: OTEL_SDK_DISABLED.
     """
 
-    endpoint: str | None = None
-    traces_endpoint: str | None = None
+    endpoint: str | None = field(default=None, repr=False)
+    traces_endpoint: str | None = field(default=None, repr=False)
     exporter: str | None = None
     protocol: str | None = None
     sampler: str | None = None
     sampler_argument: str | None = None
-    metrics_endpoint: str | None = None
+    metrics_endpoint: str | None = field(default=None, repr=False)
     metrics_exporter: str | None = None
     metrics_protocol: str | None = None
     metrics_interval: str | None = None

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, get_args, get_type_hints
 
 from django.conf import settings
@@ -37,7 +37,8 @@ class GatewaySettings:
 
     Attributes:
         auth_stack: how ``gateway_application`` finds out who a client is; None leaves it to the resource.
-        jwt: the rules of the stack "jwt", as ``auth.jwt.rules_of`` reads them; None leaves them to the resource.
+        jwt: the rules of the stack "jwt", as ``auth.jwt.rules_of`` reads them; None leaves them to the resource. Left
+            out of ``repr``: they may hold a key.
         allowed_origins: whose pages may open a WebSocket through ``gateway_application``, as Channels'
             ``OriginValidator`` takes them; None leaves it to the resource, and that to ALLOWED_HOSTS.
         skip_database_hop: apply the patch of ``consumers.database_hop``; on, since it is exact and saves some 60 µs
@@ -54,7 +55,7 @@ class GatewaySettings:
     """
 
     auth_stack: str | None = None
-    jwt: Mapping[str, Any] | None = None
+    jwt: Mapping[str, Any] | None = field(default=None, repr=False)
     allowed_origins: tuple[str, ...] | None = None
     skip_database_hop: bool = True
     direct_dispatch: bool = True

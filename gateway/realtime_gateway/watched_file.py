@@ -20,6 +20,7 @@ class WatchedFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._name = os.fspath(path)
         self._taken: Identity | None = None
         self._found: Identity | None = None
 
@@ -29,7 +30,7 @@ class WatchedFile:
         Raises:
             OSError: it cannot be read.
         """
-        found = _identity(os.stat(self.path))
+        found = _identity(os.stat(self._name))
         if found == self._taken:
             return None
         self._found = found  # before the reading: what is put there in between is another file at the next look

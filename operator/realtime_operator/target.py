@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from realtime_gateway.resource import GatewaySpec
@@ -23,7 +23,8 @@ class Target:
     Attributes:
         uid: tells it apart from an earlier resource of the same name.
         spec: every default filled in.
-        written: the spec as its author wrote it; processes get the part of it that is theirs.
+        written: the spec as its author wrote it; processes get the part of it that is theirs. Left out of ``repr``: a
+            URL in it may hold a password.
         default_image: the image for gateway and workers where the spec names none.
         operator_namespace: where the operator runs; network policies let it in from there.
         paused: whether an annotation asks the operator to leave everything as it is.
@@ -34,7 +35,7 @@ class Target:
     uid: str
     generation: int
     spec: GatewaySpec
-    written: Mapping[str, Any]
+    written: Mapping[str, Any] = field(repr=False)
     default_image: str
     operator_namespace: str
     paused: bool = False

@@ -35,7 +35,8 @@ class LayerOptions:
     """What a user may write under CONFIG. Times are in seconds.
 
     Attributes:
-        hosts: shards, in any form of channels_redis; None: REDIS_URL, else the local default.
+        hosts: shards, in any form of channels_redis; None: REDIS_URL, else the local default. Left out of ``repr``:
+            they may hold passwords.
         prefix: what every key and pub/sub channel begins with; layers with different prefixes share a Redis.
         expiry: a message not received for so long is dropped; also when a channel without a reader is forgotten.
         group_expiry: a membership ends this long after group_add.
@@ -58,7 +59,7 @@ class LayerOptions:
         max_message_size_bytes: a longer message raises MessageTooLarge.
     """
 
-    hosts: Sequence[Any] | None = None
+    hosts: Sequence[Any] | None = field(default=None, repr=False)
     prefix: str = _OF_THE_RESOURCE.prefix
     expiry: float = _OF_THE_RESOURCE.expiry_seconds
     group_expiry: float = _OF_THE_RESOURCE.group_expiry_seconds

@@ -64,14 +64,17 @@ async def set_quickly(*words: str, resource: Path, **more: Any) -> Ended:
     return await hosts("set", *words, environment={"REALTIME_GATEWAY_RESOURCE": str(resource)}, **more)
 
 
+RESOURCE = (
+    "apiVersion: realtime-gateway.io/v1alpha1\nkind: RealtimeGateway\nmetadata: {name: chat}\n"
+    "spec: {application: 'chat.asgi:application', channelLayer: {expirySeconds: 1}}\n"
+)
+
+
 @pytest.fixture
 def resource(tmp_path: Path) -> Path:
     """A resource whose messages live for a second, so that it is what processes report that is waited for."""
     path = tmp_path / "gateway.yaml"
-    path.write_text(
-        "apiVersion: realtime-gateway.io/v1alpha1\nkind: RealtimeGateway\nmetadata: {name: chat}\n"
-        "spec: {application: 'chat.asgi:application', channelLayer: {expirySeconds: 1}}\n"
-    )
+    path.write_text(RESOURCE)
     return path
 
 
@@ -331,6 +334,25 @@ async def test_with_keys_an_unsigned_list_is_neither_followed_nor_signed(
     assert "holds a list of epoch 5 that is not signed with the layer's keys" in shown.out
     assert connections(evil) == before + 1, "but for the look at it here"
     assert (stored(ours), stored(new)) == (theirs, None)
+
+
+async def test_in_a_pod_the_keys_are_those_of_its_secret(
+    servers: tuple[RedisProcess, ...], resource: Path, tmp_path: Path
+) -> None:
+    ours, *_ = servers
+    hosts_of_two = HostList(5, shards(ours))
+    key = "a key of 16 characters"
+    named = RESOURCE.replace("{expirySeconds: 1}", "{encryptionKeysSecretRef: {name: layer, key: keys}}")
+    write(resource, named)
+    environment = {"REALTIME_GATEWAY_RESOURCE": str(resource), "REALTIME_GATEWAY_SECRETS": str(tmp_path)}
+    write(tmp_path / "encryption-keys", key)
+    store(ours, hosts_of_two)
+    shown = await hosts("show", "--hosts", ours.url, environment=environment)
+    assert "holds a list of epoch 5 that is not signed with the layer's keys" in shown.out
+    store(ours, hosts_of_two, Documents([key], "asgi").write(hosts_of_two))
+    shown = await hosts("show", "--hosts", ours.url, environment=environment)
+    assert "not signed" not in shown.out
+    assert key not in shown.out + shown.err
 
 
 async def test_a_list_from_before_there_were_keys_is_trusted_from_a_file_and_the_next_one_is_signed(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import redis
 from tests.support.conditions import until
-from tests.support.redis_process import RedisProcess
+from tests.support.redis_process import RedisProcess, SentinelProcess
 
 from realtime_gateway.hosts import Documents, HostList, Shard
 from realtime_gateway.layer import RedisChannelLayer
@@ -170,3 +170,20 @@ async def test_the_next_connection_logs_in_with_the_password_that_is_in_the_file
         await until(lambda: recorder.layer_reconnects.values.get("", 0) > reconnects)
         await layer.send(channel, {"type": "two"})
         assert (await layer.receive(channel))["type"] == "two"
+
+
+@pytest.mark.parametrize("protected", [True, False])
+async def test_sentinels_of_a_shard_are_asked_with_its_password_and_answer_where_they_have_none(
+    make_layer: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protected: bool
+) -> None:
+    (tmp_path / "redis").mkdir()
+    put(tmp_path / "redis" / "a", "the-password\n")
+    monkeypatch.setenv("REALTIME_GATEWAY_SECRETS", str(tmp_path))
+    with (
+        RedisProcess("--requirepass", "the-password") as server,
+        SentinelProcess({"chat": server}, password="the-password" if protected else "") as sentinel,
+    ):
+        layer = make_layer({"name": "a", "sentinels": [sentinel.address], "master_name": "chat"})
+        channel = await layer.new_channel()
+        await layer.send(channel, {"type": "one"})
+        assert (await layer.receive(channel))["type"] == "one"
