@@ -364,3 +364,22 @@ async def test_an_info_line_names_what_config_overrides(
     layer = make_layer(redis_server.url, capacity=9)
     assert (layer.prefix, layer.capacity) == ("of-resource", 9)
     assert f"wins over {resource} for capacity" in caplog.text
+
+
+async def test_who_looks_into_an_own_channel_makes_nothing_anew(redis_server: RedisProcess, make_layer: Make) -> None:
+    layer = make_layer()
+    channel = await layer.new_channel()
+    source, mailboxes = layer.source(channel), layer._binding.state.mailboxes
+    assert source is not None
+    box = mailboxes.get(channel)
+    for _ in range(2):
+        assert source.within_reach
+        assert source.take() is None
+    assert mailboxes.get(channel) is box
+    waiter = asyncio.get_running_loop().create_future()
+    source.wait(waiter)
+    await layer.send(channel, {"type": "a"})
+    await waiter
+    assert channel in mailboxes.filled
+    assert source.take() == {"type": "a"}
+    assert channel not in mailboxes.filled
