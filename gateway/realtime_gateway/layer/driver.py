@@ -44,7 +44,6 @@ class Driver:
         self._tickets: dict[int, asyncio.Future[actions.Settle] | Callable[[actions.Settle], None]] = {}
         self._turn_open = False
         self.stopped = False
-        self._severed = False  # another driver may have the machine
         self._topics: dict[str, dict[bytes, str]] = {}
         self._tick_task: asyncio.Task[None] | None = None
         self.links = ShardLinks(self._callbacks_for, self._on_up, self._on_down)
@@ -97,9 +96,6 @@ class Driver:
             self._tick_task.cancel()
             await asyncio.gather(self._tick_task, return_exceptions=True)
         await self.links.stop()
-        self._leave_tickets()
-
-    def _leave_tickets(self) -> None:
         callers = (ticket for ticket, owner in self._tickets.items() if isinstance(owner, asyncio.Future))
         self.state.waiting_elsewhere.update(dict.fromkeys(callers, self._settle_from_elsewhere))
 
@@ -111,14 +107,13 @@ class Driver:
             self._settle(actions.Settle(ticket, actions.Verdict.UNAVAILABLE, "", "the channel layer was closed"))
 
     def leave_loop(self) -> None:
-        """Sever a driver whose loop does not run now, or is held up, and end its tasks if the loop ever runs again.
+        """Sever a driver whose loop does not run now, and end its tasks if the loop ever runs again.
 
         By then another driver has the machine, and two must never tell it things.
         """
         open_links = list(self.links.open.values())
         self.sever()
         if not self.loop.is_closed():
-            self._leave_tickets()
             self.loop.call_soon_threadsafe(self._end_tasks, open_links)
 
     def _end_tasks(self, open_links: list[Link]) -> None:
@@ -134,7 +129,7 @@ class Driver:
         The descriptors are pointed elsewhere rather than closed: whatever still holds the numbers, such as a transport
         that is collected later, then closes nothing that belongs to somebody else.
         """
-        self.stopped = self._severed = True
+        self.stopped = True
         nowhere = os.open(os.devnull, os.O_RDWR)
         try:
             for number in self.links.file_numbers():
@@ -215,8 +210,6 @@ class Driver:
         look_for_idle_at = 0.0
         while True:
             await asyncio.sleep(_TICK_SECONDS)
-            if self._severed:
-                return
             now = self.loop.time()
             try:
                 self.links.look_after(now, _QUIET_SECONDS, _PING_LIMIT_SECONDS)
@@ -288,14 +281,11 @@ class Driver:
         return Callbacks(self.state.identity.topic(shard, names.CONTROL), on_message, on_subscribed, on_lost)
 
     def _on_up(self, shard: str, link: Link) -> None:
-        if self._severed:
-            return
         self.submit(events.LinkUp(shard, link.run_id))
         self.end_turn_soon()
 
     def _on_down(self, shard: str, reason: str, refused: bool) -> None:
-        if not self._severed:
-            self.submit(events.LinkRefused(shard, reason) if refused else events.LinkDown(shard, reason))
+        self.submit(events.LinkRefused(shard, reason) if refused else events.LinkDown(shard, reason))
 
     def _redial(self, action: actions.Redial) -> None:
         link = self.links.open.get(action.shard)

@@ -183,7 +183,8 @@ class OwnChannel:
 
     def _box(self) -> Mailbox:
         driver = self._driver_known()
-        return driver.state.mailboxes.get(self._channel) or open_mailbox(driver, self._channel)
+        box = driver.state.mailboxes.get(self._channel)
+        return open_mailbox(driver, self._channel) if box is None else box  # an empty one is false
 
 
 async def receive_queued(driver: Driver, channel: str) -> Any:
