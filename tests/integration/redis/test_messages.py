@@ -366,20 +366,24 @@ async def test_an_info_line_names_what_config_overrides(
     assert f"wins over {resource} for capacity" in caplog.text
 
 
-async def test_who_looks_into_an_own_channel_makes_nothing_anew(redis_server: RedisProcess, make_layer: Make) -> None:
-    layer = make_layer()
+async def test_who_looks_into_an_empty_channel_asks_nothing_of_anybody(
+    redis_server: RedisProcess, make_layer: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer = make_layer(redis_server.url)
     channel = await layer.new_channel()
-    source, mailboxes = layer.source(channel), layer._binding.state.mailboxes
+    source, driver = layer.source(channel), layer._binding.driver_here()
     assert source is not None
-    box = mailboxes.get(channel)
-    for _ in range(2):
+    assert driver is not None
+    asked: list[Any] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(driver, "submit", asked.append)
         assert source.within_reach
         assert source.take() is None
-    assert mailboxes.get(channel) is box
+    assert not asked
     waiter = asyncio.get_running_loop().create_future()
     source.wait(waiter)
     await layer.send(channel, {"type": "a"})
     await waiter
-    assert channel in mailboxes.filled
+    assert channel in driver.state.mailboxes.filled
     assert source.take() == {"type": "a"}
-    assert channel not in mailboxes.filled
+    assert channel not in driver.state.mailboxes.filled
