@@ -38,6 +38,7 @@ lint: .venv/installed-dev ## style, types, import rules, generated files
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m realtime_gateway.resource --check manifests/crd.yaml charts/realtime-gateway/files/crd.yaml docs/resource.md
 	$(BIN)/python -m charts.monitoring --check charts/realtime-gateway/files/monitoring/dashboards
+	$(BIN)/python -m charts.monitoring --check --of-a-resource operator/realtime_operator/objects/grafana
 
 format: .venv/installed-dev ## let ruff format and fix what it can
 	$(BIN)/ruff check --fix .
@@ -46,6 +47,7 @@ format: .venv/installed-dev ## let ruff format and fix what it can
 generate: .venv/installed-dev ## write the files that are generated from code
 	$(BIN)/python -m realtime_gateway.resource --write manifests/crd.yaml charts/realtime-gateway/files/crd.yaml docs/resource.md
 	$(BIN)/python -m charts.monitoring --write charts/realtime-gateway/files/monitoring/dashboards
+	$(BIN)/python -m charts.monitoring --write --of-a-resource operator/realtime_operator/objects/grafana
 
 fuzz: .venv/installed-dev ## hostile bytes at the frame path for some ten minutes; make test does it for seconds
 	$(BIN)/python -m tests.fuzz.frame_path 20000

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from charts.monitoring.dashboards import PAGES
+from charts.monitoring.dashboards import PAGES, PAGES_OF_A_RESOURCE
 from charts.monitoring.panels import render
 
 
@@ -17,9 +17,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     mode = parser.add_mutually_exclusive_group(required=True)
     mode.add_argument("--write", action="store_true", help="write the files")
     mode.add_argument("--check", action="store_true", help="compare them")
+    parser.add_argument("--of-a-resource", action="store_true", help="only those of a resource, without the operator's")
     parser.add_argument("directory", type=Path)
     options = parser.parse_args(argv)
-    made = {options.directory / f"{page.uid}.json": render(page) for page in PAGES}
+    pages = PAGES_OF_A_RESOURCE if options.of_a_resource else PAGES
+    made = {options.directory / f"{page.uid}.json": render(page) for page in pages}
     if options.write:
         options.directory.mkdir(parents=True, exist_ok=True)
         for path, text in made.items():

@@ -11,7 +11,8 @@
     REALTIME_GATEWAY_REDIS_TLS_NAME       the name that their certificates must have; unset: the host that is dialled
     REALTIME_GATEWAY_SECRETS              directory of the files with secrets (realtime_gateway.resource.secret_files)
     REALTIME_GATEWAY_RECENT_SPANS         how many of its last spans the process keeps, instead of the resource's number
-    REALTIME_GATEWAY_ADMIN_PORT           where a worker tells its spans, on the loopback address; unset: nowhere
+    REALTIME_GATEWAY_ADMIN_PORT           where a worker tells its metrics and spans; unset: nowhere
+    REALTIME_GATEWAY_ADMIN_BIND           at which address, instead of the loopback one; the operator sets 0.0.0.0
     DJANGO_SETTINGS_MODULE      read by Django itself
     LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES  sockets that systemd has opened for this process (sd_listen_fds(3))
     OTEL_…                      where traces go, as OpenTelemetry specifies; the SDK reads those that are not below
@@ -101,6 +102,7 @@ class Environment:
         secrets_directory: where the secrets are that the resource refers to, and passwords of single shards.
         recent_spans: None leaves it to the resource.
         admin_port: of a worker; None has none.
+        admin_bind: its address; None is the loopback one.
         opentelemetry: OpenTelemetry's own variables. Left out of ``repr``: an address may hold a password.
     """
 
@@ -115,6 +117,7 @@ class Environment:
     secrets_directory: Path | None = None
     recent_spans: int | None = None
     admin_port: int | None = None
+    admin_bind: str | None = None
     opentelemetry: OpenTelemetry = OpenTelemetry()
 
     def __repr__(self) -> str:
@@ -124,7 +127,8 @@ class Environment:
             f"redis_username={self.redis_username!r}, redis_password_file={self.redis_password_file!r}, "
             f"redis_tls_directory={self.redis_tls_directory!r}, redis_tls_name={self.redis_tls_name!r}, "
             f"secrets_directory={self.secrets_directory!r}, "
-            f"recent_spans={self.recent_spans!r}, admin_port={self.admin_port!r})"
+            f"recent_spans={self.recent_spans!r}, admin_port={self.admin_port!r}, "
+            f"admin_bind={self.admin_bind!r})"
         )
 
 
@@ -142,6 +146,7 @@ def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
         redis_tls_name=values.get("REALTIME_GATEWAY_REDIS_TLS_NAME") or None,
         secrets_directory=_path(values.get("REALTIME_GATEWAY_SECRETS")),
         admin_port=_count(values.get("REALTIME_GATEWAY_ADMIN_PORT")),
+        admin_bind=values.get("REALTIME_GATEWAY_ADMIN_BIND") or None,
         recent_spans=_count(values.get("REALTIME_GATEWAY_RECENT_SPANS")),
         opentelemetry=_opentelemetry(values),
     )

@@ -21,14 +21,11 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from realtime_gateway.resource.spec import Auth
-from realtime_gateway.resource.support import VALUES_NOT_BUILT
 
 NAME = "REALTIME_GATEWAY"
 MOST_THREADS = 1000
 # The stacks that a resource may name too; a test keeps them equal to ``auth.stack.NAMES``, which stands above this.
-STACK_NAMES = tuple(
-    name for name in get_args(get_type_hints(Auth)["stack"]) if name not in VALUES_NOT_BUILT.get("auth.stack", ())
-)
+STACK_NAMES: tuple[str, ...] = get_args(get_type_hints(Auth)["stack"])
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,8 @@ def trace_command() -> Iterator[None]:
     except GatewayError as error:
         raise CommandError(f"{error.message} {error.remedy}") from error
     port = environment.admin_port
-    end_page = None if port is None else worker_page.serve(port, environment.process_name)
+    bind = environment.admin_bind or worker_page.LOOPBACK
+    end_page = None if port is None else worker_page.serve((bind, port), environment.process_name)
     try:
         yield
     finally:

@@ -20,6 +20,7 @@ IN_SERVED_NAMESPACES: dict[tuple[str, str], set[str]] = {
     ("networking.k8s.io", "ingresses"): OWNED,
     ("networking.k8s.io", "networkpolicies"): OWNED,
     ("gateway.networking.k8s.io", "httproutes"): OWNED,
+    ("monitoring.coreos.com", "servicemonitors"): OWNED,
     ("", "pods"): {"list", "watch"},
     ("", "pods/eviction"): {"create"},  # decide.upgrade
 }

@@ -78,6 +78,9 @@ prometheus.io/path: /metrics
 - apiGroups: [gateway.networking.k8s.io]
   resources: [httproutes]
   verbs: [list, watch, create, patch, delete]
+- apiGroups: [monitoring.coreos.com]
+  resources: [servicemonitors]
+  verbs: [list, watch, create, patch, delete]
 # Redis pods are replaced one at a time by eviction, which honours disruption budgets.
 - apiGroups: [""]
   resources: [pods]

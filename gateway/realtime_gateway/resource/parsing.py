@@ -15,7 +15,7 @@ from realtime_gateway.resource.fields import Setting, Text, is_section, settings
 from realtime_gateway.resource.forms import DNS_LABEL, OBJECT_NAME
 from realtime_gateway.resource.rules import rules_of
 from realtime_gateway.resource.spec import GatewaySpec, RealtimeGateway
-from realtime_gateway.resource.support import KUBERNETES_ONLY, NOT_BUILT, VALUES_NOT_BUILT
+from realtime_gateway.resource.support import KUBERNETES_ONLY, NOT_BUILT
 from realtime_gateway.resource.values import Path, Wrong, described, entries, path_text, read_scalar
 
 API_VERSION = "realtime-gateway.io/v1alpha1"
@@ -149,7 +149,7 @@ class _Parser:
         before = len(self.wrong)
         value = self._value(setting, given, path)
         if len(self.wrong) == before and value != setting.default:
-            self._check_support(path, value)
+            self._check_support(path)
         return value
 
     def _value(self, setting: Setting, given: object, path: Path) -> Any:
@@ -170,12 +170,10 @@ class _Parser:
         value = read_scalar(kind, rule, entry, path)
         return None if self._noted(value) else value
 
-    def _check_support(self, path: Path, value: object) -> None:
+    def _check_support(self, path: Path) -> None:
         below = ".".join(str(step) for step in path[1:] if isinstance(step, str))
         if below in NOT_BUILT:
             self._note(path, "not built yet; leave it out")
-        elif isinstance(value, str) and value in VALUES_NOT_BUILT.get(below, ()):
-            self._note(path, f"{value} is not built yet")
         elif below in KUBERNETES_ONLY:
             self.ignored_locally.append(path_text(path))
 

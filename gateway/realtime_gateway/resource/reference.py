@@ -18,7 +18,7 @@ from realtime_gateway.resource.fields import (
 from realtime_gateway.resource.quantities import format_size
 from realtime_gateway.resource.schema import default_value
 from realtime_gateway.resource.spec import GatewaySpec
-from realtime_gateway.resource.support import KUBERNETES_ONLY, NOT_BUILT, VALUES_NOT_BUILT
+from realtime_gateway.resource.support import KUBERNETES_ONLY, NOT_BUILT
 
 HEAD = """# The fields of a RealtimeGateway
 
@@ -63,8 +63,6 @@ def _default(setting: Setting) -> str:
 def _mark(path: str) -> str:
     if path in NOT_BUILT:
         return "**Not yet.**"
-    if path in VALUES_NOT_BUILT:
-        return f"**Not yet:** {', '.join(sorted(VALUES_NOT_BUILT[path]))}."
     return "**K8s.**" if path in KUBERNETES_ONLY else ""
 
 

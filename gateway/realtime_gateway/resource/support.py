@@ -12,12 +12,8 @@ NOT_BUILT = frozenset(
         "autoscaling",
         "redis.managed.tls",
         "workers.autoscaling",
-        "telemetry.dashboards",
     }
 )
-
-# Of a field that is built for some of its values, the others.
-VALUES_NOT_BUILT: dict[str, frozenset[str]] = {"telemetry.prometheus": frozenset({"serviceMonitor"})}
 
 # Accepted, and ignored by whoever runs the resource as local processes.
 KUBERNETES_ONLY = frozenset(
@@ -31,6 +27,8 @@ KUBERNETES_ONLY = frozenset(
         "ingress",
         "httpRoute",
         "telemetry.prometheus",
+        "telemetry.serviceMonitorLabels",
+        "telemetry.dashboards",
         "networkPolicy",
         "suspend",
         "deletionPolicy",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from realtime_gateway.resource.cluster import LABELS
 from realtime_gateway.resource.fields import Number, setting
 from realtime_gateway.resource.forms import URL
 
@@ -21,6 +23,9 @@ class Telemetry:
     sampling_ratio: float = setting("The fraction of messages that are traced.", default=0.01, rule=Number(0, 1))
     prometheus: Literal["none", "scrape", "serviceMonitor"] = setting(
         "How Prometheus finds the metrics: not, by annotations, or by a ServiceMonitor.", default="scrape"
+    )
+    service_monitor_labels: Mapping[str, str] | None = setting(
+        "Labels of the ServiceMonitor, by which a Prometheus picks its own, such as release.", default=None, rule=LABELS
     )
     blocked_loop_seconds: float = setting(
         "Seconds for which a gateway's event loop may stand still before the log says where; 0 means never.",
@@ -42,4 +47,6 @@ class Telemetry:
         default=0,
         rule=Number(0, 100_000),
     )
-    dashboards: bool = setting("Whether Grafana's dashboards are written as ConfigMaps.", default=False)
+    dashboards: bool = setting(
+        "Whether Grafana's dashboards of this resource are written as a ConfigMap for Grafana's sidecar.", default=False
+    )

@@ -1,33 +1,77 @@
-"""The admin port of a process without a server of ours: ``/traces``, from a thread, on the loopback address.
+"""The admin port of a process without a server of ours: ``/metrics`` and ``/traces``, from a thread of its own.
 
-Metrics are not here: they are sent over OTLP, since nothing finds this port to scrape it.
+In a pod every other pod may connect to it, so nobody can keep much of it: a connection has one request and some
+seconds, and of those above MOST_CONNECTIONS each is closed at once.
 """
 
 from __future__ import annotations
 
 import logging
+import re
+import socket
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from realtime_gateway.telemetry import recent
+from realtime_gateway.telemetry import metrics_page, recent
 
 logger = logging.getLogger("realtime_gateway.telemetry")
 
 LOOPBACK = "127.0.0.1"
 REQUEST_SECONDS = 5.0
+# A few scrapers at once, and people who look.
+MOST_CONNECTIONS = 16
+TRACE_ID = re.compile(r"[0-9a-f]{32}")
+# Status, content type, body.
+Answer = tuple[int, str, bytes]
 
 
-def serve(port: int, process: str | None) -> Callable[[], None]:
-    """Answer on a port until what is returned is called; where the port is taken, the process goes on without."""
+class BoundedServer(ThreadingHTTPServer):
+    """A thread for each connection, and no more of them than MOST_CONNECTIONS."""
+
+    daemon_threads = True
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        self._places = threading.BoundedSemaphore(MOST_CONNECTIONS)
+        super().__init__(address, handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer from a thread, if there is a place for one."""
+        if self._places.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer, and give the place back."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._places.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing to stderr of a client that has gone."""
+        logger.debug("A connection to the admin port failed", exc_info=True)
+
+
+def serve(address: tuple[str, int], process: str | None) -> Callable[[], None]:
+    """Answer at an address until what is returned is called; where the port is taken, the process goes on without."""
+    registry = metrics_page.make_registry()
 
     class Handler(BaseHTTPRequestHandler):
         timeout = REQUEST_SECONDS
 
         def do_GET(self) -> None:
-            status, content_type, body = _answer(self.path, process)
+            path = urlsplit(self.path)
+            status, content_type, body = 404, "text/plain", b"Here are /metrics and /traces.\n"
+            if path.path == "/metrics":
+                status = 200
+                content_type, body = metrics_page.render(registry, self.headers.get("accept", ""))
+            elif path.path == "/traces":
+                status, content_type, body = _traces(path.query, process)
             self.send_response(status)
             self.send_header("content-type", content_type)
             self.send_header("content-length", str(len(body)))
@@ -38,11 +82,10 @@ def serve(port: int, process: str | None) -> Callable[[], None]:
             """Say nothing: it is asked every second."""
 
     try:
-        server = ThreadingHTTPServer((LOOPBACK, port), Handler)
+        server = BoundedServer(address, Handler)
     except OSError as error:
-        logger.warning("The admin port %d cannot be had, and is left out: %s", port, error.strerror)
+        logger.warning("The admin port %d cannot be had, and is left out: %s", address[1], error.strerror)
         return lambda: None
-    server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, name="realtime-gateway-admin", daemon=True)
     thread.start()
 
@@ -54,9 +97,8 @@ def serve(port: int, process: str | None) -> Callable[[], None]:
     return end
 
 
-def _answer(target: str, process: str | None) -> tuple[int, str, bytes]:
-    parts = urlsplit(target)
-    if parts.path != "/traces":
-        return 404, "text/plain", b"Here is /traces.\n"
-    asked = parse_qs(parts.query).get("trace_id")
-    return recent.answer(process, None if asked is None else asked[-1])
+def _traces(query: str, process: str | None) -> Answer:
+    asked = parse_qs(query).get("trace_id")
+    if asked is not None and not TRACE_ID.fullmatch(asked[-1]):
+        return 400, "text/plain", b"trace_id has 32 hexadecimal digits.\n"
+    return 200, "application/json", recent.page(process, None if asked is None else asked[-1])

@@ -18,6 +18,7 @@ from realtime_operator.objects import (
     exposure,
     gateway_pods,
     identity,
+    monitoring,
     network_policy,
     pods,
     redis_config,
@@ -95,12 +96,21 @@ def _plain(target: Target) -> Iterator[Manifest]:
         yield exposure.ingress(target, target.spec.ingress)
     if target.spec.http_route is not None:
         yield exposure.http_route(target, target.spec.http_route)
+    yield from _monitoring(target)
     for worker in target.spec.workers:
         name = identity.worker_name(target, worker.name)
         yield disruption.budget(target, name, identity.WORKER, worker=worker.name)
     if target.spec.network_policy.enabled:
         yield network_policy.gateway(target)
         yield network_policy.workers(target)
+
+
+def _monitoring(target: Target) -> Iterator[Manifest]:
+    if target.spec.telemetry.prometheus == "serviceMonitor":
+        yield monitoring.service(target)
+        yield monitoring.service_monitor(target)
+    if target.spec.telemetry.dashboards:
+        yield monitoring.dashboards(target)
 
 
 def _redis(target: Target, snapshot: Snapshot) -> Iterator[Manifest]:

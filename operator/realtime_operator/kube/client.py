@@ -47,8 +47,11 @@ OWNED: dict[str, Kind] = {
     "Ingress": Kind("networking.k8s.io/v1", "ingresses"),
     "NetworkPolicy": Kind("networking.k8s.io/v1", "networkpolicies"),
 }
-# Made too, where the cluster has the Gateway API.
-OPTIONAL: dict[str, Kind] = {"HTTPRoute": Kind("gateway.networking.k8s.io/v1", "httproutes")}
+# Made too, where the cluster has the Gateway API, or the Prometheus Operator.
+OPTIONAL: dict[str, Kind] = {
+    "HTTPRoute": Kind("gateway.networking.k8s.io/v1", "httproutes"),
+    "ServiceMonitor": Kind("monitoring.coreos.com/v1", "servicemonitors"),
+}
 OTHERS: dict[str, Kind] = {
     KIND: Kind(API_VERSION, PLURAL),
     "Pod": Kind("v1", "pods"),

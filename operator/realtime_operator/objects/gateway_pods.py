@@ -36,6 +36,7 @@ PROCESS_SECTIONS = (
     "drain",
     "telemetry",
 )
+OPERATORS_TELEMETRY = ("prometheus", "serviceMonitorLabels", "dashboards")
 
 
 def resource_file(target: Target) -> dict[str, Any]:
@@ -136,7 +137,6 @@ def _shape(target: Target, grace: int, shards: Sequence[Shard]) -> pods.PodShape
     command = ["realtime-gateway", "serve", target.spec.application]
     command += ["--bind", "0.0.0.0", "--port", str(HTTP_PORT)]
     command += ["--admin-bind", "0.0.0.0", "--admin-port", str(ADMIN_PORT)]
-    scrape = target.spec.telemetry.prometheus == "scrape"
     container = {
         "name": identity.GATEWAY,
         "image": image(target),
@@ -154,14 +154,14 @@ def _shape(target: Target, grace: int, shards: Sequence[Shard]) -> pods.PodShape
     }
     return pods.PodShape(
         component=identity.GATEWAY,
-        labels=identity.labels(target, identity.GATEWAY),
+        labels={**identity.labels(target, identity.GATEWAY), **measured_labels(target)},
         selector=identity.selector(target, identity.GATEWAY),
         container=container,
         grace_seconds=grace,
         account=target.name,
         volumes=process_volumes(target),
         inputs=process_inputs(target, shards),
-        annotations=_scraped() if scrape else {},
+        annotations=scrape_annotations(target),
         added=target.spec.pod_template or PodTemplate(),
     )
 
@@ -171,12 +171,23 @@ def _probe(path: str, *, period: int, failures: int) -> dict[str, Any]:
     return {"httpGet": get, "periodSeconds": period, "failureThreshold": failures, "timeoutSeconds": 5}
 
 
-def _scraped() -> dict[str, str]:
+def scrape_annotations(target: Target) -> dict[str, str]:
+    """By which a Prometheus finds pods to scrape, where it is to find them so."""
+    if target.spec.telemetry.prometheus != "scrape":
+        return {}
     return {"prometheus.io/scrape": "true", "prometheus.io/port": str(ADMIN_PORT), "prometheus.io/path": "/metrics"}
+
+
+def measured_labels(target: Target) -> dict[str, str]:
+    """By which the Service of the ServiceMonitor finds pods, where there is one."""
+    return dict(identity.MEASURED_LABELS) if target.spec.telemetry.prometheus == "serviceMonitor" else {}
 
 
 def _process_resource(target: Target) -> dict[str, Any]:
     written = {name: target.written[name] for name in PROCESS_SECTIONS if name in target.written}
+    if "telemetry" in written:
+        ours = OPERATORS_TELEMETRY
+        written["telemetry"] = {name: value for name, value in written["telemetry"].items() if name not in ours}
     return {
         "apiVersion": API_VERSION,
         "kind": KIND,

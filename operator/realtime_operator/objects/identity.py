@@ -18,10 +18,12 @@ WORKER_LABEL = f"{API_GROUP}/worker"
 COMPONENT_LABEL = "app.kubernetes.io/component"
 INSTANCE_LABEL = "app.kubernetes.io/instance"
 MANAGED_LABEL = "app.kubernetes.io/managed-by"
+MEASURED_LABELS = {f"{API_GROUP}/metrics": "true"}  # of pods that a ServiceMonitor has scraped
 PAUSE_ANNOTATION = f"{API_GROUP}/paused"
 OPERATOR_LABELS = {"app.kubernetes.io/name": "realtime-gateway-operator"}
 
 GATEWAY, WORKER, REDIS, SENTINEL, CACHE = "gateway", "worker", "redis", "sentinel", "cache"
+METRICS = "metrics"  # what finds and shows them; no pod is of this component
 
 
 def bounded(name: str) -> str:
@@ -105,6 +107,16 @@ def redis_account(target: Target) -> str:
 def cache_name(target: Target) -> str:
     """The Redis for Django's cache."""
     return f"{target.name}-cache"
+
+
+def metrics_name(target: Target) -> str:
+    """The Service and the ServiceMonitor of all pods with metrics of ours."""
+    return f"{target.name}-metrics"
+
+
+def dashboards_name(target: Target) -> str:
+    """The ConfigMap with Grafana's dashboards."""
+    return f"{target.name}-dashboards"
 
 
 def selector(target: Target, component: str, **more: str) -> dict[str, str]:

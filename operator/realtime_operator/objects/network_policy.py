@@ -42,17 +42,20 @@ def gateway(target: Target) -> dict[str, Any]:
     clients: dict[str, Any] = {"ports": [_port(HTTP_PORT)]}
     if wanted.ingress_from:
         clients["from"] = list(wanted.ingress_from)
-    admin = {"from": [{"namespaceSelector": {}}], "ports": [_port(ADMIN_PORT)]}
-    rules = {"ingress": [clients, admin], **_egress(target)}
+    rules = {"ingress": [clients, _admin()], **_egress(target)}
     rules["policyTypes"] = ["Ingress", "Egress"] if wanted.egress_to else ["Ingress"]
     return _policy(target, target.name, (identity.GATEWAY,), rules)
 
 
 def workers(target: Target) -> dict[str, Any]:
-    """Worker pods: reached by nobody."""
-    rules = _egress(target)
+    """Worker pods: any pod (Prometheus, whoever asks for traces) to the admin port."""
+    rules = {"ingress": [_admin()], **_egress(target)}
     rules["policyTypes"] = ["Ingress", "Egress"] if target.spec.network_policy.egress_to else ["Ingress"]
     return _policy(target, f"{target.name}-worker", (identity.WORKER,), rules)
+
+
+def _admin() -> dict[str, Any]:
+    return {"from": [{"namespaceSelector": {}}], "ports": [_port(ADMIN_PORT)]}
 
 
 def _egress(target: Target) -> dict[str, Any]:

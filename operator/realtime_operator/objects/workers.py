@@ -12,6 +12,11 @@ from realtime_operator.objects import gateway_pods, identity, pods
 from realtime_operator.target import Target
 
 GRACE_SECONDS = 30
+# Where a worker tells its metrics and spans.
+ADMIN_ENV = (
+    {"name": "REALTIME_GATEWAY_ADMIN_BIND", "value": "0.0.0.0"},
+    {"name": "REALTIME_GATEWAY_ADMIN_PORT", "value": str(gateway_pods.ADMIN_PORT)},
+)
 
 
 def deployment(target: Target, worker: Worker, shards: Sequence[Shard] = ()) -> dict[str, Any]:
@@ -38,18 +43,23 @@ def _shape(target: Target, worker: Worker, shards: Sequence[Shard]) -> pods.PodS
         "name": identity.WORKER,
         "image": gateway_pods.image(target),
         "command": ["python", "-m", "django", "runworker", *worker.channels],
-        "env": gateway_pods.process_env(target),
+        "ports": [{"name": "admin", "containerPort": gateway_pods.ADMIN_PORT, "protocol": "TCP"}],
+        "env": [*gateway_pods.process_env(target), *ADMIN_ENV],
         "volumeMounts": gateway_pods.process_mounts(target),
         "resources": {"requests": dict(gateway_pods.REQUESTS)},
     }
     return pods.PodShape(
         component=identity.WORKER,
-        labels=identity.labels(target, identity.WORKER, worker=worker.name),
+        labels={
+            **identity.labels(target, identity.WORKER, worker=worker.name),
+            **gateway_pods.measured_labels(target),
+        },
         selector=identity.selector(target, identity.WORKER, worker=worker.name),
         container=container,
         grace_seconds=GRACE_SECONDS,
         account=target.name,
         volumes=gateway_pods.process_volumes(target),
         inputs=gateway_pods.process_inputs(target, shards),
+        annotations=gateway_pods.scrape_annotations(target),
         added=target.spec.pod_template or PodTemplate(),
     )

@@ -7,7 +7,7 @@ from realtime_gateway.resource import GatewaySpec
 from realtime_gateway.resource.fields import Items, Number, Setting, Size, Text, settings_of
 from realtime_gateway.resource.reference import _inner_section
 from realtime_gateway.resource.spec import Endpoint, ExternalHost
-from realtime_gateway.resource.support import KUBERNETES_ONLY, NOT_BUILT, VALUES_NOT_BUILT
+from realtime_gateway.resource.support import KUBERNETES_ONLY, NOT_BUILT
 
 
 def everything(kind: type = GatewaySpec, path: str = "") -> dict[str, Setting]:
@@ -48,7 +48,7 @@ def test_each_default_keeps_its_own_bounds():
 
 
 def test_the_table_of_what_works_names_only_fields_that_exist():
-    assert SETTINGS.keys() >= {*NOT_BUILT, *KUBERNETES_ONLY, *VALUES_NOT_BUILT}
+    assert SETTINGS.keys() >= {*NOT_BUILT, *KUBERNETES_ONLY}
 
 
 def test_no_field_is_both_refused_and_ignored():

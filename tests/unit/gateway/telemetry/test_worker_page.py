@@ -3,34 +3,79 @@
 from __future__ import annotations
 
 import json
+import socket
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack
+from http.client import HTTPException
+from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from tests.support.conditions import wait_until
 from tests.support.free_port import free_port
 
 from realtime_gateway.telemetry import recent, worker_page
 
 
-def test_a_worker_tells_its_spans(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     monkeypatch.setattr(recent, "_kept", None)
-    recent.keep(5).add(recent.RecentSpan("0" * 32, "1", "", "Worker.work", "INTERNAL", 1, 2))
     port = free_port()
-    end = worker_page.serve(port, "worker")
-
-    def get(path: str) -> object:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
-            return json.loads(answer.read())
-
+    end = worker_page.serve((worker_page.LOOPBACK, port), "worker")
     try:
-        assert get("/traces")["spans"][0]["name"] == "Worker.work"  # type: ignore[index]
-        assert get(f"/traces?trace_id={'1' * 32}")["spans"] == []  # type: ignore[index]
-        for path, status in (("/traces?trace_id=x", 400), ("/metrics", 404)):
-            with pytest.raises(urllib.error.HTTPError) as refused:
-                get(path)
-            assert refused.value.code == status
-            refused.value.close()
-        # A port that is taken is left out, and the worker goes on.
-        worker_page.serve(port, "other")()
+        yield port
     finally:
         end()
+
+
+def get(port: int, path: str) -> tuple[str, str]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+        return answer.headers["content-type"], answer.read().decode()
+
+
+def traces(port: int, query: str = "") -> Any:
+    return json.loads(get(port, f"/traces{query}")[1])
+
+
+def test_a_worker_tells_its_spans(port: int) -> None:
+    recent.keep(5).add(recent.RecentSpan("0" * 32, "1", "", "Worker.work", "INTERNAL", 1, 2))
+    assert traces(port)["spans"][0]["name"] == "Worker.work"
+    assert traces(port, f"?trace_id={'1' * 32}")["spans"] == []
+
+
+def test_a_worker_tells_its_metrics(port: int) -> None:
+    content_type, page = get(port, "/metrics")
+    assert content_type.startswith("text/plain; version=")
+    found = {family.name for family in text_string_to_metric_families(page)}
+    assert {"realtime_gateway_layer_queue_wait_seconds", "process_resident_memory_bytes"} <= found
+
+
+@pytest.mark.parametrize(("path", "status"), [("/traces?trace_id=x", 400), ("/healthz", 404)])
+def test_what_it_cannot_answer_it_refuses(port: int, path: str, status: int) -> None:
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        get(port, path)
+    with refused.value:
+        assert refused.value.code == status
+
+
+def test_a_port_that_is_taken_is_left_out_and_the_worker_goes_on(port: int) -> None:
+    worker_page.serve((worker_page.LOOPBACK, port), "other")()
+    assert traces(port)["process"] == "worker"
+
+
+def test_connections_that_ask_nothing_take_no_more_than_their_places(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answers() -> bool:
+        try:
+            return traces(port)["process"] == "worker"
+        except (OSError, HTTPException):
+            return False
+
+    with ExitStack() as stack:
+        for _ in range(worker_page.MOST_CONNECTIONS):
+            stack.enter_context(socket.create_connection((worker_page.LOOPBACK, port)))
+        wait_until(lambda: not answers())
+    wait_until(answers)

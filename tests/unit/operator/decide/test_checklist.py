@@ -87,6 +87,19 @@ def test_what_nothing_wants_any_more_goes(ready: SimulatedCluster) -> None:
     assert ObjectKey("Deployment", "chat-worker-receipts") not in ready.objects
 
 
+def test_a_service_monitor_and_dashboards_come_and_go_as_the_resource_says(ready: SimulatedCluster) -> None:
+    made = [ObjectKey("Service", "chat-metrics"), ObjectKey("ServiceMonitor", "chat-metrics")]
+    made.append(ObjectKey("ConfigMap", "chat-dashboards"))
+    assert not {*made} & ready.objects.keys()
+    spec = dict(ONE_SHARD.written)
+    change(ready, {**spec, "telemetry": {"prometheus": "serviceMonitor", "dashboards": True}})
+    ready.run(30)
+    assert {*made} <= ready.objects.keys()
+    change(ready, spec)
+    ready.run(30)
+    assert not {*made} & ready.objects.keys()
+
+
 def test_a_new_shard_joins_the_host_list_when_it_is_ready(ready: SimulatedCluster) -> None:
     change(ready, {"redis": {"managed": {"shards": 2}}})
     ready.run_pass()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from charts.monitoring.dashboards import PAGES_OF_A_RESOURCE
 from tests.support.operator_targets import target
 
 from realtime_gateway.hosts import HostList
@@ -20,6 +22,7 @@ from realtime_operator.objects import (
     gateway_pods,
     host_list,
     identity,
+    monitoring,
     network_policy,
     pods,
     redis_config,
@@ -85,6 +88,17 @@ SECRETIVE = target(
         "workers": [{"name": "mail", "channels": ["mail"]}],
     }
 )
+MEASURED = target(
+    {
+        "workers": [{"name": "receipts", "channels": ["receipts"]}],
+        "telemetry": {
+            "prometheus": "serviceMonitor",
+            "serviceMonitorLabels": {"release": "monitoring"},
+            "dashboards": True,
+            "samplingRatio": 0.5,
+        },
+    }
+)
 PASSWORDS = {
     "data": {user: base64.b64encode(f"{user}-password".encode()).decode() for user in accounts.USERS},
     **accounts.new_passwords(PLAIN),
@@ -130,6 +144,8 @@ OBJECTS: dict[str, Any] = {
     "gateway-policy": network_policy.gateway(PLAIN),
     "gateway-policy-closed": network_policy.gateway(FULL),
     "worker-policy": network_policy.workers(FULL),
+    "metrics-service": monitoring.service(MEASURED),
+    "service-monitor": monitoring.service_monitor(MEASURED),
 }
 
 
@@ -211,3 +227,47 @@ def test_a_changed_drain_window_replaces_gateway_pods() -> None:
 def test_one_more_shard_changes_no_pod_of_the_others() -> None:
     more = target({"redis": {"managed": {"shards": 3}}})
     assert redis_shard.stateful_set(more, _managed(more), 0) == redis_shard.stateful_set(PLAIN, _managed(PLAIN), 0)
+
+
+def test_dashboards_begin_with_their_resource_and_keep_apart_from_those_of_others() -> None:
+    made = [monitoring.dashboards(of) for of in (MEASURED, target(name="news"))]
+    dashboards = [{name: json.loads(text) for name, text in one["data"].items()} for one in made]
+    names = [name for one in dashboards for name in one]
+    assert len(names) == len(set(names)) == 2 * len(PAGES_OF_A_RESOURCE)
+    uids = [page["uid"] for one in dashboards for page in one.values()]
+    assert len(set(uids)) == len(uids)
+    assert max(map(len, uids)) <= 40  # Grafana's bound
+    for page in dashboards[0].values():
+        assert page["title"].endswith("(talk/chat)")
+        chosen = {one["name"]: one["current"]["value"] for one in page["templating"]["list"] if "current" in one}
+        assert (chosen["namespace"], chosen["job"]) == (["talk"], ["chat"])
+    assert made[0]["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert made[0]["metadata"]["name"] == "chat-dashboards"
+    assert sum(len(text) for text in made[0]["data"].values()) < 1_000_000  # a ConfigMap's bound is 1 MiB
+    (reference,) = made[0]["metadata"]["ownerReferences"]
+    assert reference["kind"] == "RealtimeGateway"
+
+
+def test_the_service_of_a_monitor_finds_gateway_and_worker_pods_and_nothing_else() -> None:
+    selector = monitoring.service(MEASURED)["spec"]["selector"].items()
+    [worker] = MEASURED.spec.workers
+    measured = [gateway_pods.deployment(MEASURED, 1), workers.deployment(MEASURED, worker)]
+    others = [redis_shard.stateful_set(MEASURED, _managed(MEASURED), 0), cache.deployment(MEASURED)]
+    templates = [one["spec"]["template"] for one in (*measured, *others)]
+    assert [selector <= one["metadata"]["labels"].items() for one in templates] == [True, True, False, False]
+    ports = monitoring.service(MEASURED)["spec"]["ports"]
+    for template in templates[:2]:
+        assert not [name for name in template["metadata"]["annotations"] if name.startswith("prometheus.io/")]
+        listed = [port["containerPort"] for port in template["spec"]["containers"][0]["ports"]]
+        assert ports[0]["targetPort"] in listed
+    service, monitor = monitoring.service(MEASURED), monitoring.service_monitor(MEASURED)
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    assert service["metadata"]["labels"][monitor["spec"]["jobLabel"]] == "chat"
+    assert monitor["spec"]["endpoints"][0]["port"] == ports[0]["name"]
+
+
+def test_what_shows_metrics_replaces_no_pod() -> None:
+    shown = {"dashboards": True, "serviceMonitorLabels": {"release": "monitoring"}}
+    before, after = (target({"telemetry": {"samplingRatio": 0.5, **more}}) for more in ({}, shown))
+    assert gateway_pods.deployment(after, 3) == gateway_pods.deployment(before, 3)
+    assert gateway_pods.resource_file(after) == gateway_pods.resource_file(before)
