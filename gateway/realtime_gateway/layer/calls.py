@@ -11,6 +11,7 @@ from realtime_gateway.layer.machine import actions, events
 from realtime_gateway.layer.machine.lane import BatchSent
 from realtime_gateway.layer.shard_links import ShardLinks
 from realtime_gateway.layer.shards.link import ErrorAnswer
+from realtime_gateway.telemetry import spans
 
 
 class Calls:
@@ -37,13 +38,13 @@ class Calls:
         if link is None:
             return
         shard, purpose = action.shard, action.purpose
-        is_batch = type(purpose) is BatchSent
-        if is_batch:
+        is_timed = type(purpose) is BatchSent and spans.is_wired()
+        if is_timed:
             # For traces: a loop's own clock stands still in each of its turns, and uvloop's counts milliseconds.
             purpose.sent_at = time.monotonic()
 
         def replied(result: Any) -> None:
-            if is_batch:
+            if is_timed:
                 purpose.answered_at = time.monotonic()
             if type(result) is ErrorAnswer:
                 self.refusals[shard] = (self._loop.time(), result.text)

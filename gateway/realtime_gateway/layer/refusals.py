@@ -57,6 +57,12 @@ _BY_WORDS = (
     ("record layer failure", "tls plain"),
 )
 _OF_TLS = ("certificate", "SSL")
+# Refusals that every other question would meet as well; what else a script raises is of its own keys.
+_OF_THE_SHARD = REMEDIES.keys() - {"WRONGTYPE", "maxclients"}
+# Of those, what Redis answers without a word of their own, behind where in a script it was.
+_NOT_ALLOWED = re.compile(
+    r"ERR (?:.*@user_script: ?\d+: )?(?:The user executing the script can't run|ACL failure in script)"
+)
 # Which script it was, and where, says nothing to whoever sends a message.
 _IN_SCRIPT = re.compile(r",? ?script: [0-9a-f]{40}, on @user_script:\d+\.?")
 _CODE = re.compile(r"\b[A-Z]{3,}\b")
@@ -73,6 +79,11 @@ def remedy_for(text: str) -> str:
 def is_tls(text: str) -> bool:
     """Tell whether an error is of TLS: of a certificate, ours or theirs, or of a server that speaks something else."""
     return any(word in text for word in _OF_TLS)
+
+
+def is_of_the_shard(code: str, text: str) -> bool:
+    """Say whether a shard would refuse everything else as well, by the first word of its answer and all of it."""
+    return code in _OF_THE_SHARD or (code == "ERR" and _NOT_ALLOWED.match(text) is not None)
 
 
 def readable(text: str) -> str:

@@ -14,7 +14,7 @@ from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from realtime_gateway.layer.refusals import readable
+from realtime_gateway.layer.refusals import is_of_the_shard, readable
 from realtime_gateway.layer.shards.link import ErrorAnswer, Link
 from realtime_gateway.security.token_bucket import TokenBuckets
 from realtime_gateway.telemetry import recorder
@@ -34,12 +34,6 @@ MOST_TOKENS = 1e12
 LONGEST_SECONDS = 1e8
 # How long places are held by who does not say again that he holds them, because he is dead.
 HOLD_SECONDS = 30.0
-
-# Errors that another question would meet as well; what else a script raises is of one key.
-OF_THE_SHARD = (
-    "OOM", "READONLY", "NOPERM", "NOAUTH", "WRONGPASS", "MISCONF", "LOADING", "BUSY", "NOREPLICAS", "MASTERDOWN",
-    "out of memory", "replica", "can't run this command", "ACL failure",
-)  # fmt: skip
 
 SHARD, PROCESS = "shard", "process"
 for _by in (SHARD, PROCESS):
@@ -166,7 +160,7 @@ async def _ask(driver: Driver, shard: str, script: str, keys: tuple[str, ...], a
     got = await _answered(driver, shard, link, script, keys, arguments)
     if isinstance(got, ErrorAnswer):
         reason = f"refuses: {readable(got.text)}" if got.code else got.text
-        if not got.code or any(code in got.text for code in OF_THE_SHARD):
+        if not got.code or is_of_the_shard(got.code, got.text):
             limits.leave_alone(shard, loop.time(), reason)
         else:
             limits.say(shard, loop.time(), reason)

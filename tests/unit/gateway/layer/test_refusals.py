@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from realtime_gateway.layer.refusals import REMEDIES, is_tls, readable, remedy_for, with_code
+from realtime_gateway.layer.refusals import REMEDIES, is_of_the_shard, is_tls, readable, remedy_for, with_code
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,25 @@ def test_a_client_librarys_words_get_the_code_back_that_it_cut_off() -> None:
     assert with_code("NOAUTH Authentication required.") == "NOAUTH Authentication required."
     assert with_code("max number of clients reached") == "max number of clients reached"
     assert with_code("Connection refused") == "Connection refused"
+
+
+@pytest.mark.parametrize(
+    ("text", "of_the_shard"),
+    [
+        ("OOM command not allowed when used memory > 'maxmemory'.", True),
+        ("READONLY You can't write against a read only replica.", True),
+        ("NOPERM this user has no permissions to run the 'evalsha' command", True),
+        ("ERR The user executing the script can't run this command or subcommand script: 1f", True),
+        ("ERR ACL failure in script: this user has no permissions to access one of the keys", True),
+        ("ERR Error running script (call to f_1f): @user_script:5: @user_script: 5: ACL failure in script", True),
+        ("WRONGTYPE Operation against a key holding the wrong kind of value", False),
+        ("ERR user_script:15: attempt to compare nil with number near 'BUSY replica'", False),
+        ("ERR value is not an integer or out of range: OOM", False),
+        ("NOSCRIPT No matching script: ACL failure in script", False),
+    ],
+)
+def test_a_shard_that_refuses_everything_is_told_from_one_that_refuses_a_key(text: str, of_the_shard: bool) -> None:
+    assert is_of_the_shard(text.partition(" ")[0], text) is of_the_shard
 
 
 def test_the_place_in_a_script_is_left_out() -> None:
