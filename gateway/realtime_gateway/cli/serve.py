@@ -28,6 +28,7 @@ from realtime_gateway.resource.spec import RealtimeGateway, WebSocket
 from realtime_gateway.server.options import ServerOptions, TcpAddress, parse_address
 from realtime_gateway.server.processes import ParentLine, Processes, share
 from realtime_gateway.server.reactor import install_reactor
+from realtime_gateway.telemetry import logs
 from realtime_gateway.tracing import start_tracing
 
 logger = logging.getLogger("realtime_gateway.server")
@@ -40,7 +41,7 @@ THREADS_SECONDS = 5.0
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until told to stop."""
-    logging.basicConfig(level=LOG_LEVELS[arguments.verbosity], format=arguments.log_fmt)
+    handler = _log_to_stderr(arguments)
     if arguments.processes > 1:
         return _run_parent(arguments)
     _exit_when_told_to_stop()
@@ -52,6 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
     environment = read_environment()
     resource = own_resource(environment)
     spec = None if resource is None else resource.spec
+    if arguments.log_format is None and spec is not None:
+        handler.setFormatter(logs.formatter(spec.telemetry.log, arguments.log_fmt))
     application = load_application(arguments.application)
     _make_channel_layers()
     _make_dispatch_cheaper()
@@ -80,6 +83,14 @@ def run(arguments: argparse.Namespace) -> int:
             _leave_in_the_end(code)
             end_tracing()
     return code
+
+
+def _log_to_stderr(arguments: argparse.Namespace) -> logging.Handler:
+    handler = logging.StreamHandler()
+    handler.setFormatter(logs.formatter(arguments.log_format or logs.TEXT, arguments.log_fmt))
+    handler.addFilter(logs.NoFlood())
+    logging.basicConfig(level=LOG_LEVELS[arguments.verbosity], handlers=[handler])
+    return handler
 
 
 def _run_parent(arguments: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ import math
 from typing import Any
 
 from realtime_gateway.server.reactor import LOOPS
+from realtime_gateway.telemetry import logs
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8000
@@ -122,7 +123,10 @@ def _add_running(group: Any) -> None:
     group.add_argument(
         "--access-log-format", choices=ACCESS_LOG_FORMATS, help="how its lines look (default the resource's, or text)"
     )
-    group.add_argument("--log-fmt", default="%(asctime)-15s %(levelname)-8s %(message)s", help="format of the log")
+    group.add_argument(
+        "--log-format", choices=logs.FORMATS, help="how the lines of the log look (default the resource's, or text)"
+    )
+    group.add_argument("--log-fmt", default=logs.DEFAULT_FORMAT, help="format of the log's text")
 
 
 def _port(word: str) -> int:

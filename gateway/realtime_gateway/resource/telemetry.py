@@ -35,6 +35,9 @@ class Telemetry:
     access_log: Literal["text", "json"] = setting(
         "How the lines of the access log look: as Daphne writes them, or as JSON.", default="text"
     )
+    log: Literal["text", "json"] = setting(
+        "How the lines of a gateway's log look: text, or JSON; both have the ids of a traced message.", default="text"
+    )
     destination_names: Literal["template", "hashed", "raw"] = setting(
         "What spans say of a group's or channel's name beside its template: nothing, a keyed hash, or the name.",
         default="template",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from django.urls import path  # noqa: E402
 
 from realtime_gateway.security.origins import OriginValidation  # noqa: E402
 
+logger = logging.getLogger("site")
 PAGE = Path(__file__).with_name("page.html")
 
 
@@ -40,6 +42,7 @@ class Chat(AsyncWebsocketConsumer):
         await self.channel_layer.group_discard(self.group, self.channel_name)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        logger.warning("a client says %s", text_data)
         if text_data == "fail":
             raise ValueError("what the client said")
         if text_data == "through a worker":
@@ -64,6 +67,7 @@ class SyncChat(WebsocketConsumer):
         async_to_sync(self.channel_layer.group_send)("chat_sync", {"type": "chat.message", "message": text_data})
 
     def chat_message(self, event: dict[str, Any]) -> None:
+        logger.warning("a member hears %s", event["message"])
         self.send(text_data=event["message"])
 
 
