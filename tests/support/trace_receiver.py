@@ -6,6 +6,7 @@ import gzip
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -83,6 +84,13 @@ class TraceReceiver:
             if all(words[word] >= count for word, count in counts.items()):
                 return self.spans()
             assert time.monotonic() < deadline, f"not {counts} within {seconds} s: {names}"
+            time.sleep(0.02)
+
+    def wait_until(self, condition: Callable[[], bool], seconds: float = 20.0) -> None:
+        """Wait until something holds of what has come."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, f"not within {seconds} s: {[span.name for span in self.spans()]}"
             time.sleep(0.02)
 
     def __enter__(self) -> TraceReceiver:

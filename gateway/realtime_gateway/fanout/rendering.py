@@ -10,7 +10,7 @@ import logging
 from collections.abc import Hashable, Mapping
 from typing import Any, Protocol
 
-from realtime_gateway.telemetry import recorder, spans
+from realtime_gateway.telemetry import kept, recorder, spans
 
 logger = logging.getLogger("realtime_gateway.fanout")
 
@@ -102,6 +102,7 @@ def outcome_in(event: Event, consumer: type) -> Outcome | None:
 def failed(consumer: type, handler: str, error: BaseException) -> None:
     """Log and count a handler that did not render."""
     recorder.fan_out_errors.add()
+    kept.failure(f"{consumer.__name__}.{handler}", type(error).__qualname__, recorder.fan_out_errors)
     logger.error("%s.%s did not render: nobody gets this message", consumer.__qualname__, handler, exc_info=error)
 
 

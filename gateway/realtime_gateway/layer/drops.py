@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from realtime_gateway.telemetry import recorder
+from realtime_gateway.telemetry import kept, recorder
 
 REASONS = {
     "capacity": "a member's mailbox was full; the newest message is refused",
@@ -21,6 +21,9 @@ REASONS = {
     "carry_refused": "no message, but a step of a move of normal channels that was refused; it is made again",
 }
 
+# What goes with a connection that ends, and looks that are made again, is no error of anybody's.
+ORDINARY = {"idle", "forgotten", "no_mailbox", "read_refused", "carry_refused"}
+
 # All of them stand on the metrics page from the start: a rate over a counter that appears late misses its first step.
 for _reason in REASONS:
     recorder.layer_dropped.add(0, _reason)
@@ -30,3 +33,5 @@ def count(reason: str, messages: int = 1) -> None:
     """Count messages that the layer lets go, by one of REASONS."""
     assert reason in REASONS, reason
     recorder.layer_dropped.add(messages, reason)
+    if messages and reason not in ORDINARY:
+        kept.failure("message dropped", reason, recorder.layer_dropped, reason)

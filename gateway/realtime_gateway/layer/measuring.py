@@ -21,7 +21,9 @@ from realtime_gateway.layer.envelope import Kind
 from realtime_gateway.layer.machine.actions import Acknowledged, HandOver
 from realtime_gateway.layer.mailboxes import Body
 from realtime_gateway.layer.process_state import ProcessState
-from realtime_gateway.telemetry import recorder
+from realtime_gateway.telemetry import kept, recorder
+from realtime_gateway.telemetry.kept import SLOW_SECONDS
+from realtime_gateway.telemetry.spans import DESTINATION_KIND
 
 # By number: an enum member made of each message costs a microsecond.
 KINDS: dict[int, str] = {Kind.GROUP: "group", Kind.CHANNEL: "channel", Kind.QUEUED: "queue"}
@@ -52,6 +54,8 @@ class Timed:
 def delivered(way: str, published_at: float, trace: bytes) -> None:
     """A message has come to where this process has it going."""
     seconds = monotonic() - published_at
+    if seconds > SLOW_SECONDS and not trace:
+        trace = kept.slow("slow delivery", seconds, {"realtime_gateway.way": way})
     recorder.delivery_seconds.observe(seconds if seconds > 0 else 0.0, way, trace)
 
 
@@ -61,15 +65,20 @@ def acknowledged(action: Acknowledged, now: float) -> None:
         kind = KINDS.get(item.kind)
         if kind is not None:
             recorder.layer_published.add(1, kind)
-            recorder.layer_publish_seconds.observe(now - item.first_at, kind, item.trace)
+            seconds, trace = now - item.first_at, item.trace
+            if seconds > SLOW_SECONDS and not trace:
+                trace = kept.slow("slow publish", seconds, {DESTINATION_KIND: kind})
+            recorder.layer_publish_seconds.observe(seconds, kind, trace)
     if action.again:
         recorder.layer_resent.add(action.again)
 
 
 def handed_over(action: HandOver, expiry_seconds: float, now: float) -> None:
     """A receiver gets a message from a queue, whose shard has told its age."""
-    waited = expiry_seconds - (action.expires_at - now)
-    recorder.layer_queue_wait_seconds.observe(max(0.0, waited), trace=action.trace)
+    waited, trace = expiry_seconds - (action.expires_at - now), action.trace
+    if waited > SLOW_SECONDS and not trace:
+        trace = kept.slow("slow queue", waited, {DESTINATION_KIND: "queue"})
+    recorder.layer_queue_wait_seconds.observe(max(0.0, waited), trace=trace)
 
 
 def look(state: ProcessState, open_shards: Collection[str], now: float) -> None:

@@ -39,8 +39,11 @@ def _family(family: Family) -> Metric:
     metric = kind(PREFIX + family.name, family.help, labels=labels)
     # A family without a label is there from the start: a rate over a counter that appears late misses its first step.
     values = family.values or ({} if labels else {"": 0})
+    suffix = "_total" if family.kind == "counter" else ""
     for label_value, value in sorted(values.items()):
-        metric.add_metric([label_value] if labels else [], value)
+        said = {family.label: label_value} if labels else {}
+        exemplar = _exemplar(family.exemplars.get(label_value))
+        metric.add_sample(PREFIX + family.name + suffix, said, value, exemplar=exemplar)
     return metric
 
 

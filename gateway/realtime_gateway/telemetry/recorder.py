@@ -7,11 +7,12 @@ shards of the host list, never a group, user or address.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from realtime_gateway import endings
-from realtime_gateway.telemetry.histogram import Histogram
+from realtime_gateway.telemetry.histogram import Exemplar, Histogram
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Family:
         help: one sentence for the person who reads the page.
         label: the name of its label, or "" for none.
         values: label value → number; the key is "" without a label.
+        exemplars: of a counter: label value → the newest of what it counted that has a trace.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Family:
     help: str
     label: str = ""
     values: dict[str, float] = field(default_factory=dict, compare=False)
+    exemplars: dict[str, Exemplar] = field(default_factory=dict, compare=False)
 
     def add(self, amount: float = 1, label_value: str = "") -> None:
         """Add to a counter or gauge."""
@@ -38,6 +41,10 @@ class Family:
             self.values[label_value] += amount
         except KeyError:
             self.values[label_value] = amount
+
+    def exemplify(self, trace: bytes, label_value: str = "") -> None:
+        """Say in which trace the last of what was counted is, as the envelope carries its context."""
+        self.exemplars[label_value] = Exemplar(trace, 1.0, time.time())
 
     def set(self, value: float, label_value: str = "") -> None:
         """Set a gauge."""

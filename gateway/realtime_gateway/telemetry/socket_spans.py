@@ -13,7 +13,8 @@ from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, set_span_in_context
 
-from realtime_gateway.telemetry import propagation
+from realtime_gateway import endings
+from realtime_gateway.telemetry import kept, propagation, recorder
 from realtime_gateway.telemetry.spans import (
     HANDSHAKE_RESULT,
     OPCODE,
@@ -165,16 +166,24 @@ class ConnectionSpans:
 
     def application_ended(self, task: asyncio.Task[None]) -> None:
         """End what is open, once the application's task is over; what it has never taken as well."""
+        error = None if task.cancelled() else task.exception()
         if self._current is not None:
-            error = None if task.cancelled() else task.exception()
             if error is not None:
                 failed(self._current, type(error).__qualname__)
             self._current.end()
             self._current = None
+        elif error is not None:
+            # What it failed at was not traced.
+            self._keep(error)
         while self._waiting:
             span = self._waiting.popleft()
             span.add_event("never taken by the application")
             span.end()
+
+    def _keep(self, error: BaseException) -> None:
+        link = None if self.handshake is None else self.handshake.span.get_span_context()
+        label = endings.APPLICATION_ERROR.label
+        kept.failure("application failed", type(error).__qualname__, recorder.closed, label, link)
 
 
 def connection(

@@ -1,0 +1,83 @@
+"""What is kept of messages that are not traced."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider, sampling
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from realtime_gateway.telemetry import kept, propagation, spans
+from realtime_gateway.telemetry.few import Few
+from realtime_gateway.telemetry.recorder import Family
+
+
+@pytest.fixture
+def exporter(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
+    """Where spans go; messages are never traced."""
+    yield from exporting(monkeypatch, sampling.ALWAYS_ON)
+
+
+def exporting(monkeypatch: pytest.MonkeyPatch, sampler: sampling.Sampler) -> Iterator[InMemorySpanExporter]:
+    monkeypatch.setattr(kept, "_may_keep", Few(kept.KEPT_PER_SECOND, lambda: 7.0))
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(sampler=sampler)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    spans.wire(spans.Tracing(provider.get_tracer("test"), lambda: False))
+    yield exporter
+    spans.wire(None)
+    provider.shutdown()
+
+
+def test_a_slow_message_is_one_span_as_long_as_it_took(exporter: InMemorySpanExporter) -> None:
+    before_ns = time.time_ns()
+    trace = kept.slow("slow delivery", 2.5, {"realtime_gateway.way": "direct"})
+    (span,) = exporter.get_finished_spans()
+    context = propagation.unpack(trace)
+    assert context is not None
+    assert (context.trace_id, context.span_id) == (span.context.trace_id, span.context.span_id)
+    assert span.end_time - span.start_time == 2_500_000_000
+    assert before_ns <= span.end_time <= time.time_ns()
+    assert span.parent is None
+    assert span.attributes == {"realtime_gateway.kept": "slow", "realtime_gateway.way": "direct"}
+
+
+def test_what_failed_is_the_exemplar_of_what_counts_it(exporter: InMemorySpanExporter) -> None:
+    counter = Family("x", "counter", "X.", "reason")
+    counter.add(1, "broken")
+    link = propagation.unpack(kept.slow("slow delivery", 2.0, {}))
+    kept.failure("application failed", "ValueError", counter, "broken", link)
+    span = exporter.get_finished_spans()[-1]
+    assert not span.status.is_ok
+    assert span.attributes == {"realtime_gateway.kept": "failed", "error.type": "ValueError"}
+    assert [one.context.span_id for one in span.links] == [link.span_id] if link else False
+    exemplar = counter.exemplars["broken"]
+    context = propagation.unpack(exemplar.trace)
+    assert context is not None
+    assert (context.span_id, exemplar.value) == (span.context.span_id, 1.0)
+
+
+def test_of_many_at_once_the_first_are_kept(exporter: InMemorySpanExporter) -> None:
+    counter = Family("x", "counter", "X.")
+    for _ in range(3 * kept.KEPT_PER_SECOND):
+        kept.failure("application failed", "ValueError", counter)
+    assert len(exporter.get_finished_spans()) == kept.KEPT_PER_SECOND
+    assert kept.slow("slow delivery", 2.0, {}) == b""
+
+
+def test_where_nothing_is_traced_nothing_is_kept() -> None:
+    counter = Family("x", "counter", "X.")
+    kept.failure("application failed", "ValueError", counter)
+    assert kept.slow("slow delivery", 2.0, {}) == b""
+    assert not counter.exemplars
+
+
+def test_what_a_projects_own_sampler_leaves_out_is_no_exemplar(monkeypatch: pytest.MonkeyPatch) -> None:
+    counter = Family("x", "counter", "X.")
+    for _ in exporting(monkeypatch, sampling.ALWAYS_OFF):
+        kept.failure("application failed", "ValueError", counter)
+        assert kept.slow("slow delivery", 2.0, {}) == b""
+    assert not counter.exemplars
