@@ -161,8 +161,8 @@ def _command(process: psutil.Process) -> str:
 def running_example(here: Path) -> Iterator[UpProcess]:
     """The example chat as `make up` runs it, with all that it writes in a directory of the test's."""
     environment = {"DATABASE": str(here / "db.sqlite3")}
-    migrate = [sys.executable, str(EXAMPLE / "manage.py"), "migrate", "--verbosity", "0"]
-    subprocess.run(migrate, check=True, env=inherited() | environment)
+    for words in (["migrate", "--verbosity", "0"], ["demo_data"]):
+        subprocess.run([sys.executable, str(EXAMPLE / "manage.py"), *words], check=True, env=inherited() | environment)
     with UpProcess(
         EXAMPLE / "gateway.yaml", environment=environment, directory=here / "run", output_directory=here
     ) as up:

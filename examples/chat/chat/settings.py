@@ -16,8 +16,8 @@ ALLOWED_HOSTS = listed("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = listed("CSRF_TRUSTED_ORIGINS")  # https://chat.example.com, behind a proxy that ends TLS
 
 INSTALLED_APPS = [
-    "daphne",
-    "channels",  # for `manage.py runworker`
+    "realtime_gateway",  # where Channels' tutorial has "daphne"; before "channels", so that workers are traced
+    "channels",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",

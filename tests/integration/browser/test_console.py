@@ -11,6 +11,7 @@ import re
 import signal
 from collections.abc import Iterator
 
+import httpx
 import pytest
 from tests.support.chromium import CHROMIUM, WIDE, take_pictures
 from tests.support.redis_process import redis_server_program
@@ -117,6 +118,26 @@ def test_a_message_between_two_windows_is_a_waterfall_of_all_its_steps(
     expect(publish.locator("dl")).to_contain_text("realtime_gateway.shard")
     assert "hello" not in page.content()
     take_pictures(page, "console", whole=True)
+
+
+def test_what_a_view_gives_a_worker_to_do_is_followed_into_the_worker_and_back(
+    page: playwright_api.Page, chat: UpProcess
+) -> None:
+    with httpx.Client(base_url=chat.url, trust_env=False, follow_redirects=True) as visitor:
+
+        def post(form: str, action: str, **fields: str) -> None:
+            visitor.get(form)
+            token = visitor.cookies["csrftoken"]
+            visitor.post(action, data={"csrfmiddlewaretoken": token, **fields}).raise_for_status()
+
+        post("/login/", "/login/", username="demo", password="demo")
+        post("/", "/orders/1/receipt/")
+    page.locator("#recent a", has_text="publish receipts").first.click()
+    names = page.locator("#waterfall .what")
+    expect(names.filter(has_text="publish user.{name}")).to_have_count(1)
+    handler = page.locator("#waterfall details", has_text="ReceiptConsumer.receipt_write")
+    expect(handler.locator(".process")).to_have_text("worker-receipts-0")
+    assert names.all_inner_texts()[0] == "publish receipts"
 
 
 def test_a_trace_is_found_by_its_id_and_a_wrong_one_is_said(page: playwright_api.Page, chat: UpProcess) -> None:

@@ -4,8 +4,6 @@ import os
 
 from chat.settings import *  # noqa: F403  (a settings module that varies another one)
 from chat.settings import DATABASES
-from chat.settings import INSTALLED_APPS as EXAMPLES_APPS
 
-INSTALLED_APPS = ["realtime_gateway", *(app for app in EXAMPLES_APPS if app != "daphne")]
 DATABASES["default"]["TEST"] = {"NAME": os.environ["TEST_DATABASE"]}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
