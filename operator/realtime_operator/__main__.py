@@ -16,6 +16,8 @@ import kopf
 
 from realtime_gateway.errors import GatewayError
 from realtime_operator import metrics_port, sight
+from realtime_operator.console.serving import serving as console_serving
+from realtime_operator.exporting import exporting
 from realtime_operator.following import Following
 from realtime_operator.handlers import register, settings_for
 from realtime_operator.kube.client import OPTIONAL, OWNED, KubeClient
@@ -42,7 +44,9 @@ def main() -> int:
     # One line per event of every object is nobody's reading.
     logging.getLogger("kopf.objects").setLevel(logging.WARNING)
     try:
-        asyncio.run(run(read_options()))
+        options = read_options()
+        with exporting(options):
+            asyncio.run(run(options))
     except GatewayError as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -103,7 +107,8 @@ async def _serve(options: Options, client: KubeClient, kinds: Sequence[str], sto
         tasks.append(asyncio.create_task(_until_served(client, missing), name="wait for kinds"))
     log.info("%s serves %s.", options.identity, ", ".join(options.watched) or "all namespaces")
     asked_to_end = asyncio.create_task(stop.wait())
-    await asyncio.wait([*tasks, asked_to_end], return_when=asyncio.FIRST_COMPLETED)
+    async with console_serving(options, client, cache, time.monotonic):
+        await asyncio.wait([*tasks, asked_to_end], return_when=asyncio.FIRST_COMPLETED)
     failed = [task for task in tasks if task.done() and not task.cancelled() and task.exception() is not None]
     if watch.done() and not failed:
         stop.set()  # kopf puts its own handlers in the place of ours, and ends at a signal

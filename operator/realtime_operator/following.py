@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Iterator
 from random import Random
 
-from realtime_operator import recording
+from realtime_operator import recording, tracing
 from realtime_operator.apply.perform import NotLeading
 from realtime_operator.kube.client import KubeClient
 from realtime_operator.kube.errors import KubeError
@@ -115,11 +115,11 @@ class Following:
         """One pass; None when it failed as a whole."""
         begun, result = self._clock(), ""
         try:
-            async with self._turns, asyncio.timeout(PASS_SECONDS):
+            async with self._turns:
                 begun = self._clock()
-                done = await reconciler.run()
-                result = recording.DONE if _acted(done) else recording.RESTED
-                return done
+                done = await self._traced(reconciler, key)
+            result = recording.DONE if _acted(done) else recording.RESTED
+            return done
         except NotLeading:
             result = recording.NOT_LEADING
             log.info("%s/%s: somebody else leads now", *key)
@@ -134,6 +134,20 @@ class Following:
             if result:  # one that was cancelled came to nothing
                 recording.passed(result, self._clock() - begun)
         return None
+
+    async def _traced(self, reconciler: Reconciler, key: ResourceKey) -> Pass:
+        with tracing.reconcile(*key) as span:
+            try:
+                async with asyncio.timeout(PASS_SECONDS):
+                    done = await reconciler.run()
+            except NotLeading:
+                span.note(tracing.RESULT, recording.NOT_LEADING)
+                raise
+            except Exception:
+                span.note(tracing.RESULT, recording.FAILED)
+                raise
+            span.note(tracing.RESULT, recording.DONE if _acted(done) else recording.RESTED)
+            return done
 
     def _pause(self, key: ResourceKey, times: int) -> float:
         """How long to rest after so many failures, or after so many passes that should not have been needed."""

@@ -20,6 +20,8 @@ class Options:
         default_image: for gateway and workers of resources that name no image.
         identity: tells this operator from the others.
         metrics_port: where Prometheus is answered; 0 means nowhere.
+        console_port: where the console is served, on the loopback address alone; 0 means nowhere.
+        exports_traces: whether OpenTelemetry's variables name somewhere to send spans to.
     """
 
     namespace: str
@@ -27,10 +29,12 @@ class Options:
     default_image: str
     identity: str
     metrics_port: int = 0
+    console_port: int = 0
+    exports_traces: bool = False
 
 
 def read_options(environ: Mapping[str, str] | None = None) -> Options:
-    """Read REALTIME_GATEWAY_OPERATOR_{NAMESPACE, WATCH, IMAGE, IDENTITY, METRICS_PORT}.
+    """Read REALTIME_GATEWAY_OPERATOR_{NAMESPACE, WATCH, IMAGE, IDENTITY, METRICS_PORT, CONSOLE_PORT}, and OTEL_….
 
     Raises:
         ConfigurationError: one that is needed is missing, or cannot be used.
@@ -47,7 +51,20 @@ def read_options(environ: Mapping[str, str] | None = None) -> Options:
         default_image=values[prefix + "IMAGE"],
         identity=values.get(prefix + "IDENTITY") or f"{socket.gethostname()}-{os.getpid()}",
         metrics_port=_port(prefix + "METRICS_PORT", values.get(prefix + "METRICS_PORT") or "0"),
+        console_port=_port(prefix + "CONSOLE_PORT", values.get(prefix + "CONSOLE_PORT") or "0"),
+        exports_traces=_exports_traces(values),
     )
+
+
+def _exports_traces(values: Mapping[str, str]) -> bool:
+    if values.get("OTEL_SDK_DISABLED", "").lower() == "true" or values.get("OTEL_TRACES_EXPORTER") == "none":
+        return False
+    if not any(values.get(f"OTEL_EXPORTER_OTLP_{name}") for name in ("ENDPOINT", "TRACES_ENDPOINT")):
+        return False
+    for variable in ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"):
+        if values.get(variable) not in (None, "", "http/protobuf"):
+            raise ConfigurationError(f"{variable} is {values[variable]!r}.", "The operator does http/protobuf.")
+    return True
 
 
 def _port(variable: str, value: str) -> int:

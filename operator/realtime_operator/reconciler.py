@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from realtime_gateway.errors import ResourceInvalid
+from realtime_gateway.hosts import HostList
 from realtime_gateway.resource.parsing import parse_resource
-from realtime_operator import recording
+from realtime_operator import recording, tracing
 from realtime_operator.apply.backoff import Backoff
 from realtime_operator.apply.perform import Means, NotLeading, perform
 from realtime_operator.decide.checklist import decide
@@ -23,7 +24,7 @@ from realtime_operator.observe.redis_servers import RedisServers
 from realtime_operator.observe.refused_pods import RefusedPods
 from realtime_operator.options import Options
 from realtime_operator.plan import Outcome, Plan
-from realtime_operator.snapshot import Manifest, ObjectKey, Snapshot
+from realtime_operator.snapshot import Fleet, Manifest, ObjectKey, Snapshot, Unknown
 from realtime_operator.status import events, report
 from realtime_operator.status.conditions import Status, invalid_status, status_of
 from realtime_operator.target import KIND, Target
@@ -42,6 +43,14 @@ class Pass:
     plan: Plan = field(default_factory=Plan)
     outcomes: tuple[Outcome, ...] = ()
     snapshot: Snapshot | None = None
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What was looked at, and what was seen."""
+
+    target: Target
+    snapshot: Snapshot
 
 
 class Reconciler:
@@ -91,12 +100,17 @@ class Reconciler:
                 resource, invalid_status(_generation(resource), _problems(error), _status(resource), _now())
             )
             return Pass()
-        objects = self._objects(target)
-        refused = await self._refused_pods.look(target.namespace, objects)
-        failed = await self._failed_mounts.look(target.namespace, objects)
-        # Last of all that is looked at is Redis: what is decided on it acts at once.
-        snapshot = replace(await self.look(target), refused_pods=refused, failed_mounts=failed)
-        plan = decide(target, snapshot)
+        with tracing.step("observe") as span:
+            objects = self._objects(target)
+            refused = await self._refused_pods.look(target.namespace, objects)
+            failed = await self._failed_mounts.look(target.namespace, objects)
+            # Last of all that is looked at is Redis: what is decided on it acts at once.
+            snapshot = replace(await self.look(target), refused_pods=refused, failed_mounts=failed)
+            _tell_what_was_seen(span, snapshot)
+        with tracing.step("decide") as span:
+            plan = decide(target, snapshot)
+            span.note(tracing.ACTIONS, [type(action).__name__ for action in plan.actions])
+            span.note(tracing.FINDINGS, [f"{one.type} {one.reason}: {one.message}" for one in plan.findings])
         self._since = {fact: self._since.get(fact, self._clock()) for fact in plan.facts}
         outcomes = await perform(target, plan.actions, self._means, self._clock)
         self._log(outcomes)
@@ -106,13 +120,19 @@ class Reconciler:
 
     async def glance(self) -> Snapshot | None:
         """Look without deciding."""
+        seen = await self.sight()
+        return None if seen is None else seen.snapshot
+
+    async def sight(self) -> Sight | None:
+        """Look without deciding, and say at what; None where there is no resource that could be understood."""
         resource = self.resource
         if resource is None:
             return None
         try:
-            return await self.look(self._target(resource))
+            target = self._target(resource)
         except ResourceInvalid:
             return None
+        return Sight(target, await self.look(target))
 
     async def look(self, target: Target) -> Snapshot:
         """One look at everything."""
@@ -150,7 +170,8 @@ class Reconciler:
             raise NotLeading
         recording.reported(self._namespace, self._name, status)
         before = _status(resource).get("conditions", ())
-        written = await report.write(self._means.client, resource, status)
+        with tracing.step("report"):
+            written = await report.write(self._means.client, resource, status)
         if written is None:
             return
         self._cache.put(written)
@@ -174,6 +195,20 @@ class Reconciler:
                 level = logging.INFO if outcome.done else logging.WARNING
                 log.log(level, "%s/%s: %r: %s", self._namespace, self._name, outcome.action, outcome.message or "done")
         self._refused = tuple(outcome for outcome in outcomes if not outcome.done)
+
+
+def _tell_what_was_seen(span: tracing.Step, snapshot: Snapshot) -> None:
+    servers = [member for shard in snapshot.shards for member in shard.members]
+    silent = [str(one.address or one.pod) for one in servers if isinstance(one.server, Unknown)]
+    if silent:
+        span.note(tracing.SILENT, silent)
+    if not isinstance(snapshot.hosts, HostList):
+        return
+    span.note(tracing.EPOCH, snapshot.hosts.epoch)
+    if isinstance(snapshot.fleet, Fleet):
+        processes = len(snapshot.fleet.processes)
+        span.note(tracing.PROCESSES, processes)
+        span.note(tracing.PROCESSES_AT_EPOCH, processes - len(snapshot.fleet.behind(snapshot.hosts.epoch)))
 
 
 def _generation(resource: Manifest) -> int:

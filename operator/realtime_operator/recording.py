@@ -36,6 +36,9 @@ _calls = Counter(
     PREFIX + "api_calls", "Calls to the API server, by method and status; 0 where none came.", ["method", "status"],
     registry=REGISTRY,
 )  # fmt: skip
+_exports_failed = Counter(
+    PREFIX + "exports_failed", "Exports of traces that the collector did not take.", registry=REGISTRY
+)
 _resources = Gauge(PREFIX + "resources", "Resources that this operator follows.", registry=REGISTRY)
 
 
@@ -113,6 +116,11 @@ def acted(action: object, done: bool) -> None:
 def called(method: str, status: int) -> None:
     """The API server has answered, or not at all (0)."""
     _calls.labels(method, str(status)).inc()
+
+
+def export_failed() -> None:
+    """A collector has not taken spans."""
+    _exports_failed.inc()
 
 
 def leads(now: bool) -> None:

@@ -240,6 +240,24 @@ def test_without_metrics_nobody_may_connect_to_the_operator() -> None:
     assert "REALTIME_GATEWAY_OPERATOR_METRICS_PORT" not in environment(found)
 
 
+def test_the_console_is_for_whoever_forwards_a_port_and_no_pod_may_connect_to_it(defaults: list[Object]) -> None:
+    assert environment(defaults)["REALTIME_GATEWAY_OPERATOR_CONSOLE_PORT"] == "9001"
+    assert [port["name"] for port in container(defaults)["ports"]] == ["metrics"]
+    [rule] = only(defaults, "NetworkPolicy")["spec"]["ingress"]
+    assert [one["port"] for one in rule["ports"]] == [9000]
+    assert "REALTIME_GATEWAY_OPERATOR_CONSOLE_PORT" not in environment(render({"console": {"enabled": False}}))
+
+
+def test_traces_of_the_operator_go_where_the_values_say() -> None:
+    found = environment(render({"telemetry": {"otlpEndpoint": "http://collector:4318", "samplingRatio": 0.25}}))
+    assert found["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://collector:4318"
+    assert (found["OTEL_TRACES_SAMPLER"], found["OTEL_TRACES_SAMPLER_ARG"]) == ("parentbased_traceidratio", "0.25")
+
+
+def test_without_a_collector_the_operator_sends_no_traces(defaults: list[Object]) -> None:
+    assert not [name for name in environment(defaults) if name.startswith("OTEL_")]
+
+
 def test_the_users_annotations_and_labels_win_over_the_charts() -> None:
     annotations = {"prometheus.io/scrape": "false", "prometheus.io/path": ""}
     label = {"app.kubernetes.io/version": "ours"}
@@ -298,6 +316,15 @@ IMPOSSIBLE = [
         {"extraEnv": [{"name": "REALTIME_GATEWAY_OPERATOR_WATCH", "value": "x"}]},
         "extraEnv sets REALTIME_GATEWAY_OPERATOR_WATCH, which the chart sets itself",
     ),
+    ({"metrics": {"port": 9001}}, "metrics.port and console.port are the same"),
+    (
+        {
+            "telemetry": {"otlpEndpoint": "http://collector:4318"},
+            "extraEnv": [{"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": "http://other:4318"}],
+        },
+        "extraEnv sets OTEL_EXPORTER_OTLP_ENDPOINT, which the chart sets itself by telemetry",
+    ),
+    ({"telemetry": {"samplingRatio": 2}}, "samplingRatio"),
     ({"replica": 3}, "replica"),
     ({"replicas": "two"}, "replicas"),
     ({"replicas": -1}, "replicas"),

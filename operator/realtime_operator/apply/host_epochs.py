@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import resources
 from typing import Any
 
+from realtime_operator import tracing
 from realtime_operator.apply.server_side_apply import create
 from realtime_operator.kube.client import MERGE_PATCH, KubeClient
 from realtime_operator.observe.redis_servers import RedisServers
@@ -19,9 +20,16 @@ async def mint(client: KubeClient, action: MintHosts) -> dict[str, Any]:
 
     A patch that names a version is refused like a PUT when another one is there, and needs one right less.
     """
+    # So that the steps of a roll, which are passes of their own, lead to where it began.
+    made_in = tracing.traceparent()
     if action.resource_version is None:
-        return await create(client, action.manifest)
-    metadata = {**action.manifest["metadata"], "resourceVersion": action.resource_version}
+        annotated = {"annotations": {tracing.ANNOTATION: made_in}} if made_in else {}
+        return await create(client, {**action.manifest, "metadata": {**action.manifest["metadata"], **annotated}})
+    metadata = {
+        **action.manifest["metadata"],
+        "resourceVersion": action.resource_version,
+        "annotations": {tracing.ANNOTATION: made_in or None},
+    }
     body = {"metadata": metadata, "data": action.manifest["data"]}
     key = ObjectKey("ConfigMap", metadata["name"])
     return await client.patch(key, metadata["namespace"], body, content_type=MERGE_PATCH)

@@ -6,11 +6,12 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from realtime_operator import recording
+from realtime_operator import recording, tracing
 from realtime_operator.apply import host_epochs, redis_commands, server_side_apply
 from realtime_operator.apply.backoff import Backoff
 from realtime_operator.kube.client import KubeClient
 from realtime_operator.kube.errors import KubeError
+from realtime_operator.objects import identity
 from realtime_operator.observe.object_cache import ObjectCache, owner_of
 from realtime_operator.observe.redis_servers import RedisServers
 from realtime_operator.plan import (
@@ -29,6 +30,7 @@ from realtime_operator.plan import (
     RemoveForeign,
     SwitchOver,
 )
+from realtime_operator.snapshot import ObjectKey
 from realtime_operator.status import reasons
 from realtime_operator.target import Target
 
@@ -70,11 +72,49 @@ async def perform(
             raise NotLeading
         outcome = means.backoff.standing(action, clock())
         if outcome is None:
-            outcome = await _one(target, action, means)
+            outcome = await _traced(target, action, means)
             recording.acted(action, outcome.done)
         outcomes.append(outcome)
     means.backoff.note(outcomes, clock())
     return tuple(outcomes)
+
+
+async def _traced(target: Target, action: Action, means: Means) -> Outcome:
+    name, made_in = type(action).__name__, _made_in(target, action, means)
+    with tracing.step(name, _about(action), made_in) as span:
+        outcome = await _one(target, action, means)
+        span.note(tracing.OUTCOME, "done" if outcome.done else "refused")
+        if not outcome.done:
+            span.failed(outcome.reason, outcome.message)
+    return outcome
+
+
+def _about(action: Action) -> dict[str, str | int]:
+    about: dict[str, str | int] = {}
+    match action:
+        case Apply() | Delete() | RemoveForeign():
+            about[tracing.OBJECT] = str(action.key)
+        case CreatePasswords(manifest):
+            about[tracing.OBJECT] = f"Secret {manifest['metadata']['name']}"
+        case Evict(pod):
+            about[tracing.OBJECT] = f"Pod {pod}"
+        case MintHosts(hosts, manifest):
+            about |= {tracing.OBJECT: f"ConfigMap {manifest['metadata']['name']}", tracing.EPOCH: hosts.epoch}
+        case AnnounceHosts(hosts, shard):
+            about |= {tracing.SHARD: shard, tracing.EPOCH: hosts.epoch}
+        case Promote(shard) | Follow(shard) | Monitor(shard) | SwitchOver(shard):
+            about[tracing.SHARD] = shard
+        case Forget():
+            about[tracing.OBJECT] = f"Sentinel {action.sentinel}"
+    return about
+
+
+def _made_in(target: Target, action: Action, means: Means) -> str:
+    """The span in which the host list was made that an action brings to the shards."""
+    if not isinstance(action, AnnounceHosts):
+        return ""
+    made = means.cache.get(target.namespace, ObjectKey("ConfigMap", identity.hosts_name(target))) or {}
+    return str(made.get("metadata", {}).get("annotations", {}).get(tracing.ANNOTATION, ""))
 
 
 async def _one(target: Target, action: Action, means: Means) -> Outcome:

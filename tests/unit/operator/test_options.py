@@ -36,3 +36,15 @@ def test_metrics_are_served_where_a_port_is_given() -> None:
 def test_a_port_that_is_none_stops_the_start(port: str) -> None:
     with pytest.raises(ConfigurationError, match="REALTIME_GATEWAY_OPERATOR_METRICS_PORT is"):
         read_options({**GIVEN, "REALTIME_GATEWAY_OPERATOR_METRICS_PORT": port})
+
+
+def test_traces_are_sent_where_somewhere_is_named() -> None:
+    assert not read_options(GIVEN).exports_traces
+    assert read_options({**GIVEN, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}).exports_traces
+    assert read_options({**GIVEN, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://collector:4318/x"}).exports_traces
+
+
+def test_a_protocol_that_is_not_spoken_stops_the_start() -> None:
+    given = {**GIVEN, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4317", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
+    with pytest.raises(ConfigurationError, match="OTEL_EXPORTER_OTLP_PROTOCOL is 'grpc'"):
+        read_options(given)
