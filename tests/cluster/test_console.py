@@ -55,14 +55,17 @@ def opened(url: str) -> Iterator[playwright_api.Page]:
         page = browser.new_page(viewport=WIDE)
         complaints: list[str] = []
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(url)
-        yield page
-        browser.close()
+        try:
+            page.goto(url)
+            yield page
+        finally:
+            browser.close()
         assert not complaints
 
 
 @pytest.mark.usefixtures("operator")
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian package chromium)")
+@pytest.mark.timeout(600, func_only=True)
 def test_a_forwarded_port_shows_what_runs_of_each_resource_and_a_messages_way(namespace: Namespace) -> None:
     gateway = Gateway(namespace, {"telemetry": {"recentSpans": 500}})
     gateway.spec["redis"]["managed"] |= {"shards": SHARDS}
@@ -71,6 +74,7 @@ def test_a_forwarded_port_shows_what_runs_of_each_resource_and_a_messages_way(na
     other = Gateway(namespace, {"replicas": 1}, name="shop")
     other.apply()
     other.wait_until_ready()
+    asyncio.run(gateway.chat(clients=CLIENTS))
     resource = f"{namespace.name}/{gateway.name}"
     playwright_api.expect.set_options(timeout=30_000)
     expect = playwright_api.expect
@@ -89,7 +93,6 @@ def test_a_forwarded_port_shows_what_runs_of_each_resource_and_a_messages_way(na
         page.get_by_role("button", name=f"{SHARDS} → {SHARDS + 1}").click()
         expect(page.locator("#ring-words")).to_contain_text("of all keys moves")
 
-        asyncio.run(gateway.chat(clients=CLIENTS))
         found = page.locator("#recent a", has_text=re.compile(r"publish chat_\{name\}")).first
         expect(found).to_contain_text("2 processes")
         found.click()

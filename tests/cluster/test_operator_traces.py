@@ -36,6 +36,7 @@ def spans(namespace: Namespace, name: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.usefixtures("operator")
+@pytest.mark.timeout(600, func_only=True)
 def test_a_roll_is_traced_step_by_step_and_each_step_leads_to_where_it_began(
     namespace: Namespace, gateway_image: str
 ) -> None:

@@ -60,17 +60,17 @@ class ClusterSource:
             await self._look()
         seen, status = self._seen, (self._reconciler.resource or {}).get("status", {})
         snapshot = None if seen is None else seen.snapshot
-        hosts = snapshot.hosts if snapshot is not None and isinstance(snapshot.hosts, HostList) else HostList(0, ())
+        hosts = snapshot.hosts if snapshot is not None and isinstance(snapshot.hosts, HostList) else None
         conditions = status.get("conditions", ())
         return {
             "name": self._name,
             "url": "",
             "ready": any(one["type"] == "Ready" and one["status"] == "True" for one in conditions),
-            "epoch": hosts.epoch,
-            "shards": [{"name": shard.name, "weight": shard.weight} for shard in hosts.shards],
+            "epoch": 0 if hosts is None else hosts.epoch,
+            "shards": [{"name": shard.name, "weight": shard.weight} for shard in (hosts.shards if hosts else ())],
             "earlier": [
                 {"epoch": earlier.epoch, "shards": [shard.name for shard in earlier.shards]}
-                for earlier in hosts.earlier
+                for earlier in (hosts.earlier if hosts else ())
             ],
             "can_preview": seen is not None and seen.target.spec.redis.managed is not None,
             "processes": [] if snapshot is None else processes.rows(self._name, snapshot, self._pods(), self._numbers),

@@ -56,7 +56,7 @@ function draw(found) {
       + "Outside is who owns them before, inside after; what moves is dashed.");
   fill("legend", ...names.map((name) => {
     const before = share(found.parts, "from", name), after = share(found.parts, "to", name);
-    const words = same ? percent(after) : `${percent(before)} → ${percent(after)}`;
+    const words = same ? percent(after, 1) : `${percent(before, 1)} → ${percent(after, 1)}`;
     return element("li", { class: colour(names, name) }, name, element("span", {}, words));
   }));
 }
@@ -78,6 +78,6 @@ function share(parts, side, name) {
   return parts.filter((part) => part[side] === name).reduce((sum, part) => sum + part.share, 0);
 }
 
-function percent(value) {
-  return `${(value * 100).toFixed(0)} %`;
+function percent(value, digits = 0) {
+  return `${(value * 100).toFixed(digits)} %`;
 }
