@@ -99,10 +99,11 @@ def _run_parent(arguments: argparse.Namespace) -> int:
     options = server_options(arguments, None if resource is None else resource.spec)
     addresses = [parse_address(description) for description in endpoints(arguments, passed_sockets())]
     shared = share(addresses, options.listen_backlog, reuse_port=arguments.reuse_port)
+    known = vars(own_arguments(arguments.application))  # `realtime-gateway` itself has added others
 
     def command(index: int, parent_fd: int) -> tuple[list[str], dict[str, str]]:
         given = {
-            **{name: value for name, value in vars(arguments).items() if value not in (None, False, "", [])},
+            **{name: value for name, value in vars(arguments).items() if name in known},
             **child_addresses(shared),
             "processes": 1,
             "parent_fd": parent_fd,
@@ -130,10 +131,14 @@ def _run_parent(arguments: argparse.Namespace) -> int:
 
 def _run_child(given: str) -> int:
     """Run as one of several processes: the arguments come from the parent, as JSON."""
-    arguments = json.loads(given)
+    return run(argparse.Namespace(**json.loads(given)))
+
+
+def own_arguments(*words: str) -> argparse.Namespace:
+    """Read a command line of `serve` alone."""
     parser = argparse.ArgumentParser()
     add_arguments(parser)
-    return run(argparse.Namespace(**{**vars(parser.parse_args([arguments["application"]])), **arguments}))
+    return parser.parse_args(words)
 
 
 async def close_layers() -> None:

@@ -6,7 +6,7 @@
         └──http.response.start──▶ DENYING ──last http.response.body
 
 A client that leaves ends any state in CLOSED, where everything an application still sends is dropped in silence: it
-cannot know yet.
+cannot know yet. A message that is malformed changes nothing: the application may catch the error and send a better one.
 """
 
 from __future__ import annotations
@@ -109,30 +109,33 @@ class Connection:
         if self.state is State.CONNECTING:
             return self._while_connecting(kind, message)
         if kind == "websocket.http.response.body":
-            last = not message.get("more_body", False)
-            if last:
+            piece = DenyBody(_bytes(message.get("body", b""), "body"), not message.get("more_body", False))
+            if piece.last:
                 self.state = State.CLOSED
-            return DenyBody(message.get("body", b""), last)
+            return piece
         raise OutOfOrder(f"{kind} after websocket.http.response.start; only websocket.http.response.body may follow")
 
     def _while_open(self, kind: str, message: dict[str, Any]) -> Action:
         if kind == "websocket.send":
             return outgoing(message)
         if kind == "websocket.close":
+            close = _close(message)
             self.state = State.CLOSED
-            return _close(message)
+            return close
         raise OutOfOrder(f"{kind} on a WebSocket that is open; websocket.send or websocket.close is allowed")
 
     def _while_connecting(self, kind: str, message: dict[str, Any]) -> Action:
         if kind == "websocket.accept":
+            accept = Accept(message.get("subprotocol") or None, _headers(message))
             self.state = State.OPEN
-            return Accept(message.get("subprotocol") or None, _headers(message))
+            return accept
         if kind == "websocket.close":
             self.state = State.CLOSED
             return Deny(endings.NORMAL)
         if kind == "websocket.http.response.start":
+            start = DenyStart(_status(message), _headers(message))
             self.state = State.DENYING
-            return DenyStart(int(message["status"]), _headers(message))
+            return start
         if kind == "websocket.send":
             raise OutOfOrder("Socket has not been accepted, so cannot send over it")
         raise OutOfOrder(f"{kind} during the handshake; websocket.accept or websocket.close is allowed")
@@ -151,16 +154,31 @@ def outgoing(message: dict[str, Any]) -> Send:
 
 
 def _close(message: dict[str, Any]) -> Close:
-    code = message.get("code")
-    code = endings.NORMAL.code if code is None else int(code)
-    if not endings.sendable(code):
-        raise OutOfOrder(f"close code {code} cannot be sent; use 1000, 1001, 1008, 1011 or one from 3000 to 4999")
-    return Close(code, message.get("reason") or "")
+    code, reason = message.get("code"), message.get("reason") or ""
+    code = endings.NORMAL.code if code is None else code
+    if not isinstance(code, int) or not endings.sendable(code):
+        raise OutOfOrder(f"close code {code!r} cannot be sent; use 1000, 1001, 1008, 1011 or one from 3000 to 4999")
+    if not isinstance(reason, str):
+        raise OutOfOrder(f"websocket.close: reason is {type(reason).__name__}, not str")
+    return Close(int(code), reason)
+
+
+def _status(message: dict[str, Any]) -> int:
+    status = message.get("status")
+    if not isinstance(status, int) or not 200 <= status <= 599:
+        raise OutOfOrder(f"websocket.http.response.start: status is {status!r}; it is a number from 200 to 599")
+    return int(status)  # an http.HTTPStatus would be written by its name
 
 
 def _headers(message: dict[str, Any]) -> tuple[tuple[bytes, bytes], ...]:
-    headers = tuple((bytes(name), bytes(value)) for name, value in message.get("headers") or ())
+    headers = tuple((_bytes(name, "header"), _bytes(value, "header")) for name, value in message.get("headers") or ())
     for name, value in headers:
         if any(mark in name + value for mark in (b"\r", b"\n", b"\0")):
             raise OutOfOrder(f"header {name!r} contains a line break")
     return headers
+
+
+def _bytes(value: Any, what: str) -> bytes:
+    if not isinstance(value, bytes | bytearray | memoryview):
+        raise OutOfOrder(f"{what} {value!r:.60} is {type(value).__name__}, not bytes")
+    return bytes(value)

@@ -65,6 +65,8 @@ ADMIN_BACKLOG = 128
 FRESH_SECONDS = 0.2
 # How long applications have to end once their connections are cut, and forgotten tasks once they are cancelled.
 LAST_WORDS_SECONDS = 2.0
+# How long the lifespan's shutdown may take at least, when little or nothing is left of the drain's period.
+SHUTDOWN_SECONDS = 5.0
 
 
 class GatewayServer(daphne_server.Server):
@@ -182,6 +184,8 @@ class GatewayServer(daphne_server.Server):
             self._asked_to_stop()
             self._hurry.set()
             return
+        if self._end is not None:  # a signal of this very turn: it comes first
+            return
         self.phase = Phase.SERVING
         self.accepting = True
         if self.options.blocked_loop_seconds:
@@ -221,7 +225,7 @@ class GatewayServer(daphne_server.Server):
                 deadline = max(deadline, self.loop.time() + self.options.close_timeout_seconds)
             await self._until_quiet(deadline)
             await self._cut_the_rest()
-            await self._lifespan.shutdown()
+            await self._shut_down(deadline)
             if self.last_act is not None:
                 await self.last_act()
             await self._admin.close()
@@ -276,11 +280,27 @@ class GatewayServer(daphne_server.Server):
             peer.cut()
         # Their applications see the disconnect, and end as they would for any client that leaves.
         tasks = [run.task for run in self._runs if run.task is not None]
+        if not tasks:  # the last one has ended in that turn
+            return
         _, pending = await asyncio.wait(tasks, timeout=LAST_WORDS_SECONDS)
         for task in pending:
             task.cancel()
         if pending:
             await asyncio.wait(pending, timeout=LAST_WORDS_SECONDS)
+
+    async def _shut_down(self, deadline: float) -> None:
+        """Run the lifespan's shutdown, for as long as it may take or until a signal that comes after it began."""
+        self._hurry.clear()
+        shutdown = self.loop.create_task(self._lifespan.shutdown())
+        hurried = self.loop.create_task(self._hurry.wait())
+        seconds = max(deadline - self.loop.time(), SHUTDOWN_SECONDS)
+        await asyncio.wait({shutdown, hurried}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        hurried.cancel()
+        if not shutdown.done():
+            logger.warning("The application's shutdown has not ended in time; leaving without it")
+            shutdown.cancel()
+            return
+        shutdown.result()
 
     async def _cancel_stray_tasks(self) -> None:
         """Cancel what is left on the loop: the tasks that applications have started and forgotten."""

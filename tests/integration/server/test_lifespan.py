@@ -34,3 +34,21 @@ def test_a_startup_that_fails_ends_the_process_with_its_reason(applications):
         assert "Traceback" not in it.output
     finally:
         it.stop()
+
+
+def test_a_shutdown_that_hangs_has_its_time_and_the_process_ends(applications):
+    with ServeProcess("lifespans:never_shut_down", "--drain-seconds", "0", directory=applications) as it:
+        it.terminate()
+        it.wait_for_output("shutting down")
+        assert it.wait(30) == 0
+        assert "The application's shutdown has not ended in time; leaving without it" in it.output
+        assert "Traceback" not in it.output
+
+
+def test_a_signal_during_the_shutdown_ends_it(applications):
+    with ServeProcess("lifespans:never_shut_down", "--drain-seconds", "600", directory=applications) as it:
+        it.terminate()
+        it.wait_for_output("shutting down")
+        it.terminate()
+        assert it.wait(30) == 0
+        assert "leaving without it" in it.output

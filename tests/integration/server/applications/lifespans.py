@@ -44,3 +44,14 @@ async def hanging(scope, receive, send):
     if scope["type"] == "lifespan":
         print("starting up", flush=True)
         await asyncio.sleep(3600)
+
+
+async def never_shut_down(scope, receive, send):
+    if scope["type"] != "lifespan":
+        await _respond(scope, send)
+        return
+    await receive()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    print("shutting down", flush=True)
+    await asyncio.sleep(3600)

@@ -104,11 +104,23 @@ def test_close_carries_its_code_and_reason(message, close):
         ([START], TEXT),
         ([START], ACCEPT),
         ([START], START),
+        ([], {**ACCEPT, "headers": [("a", b"1")]}),
+        ([], {**ACCEPT, "headers": [(b"a", 1)]}),
+        ([], {"type": "websocket.http.response.start"}),
+        ([], {**START, "status": "403"}),
+        ([], {**START, "status": 101}),
+        ([], {**START, "headers": [(b"a", None)]}),
+        ([ACCEPT], {**CLOSE, "code": "4000"}),
+        ([ACCEPT], {**CLOSE, "reason": b"no"}),
+        ([START], {**BODY, "body": "text"}),
     ],
 )
 def test_what_the_specification_does_not_allow_now_is_an_error(before, message):
+    made = connection(*before)
+    state = made.state
     with pytest.raises(OutOfOrder):
-        connection(*before).application_sent(message)
+        made.application_sent(message)
+    assert made.state is state, "the application may send a better one"
 
 
 @pytest.mark.parametrize("message", [ACCEPT, TEXT, CLOSE, START, BODY])

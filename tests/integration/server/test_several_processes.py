@@ -1,0 +1,110 @@
+"""`serve --processes N` with clients: each process takes the whole command line, and each drains."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+
+import psutil
+from tests.integration.server.test_serve_command import children, two_adjacent_free_ports
+from tests.integration.server.test_websocket import closed
+from tests.support.conditions import until
+from tests.support.frames import RawClient, client_frame
+from tests.support.serve_process import ServeProcess
+from websockets.asyncio.client import connect
+
+# What is not nothing although it looks like it.
+ZEROS = {
+    "--ping-interval": ("ping_interval", 0),
+    "--drain-seconds": ("drain_seconds", 0),
+    "--head-timeout-seconds": ("head_timeout_seconds", 0),
+    "--websocket-max-message-size": ("websocket_max_message_size", 0),
+    "--websocket-max-frame-size": ("websocket_max_frame_size", 0),
+    "-v": ("verbosity", 0),
+}
+
+
+def test_options_of_value_zero_reach_each_process(applications):
+    words = [word for option in ZEROS for word in (option, "0")]
+    several = ("--processes", "2", "--no-server-name", *words)
+    with ServeProcess("conversations:application", *several, directory=applications) as it:
+        it.wait_until(lambda: len(children(it)) == 2, "complete", 10)
+        for pid in children(it):
+            given = json.loads(psutil.Process(pid).cmdline()[-1])
+            assert {name: given[name] for name, _ in ZEROS.values()} == dict(ZEROS.values())
+        with RawClient(it.port, "/echo") as client:
+            assert b"\r\nserver:" not in client.head.lower()
+            large = b"x" * (2 * 1024 * 1024)
+            client.send(client_frame(0x82, large))
+            assert client.frame() == (0x82, large)
+        assert "WebSocket" not in it.output, "the access log of verbosity 1"
+        it.terminate()
+        assert it.wait() == 0
+
+
+def counted(it: ServeProcess) -> list[int]:
+    """Return how many WebSockets each process has."""
+    assert it.process is not None
+    ports = sorted(
+        connection.laddr.port
+        for child in psutil.Process(it.process.pid).children()
+        for connection in child.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN and connection.laddr.port != it.port
+    )
+    return [ask(port)["connections"].get("websocket", 0) for port in ports]
+
+
+def ask(port: int) -> dict[str, dict[str, int]]:
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        client.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+        answer = b""
+        while piece := client.recv(65536):
+            answer += piece
+    facts: dict[str, dict[str, int]] = json.loads(answer.partition(b"\r\n\r\n")[2])
+    return facts
+
+
+async def test_the_websockets_of_every_process_are_closed_and_its_applications_hear_of_it(applications):
+    first = two_adjacent_free_ports()
+    it = ServeProcess("conversations:application", "--processes", "2", directory=applications)
+    it.words[it.words.index(str(it.admin_port))] = str(first)
+    it.admin_port = first
+    with it:
+        it.wait_for_output("in 2 processes")
+        clients = await asyncio.gather(*(connect(f"{it.websocket_url}/echo") for _ in range(40)))
+        shares = counted(it)
+        assert sum(shares) == 40
+        assert all(shares), f"one process has none: {shares}"
+        it.terminate()
+        ends = await asyncio.gather(*(closed(client) for client in clients))
+        assert {code for code, _ in ends} == {1012}
+        assert it.wait() == 0
+        assert it.output.count("disconnect 1012") == 40
+
+
+async def test_a_second_signal_ends_the_drain_of_every_process(applications):
+    it = ServeProcess(
+        "conversations:application",
+        "--processes",
+        "2",
+        "--drain-accept-seconds",
+        "600",
+        directory=applications,
+        admin=False,
+    ).launch()
+    try:
+        it.wait_for_output("in 2 processes")
+        clients = await asyncio.gather(*(connect(f"{it.websocket_url}/echo") for _ in range(20)))
+        it.terminate()
+        await until(lambda: it.output.count("Draining:") == 2)
+        for client in clients:
+            await client.send("still served")
+            assert await client.recv() == "still served"
+        it.terminate()
+        ends = await asyncio.gather(*(closed(client) for client in clients))
+        assert {code for code, _ in ends} == {1012}
+        assert it.wait() == 0
+        assert it.output.count("disconnect 1012") == 20
+    finally:
+        it.stop()
