@@ -101,6 +101,7 @@ PURE = (
     "realtime_gateway.server.options",
     "realtime_gateway.server.proxy_protocol",
     "realtime_gateway.server.request_facts",
+    "realtime_gateway.server.stall_watch",
     "realtime_gateway.server.wheel",
     "realtime_gateway.server.whole_frames",
     "realtime_gateway.local.plan",

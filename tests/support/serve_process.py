@@ -152,7 +152,11 @@ class ServeProcess:
         self._output.close()
 
     def __enter__(self) -> ServeProcess:
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:
+            self.stop()
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -234,6 +234,7 @@ def _limits_of(spec: GatewaySpec) -> dict[str, Any]:
         "send_queue_bytes": websocket.send_queue_size_bytes,
         "send_queue_seconds": websocket.send_queue_seconds,
         "head_timeout_seconds": http.head_timeout_seconds,
+        "send_timeout_seconds": http.send_timeout_seconds,
         "max_head_bytes": http.max_head_size_bytes,
         "max_body_bytes": http.max_body_size_bytes,
         "compression": websocket.compression,

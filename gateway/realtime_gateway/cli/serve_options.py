@@ -25,6 +25,10 @@ LIMITS: dict[str, tuple[str, str]] = {
     "send_queue_bytes": ("whole", "what may wait for a slow client (default 1 MiB), and"),
     "send_queue_seconds": ("seconds", "for how long, before it is closed with 1013 (default 10)"),
     "head_timeout_seconds": ("seconds", "for the head of a request; later is 408; 0 is for ever (default 10)"),
+    "send_timeout_seconds": (
+        "seconds",
+        "for which a client may take nothing of a response; 0 is for ever (default 60)",
+    ),
     "max_head_bytes": ("whole", "of a request's line and headers; more get 431 (default 16 KiB)"),
     "max_body_bytes": ("whole", "of a request; more get 413; 0 has no limit (default)"),
     "compression_window_bits": ("whole", "the largest window of either side, 9 to 15 (default 12)"),

@@ -119,7 +119,10 @@ class WebSocket:
         rule=Size(1024, GIB),
     )
     send_queue_seconds: int = setting(
-        "Seconds for which more than sendQueueSize may wait for a client.", default=10, rule=Number(1, 3_600)
+        "Seconds for which more than sendQueueSize may wait for a client, or for which a client whose buffers are full "
+        "may take nothing; then it is closed with 1013.",
+        default=10,
+        rule=Number(1, 3_600),
     )
     compression: bool = setting(
         "Whether messages are compressed (permessage-deflate) for clients that offer it.", default=False
@@ -155,6 +158,12 @@ class Http:
         "Seconds within which a request's head must arrive, counted from the connection; a later one is answered with "
         "408; 0 means for ever.",
         default=10,
+        rule=Number(0, 3_600),
+    )
+    send_timeout_seconds: int = setting(
+        "Seconds for which a client may take nothing of a response that waits for it, before it is cut; 0 means for "
+        "ever.",
+        default=60,
         rule=Number(0, 3_600),
     )
     max_head_size_bytes: int = setting(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -14,7 +15,9 @@ from twisted.web import http
 
 from realtime_gateway.server import handshake, proxy_protocol
 from realtime_gateway.server.client_address import Client
+from realtime_gateway.server.prompt_transport import waiting_bytes
 from realtime_gateway.server.request_facts import host_and_port
+from realtime_gateway.server.stall_watch import StallWatch
 from realtime_gateway.server.wheel import Turn
 
 if TYPE_CHECKING:
@@ -33,6 +36,7 @@ class GatewayChannel(http.HTTPChannel):
     client: Client
     _deadline: Turn | None = None
     _lingering = False
+    _ending: StallWatch | None = None
     _before_proxy_header: bytes | None = None  # what has come of it; None: none may come
 
     def connectionMade(self) -> None:
@@ -132,11 +136,30 @@ class GatewayChannel(http.HTTPChannel):
         self.setTimeout(None)
         self._networkProducer.unregisterProducer()
         if interfaces.ISSLTransport.providedBy(self.transport) or not hasattr(self.transport, "loseWriteConnection"):
-            self.transport.loseConnection()
-            return
-        self.transport.resumeProducing()
-        self.transport.loseWriteConnection()
+            self.transport.loseConnection()  # TLS waits for the client's farewell
+        else:
+            self.transport.resumeProducing()
+            self.transport.loseWriteConnection()
         self._deadline = self.server.wheel.call_later(LINGER_SECONDS, self.transport.abortConnection)
+
+    def loseConnection(self) -> None:
+        """Close it behind what is written, for as long as the client takes that; TLS waits for its farewell too."""
+        super().loseConnection()
+        if self._ending is None:
+            self._ending = self.watch(self.transport.abortConnection)
+
+    def watch(self, stalled: Callable[[], object]) -> StallWatch | None:
+        """Watch whether the client takes what waits for it; None where it may take its time."""
+        seconds = self.server.options.send_timeout_seconds
+        if not seconds:
+            return None
+        return StallWatch(self.server.wheel, seconds, lambda: waiting_bytes(self.transport), stalled)
+
+    def connectionLost(self, reason: Any) -> None:
+        """The connection is over."""
+        if self._ending is not None:
+            self._ending.cancel()
+        super().connectionLost(reason)
 
     # What a drain asks.
 

@@ -6,14 +6,17 @@ The request has been parsed once already, by Twisted; nothing here parses it aga
 from __future__ import annotations
 
 import binascii
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from hashlib import sha1
 from http import HTTPStatus
 
 # RFC 6455, and the last draft before it, which has the same frames.
 VERSIONS = (13, 8)
 _VERSIONS_HEADER = (b"sec-websocket-version", b", ".join(str(version).encode() for version in VERSIONS))
+
+_KEY_SUFFIX = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -100,6 +103,19 @@ def is_key(key: bytes) -> bool:
         return len(b64decode(key, validate=True)) == 16
     except binascii.Error:
         return False
+
+
+def acceptance(key: str, subprotocol: str | None, headers: Headers, server_name: str) -> bytes:
+    """Return the response that opens a WebSocket (RFC 6455 section 4.2.2), the headers byte for byte as given."""
+    lines = [b"HTTP/1.1 101 Switching Protocols\r\n"]
+    if server_name:
+        lines.append(b"Server: " + server_name.encode() + b"\r\n")
+    lines.append(b"Upgrade: WebSocket\r\nConnection: Upgrade\r\n")
+    lines += [name + b": " + value + b"\r\n" for name, value in headers]
+    if subprotocol is not None:
+        lines.append(b"Sec-WebSocket-Protocol: " + subprotocol.encode("ascii") + b"\r\n")
+    digest = sha1(key.encode("ascii") + _KEY_SUFFIX, usedforsecurity=False).digest()
+    return b"".join([*lines, b"Sec-WebSocket-Accept: " + b64encode(digest) + b"\r\n\r\n"])
 
 
 def status_line(status: int) -> bytes:

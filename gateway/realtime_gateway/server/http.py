@@ -20,6 +20,7 @@ from realtime_gateway.server.application_run import ApplicationRun
 from realtime_gateway.server.client_address import Client
 from realtime_gateway.server.request_body import StreamedBody
 from realtime_gateway.server.request_facts import RequestFacts, host_and_port, http_scope
+from realtime_gateway.server.stall_watch import StallWatch
 from realtime_gateway.telemetry import recorder
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class GatewayRequest(WebRequest):
     _counted = False
     _timer: Any = None
     _drained: asyncio.Future[None] | None = None
+    _stall_watch: StallWatch | None = None
     _body: StreamedBody | None = None  # None where it is refused at once
     _body_bytes = 0
     _refused = False
@@ -291,9 +293,22 @@ class GatewayRequest(WebRequest):
         """The transport holds more than it wants to: ``send`` waits from now on."""
         if self._drained is None:
             self._drained = self.server.loop.create_future()
+            self._stall_watch = self._watch()
+
+    def _watch(self) -> StallWatch | None:
+        watch: StallWatch | None = self.channel.watch(self._stalled)
+        return watch
+
+    def _stalled(self) -> None:
+        if self.channel is not None:
+            self.channel.met("http.sendTimeoutSeconds", "cut")
+        self.cut()
 
     def resumeProducing(self) -> None:
         """The client has taken everything."""
+        if self._stall_watch is not None:
+            self._stall_watch.cancel()
+            self._stall_watch = None
         drained, self._drained = self._drained, None
         if drained is not None and not drained.done():
             drained.set_result(None)

@@ -11,6 +11,7 @@ Only imported where ``h2`` is installed, the extra ``http2``.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from realtime_gateway.server import installed_reactor  # noqa: F401  (before Twisted: it decides the reactor)
@@ -31,6 +32,7 @@ from realtime_gateway.server.http import GatewayRequest
 from realtime_gateway.server.http2_sending import SendingConnection, add_to_last
 from realtime_gateway.server.request_body import StreamedBody
 from realtime_gateway.server.request_facts import host_and_port
+from realtime_gateway.server.stall_watch import StallWatch
 from realtime_gateway.server.wheel import Turn
 
 if TYPE_CHECKING:
@@ -85,6 +87,7 @@ class Http2Connection(SendingConnection):
     def connectionMade(self) -> None:
         """Say what we allow, and begin to wait for the first request."""
         self.server = self.factory.server
+        self._ending: dict[int, StallWatch] = {}  # by stream: of whole responses that have not left
         self._idle_frames = TokenBucket(IDLE_FRAMES_PER_SECOND, IDLE_FRAMES_AT_ONCE)
         options = self.server.options
         allowed = {
@@ -204,7 +207,26 @@ class Http2Connection(SendingConnection):
                 self.conn.reset_stream(stream_id, ErrorCodes.NO_ERROR)
             self._tryToWriteControlData()
         super()._requestDone(stream_id)
+        if ending := self._ending.pop(stream_id, None):
+            ending.cancel()
         self._close_if_done()
+
+    def endRequest(self, stream_id: int) -> None:
+        """A response is whole; it leaves for as long as its client takes it."""
+        super().endRequest(stream_id)
+        if stream_id in self.streams and (watch := self.watch(stream_id, lambda: self._stalled(stream_id))):
+            self._ending[stream_id] = watch
+
+    def watch(self, stream_id: int, stalled: Callable[[], object]) -> StallWatch | None:
+        """Watch whether the client takes a response; None where it may take its time."""
+        seconds = self.server.options.send_timeout_seconds
+        if not seconds:
+            return None
+        return StallWatch(self.server.wheel, seconds, lambda: self.how_far(stream_id), stalled)
+
+    def _stalled(self, stream_id: int) -> None:
+        self.met("http.sendTimeoutSeconds", "cut")
+        self.cut_stream(stream_id)
 
     def cut_stream(self, stream_id: int) -> None:
         """End one stream so that its client sees that it is not whole."""
@@ -311,6 +333,16 @@ class Http2Request(GatewayRequest):
         else:
             self.channel._conn.met("http.maxBodySize", "answered with 413")
             self._answer(413, f"The body of a request may have {limit} bytes.", [])
+
+    def _watch(self) -> StallWatch | None:
+        stream = self.channel
+        watch: StallWatch | None = stream._conn.watch(stream.streamID, self._stalled)
+        return watch
+
+    def _stalled(self) -> None:
+        if self.channel is not None:
+            self.channel._conn.met("http.sendTimeoutSeconds", "cut")
+        self.cut()
 
     @property
     def was_answered_early(self) -> bool:

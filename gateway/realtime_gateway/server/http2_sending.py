@@ -28,7 +28,8 @@ class SendingConnection(H2Connection):
     def __init__(self) -> None:
         super().__init__()
         self._kept_bytes: dict[int, int] = {}  # by stream, of its response
-        self._stalled: set[int] = set()  # streams whose window is closed
+        self._closed_windows: set[int] = set()  # by stream
+        self._frames = 0  # sent, of all responses
 
     def writeDataToStream(self, streamID: int, data: bytes) -> None:
         """Take a piece of a response; small ones share a frame."""
@@ -36,7 +37,7 @@ class SendingConnection(H2Connection):
         self._kept_bytes[streamID] = self._kept_bytes.get(streamID, 0) + len(data)
         if not (pieces and add_to_last(pieces, data)):
             pieces.extend(data[start : start + FRAME_BYTES] for start in range(0, len(data), FRAME_BYTES))
-        if pieces and streamID not in self._stalled:
+        if pieces and streamID not in self._closed_windows:
             self.priority.unblock(streamID)
             self._wake()
         if streamID in self.streams and self.remainingOutboundWindow(streamID) <= 0:
@@ -46,6 +47,11 @@ class SendingConnection(H2Connection):
         """Return how much more a response may bring here, however wide its client has opened its window."""
         window = min(self.conn.local_flow_control_window(streamID), SEND_BYTES)
         return int(window) - self._kept_bytes.get(streamID, 0)
+
+    def how_far(self, stream_id: int) -> object:
+        """Return what differs when more of a response has left, or of those before it where its window is open."""
+        others = 0 if stream_id in self._closed_windows else self._frames
+        return self._kept_bytes.get(stream_id, 0), others
 
     def _wake(self) -> None:
         waiting, self._sendingDeferred = self._sendingDeferred, None
@@ -85,6 +91,7 @@ class SendingConnection(H2Connection):
             pieces.appendleft(piece[room:])
             piece = piece[:room]
         self._kept_bytes[stream_id] -= len(piece)
+        self._frames += 1
         self.conn.send_data(stream_id, bytes(piece))
         self.transport.write(self.conn.data_to_send())
         if self.conn.local_flow_control_window(stream_id) <= 0:
@@ -96,13 +103,13 @@ class SendingConnection(H2Connection):
             self.streams[stream_id].windowUpdated()
 
     def _stall(self, stream_id: int) -> None:
-        self._stalled.add(stream_id)
+        self._closed_windows.add(stream_id)
         self.priority.block(stream_id)
 
     def _requestDone(self, stream_id: int) -> None:
         """A stream is over, in whichever way."""
         self._kept_bytes.pop(stream_id, None)
-        self._stalled.discard(stream_id)
+        self._closed_windows.discard(stream_id)
         super()._requestDone(stream_id)
 
     def _handleWindowUpdate(self, event: Any) -> None:
@@ -111,9 +118,9 @@ class SendingConnection(H2Connection):
     def dataReceived(self, data: bytes) -> None:
         """Take frames; those of a window, and SETTINGS, may let responses go on."""
         super().dataReceived(data)
-        opened = [each for each in self._stalled if self.conn.local_flow_control_window(each) > 0]
+        opened = [each for each in self._closed_windows if self.conn.local_flow_control_window(each) > 0]
         for stream_id in opened:
-            self._stalled.discard(stream_id)
+            self._closed_windows.discard(stream_id)
             if self._outboundStreamQueues[stream_id]:
                 self.priority.unblock(stream_id)
             self.streams[stream_id].windowUpdated()

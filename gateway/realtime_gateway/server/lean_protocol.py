@@ -68,6 +68,7 @@ class LeanWebSocket(WebSocketProtocol):
     autoPingTimeoutCall: Any = None
     autoPingPending = autoPingPendingCall = autoPingPendingSent = None
     autoPingPendingSeq = 0
+    websocket_version = 13  # of those that handshake.VERSIONS names: their frames are the same
     reading_paused = False
     _whole_message_limit_bytes = 0  # the lower one of upstream's two; set once for all connections
 
@@ -174,8 +175,17 @@ class LeanWebSocket(WebSocketProtocol):
         """The transport is gone; upstream only adds debug lines here."""
         self._connectionLost(reason)
 
-    def _onOpen(self) -> None:
+    def open(self) -> None:
+        """Begin to exchange frames; upstream builds the handshake's response too, in UTF-8, and keeps it."""
+        self.state = self.STATE_OPEN
+        if self.openHandshakeTimeoutCall is not None:
+            self.openHandshakeTimeoutCall.cancel()
+            self.openHandshakeTimeoutCall = None
+        if self.autoPingInterval:
+            self.autoPingPendingCall = self.factory._batched_timer.call_later(self.autoPingInterval, self._sendAutoPing)
         self.onOpen()
+        if self.data:
+            self.consumeData()
 
     def onMessageEnd(self) -> None:
         """Hand a whole message on; upstream also fires an event, with two Deferreds per message."""

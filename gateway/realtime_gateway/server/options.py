@@ -12,6 +12,7 @@ _NOT_NEGATIVE = (
     *("drain_accept_seconds", "drain_period_seconds", "admin_port", "close_timeout_seconds", "max_connections"),
     *("max_connections_per_address", "handshakes_per_second", "max_age_seconds", "head_timeout_seconds"),
     *("send_queue_bytes", "send_queue_seconds", "max_head_bytes", "max_body_bytes", "blocked_loop_seconds"),
+    "send_timeout_seconds",
     *("compression_context_bytes", "compression_least_bytes"),
 )
 _PLAIN_TCP = re.compile(r"tcp:(?:port=)?(?P<port>\d+)(?::interface=(?P<host>(?:\\:|[^:])*))?$")
@@ -101,7 +102,8 @@ class ServerOptions:
         handshakes_per_second: more are refused with 503; 0 has no limit.
         max_age_seconds: a WebSocket is closed with 1012 between three quarters of this age and this age; 0 never.
         send_queue_bytes: while more than this waits for a client, and
-        send_queue_seconds: it has not caught up for this long, it is closed with 1013.
+        send_queue_seconds: it has not caught up for this long, or takes nothing of what waits, it is closed with 1013.
+        send_timeout_seconds: a client that takes nothing of an HTTP response for this long is cut; 0 waits for ever.
         head_timeout_seconds: a request's head must be whole by then, or is answered with 408; 0 waits for ever.
         max_head_bytes: a request line and its headers; more are answered with 431.
         max_body_bytes: of a request; more are answered with 413; 0 has no limit.
@@ -131,6 +133,7 @@ class ServerOptions:
     send_queue_bytes: int = WebSocket().send_queue_size_bytes
     send_queue_seconds: float = WebSocket().send_queue_seconds
     head_timeout_seconds: float = Http().head_timeout_seconds
+    send_timeout_seconds: float = Http().send_timeout_seconds
     max_head_bytes: int = Http().max_head_size_bytes
     max_body_bytes: int = 0
     compression: bool = WebSocket().compression

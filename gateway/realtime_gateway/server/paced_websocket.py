@@ -2,6 +2,7 @@
 
 client faster than its consumer   reading stops: TCP slows the client down
 client slower than its consumer   ``await send()`` waits; pongs are left out; after a while, 1013
+client that takes nothing at all  is cut when the time for a closing handshake is over, whoever began it
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ class PacedWebSocket(LeanWebSocket):
     application_queue: InputQueue
     _drained: asyncio.Future[None] | None = None
     _lagging: Turn | None = None
+    _written_bytes = _taken_bytes = 0  # since the client began to lag: for it, and by it at the last look
+    _cutting: Turn | None = None
     _unanswered_ping: bytes | None = None
     _corked: list[bytes] | None = None
     _corked_bytes = 0
@@ -87,20 +90,30 @@ class PacedWebSocket(LeanWebSocket):
         if self._corked:
             frames, self._corked = self._corked, None
             if self.state == self.STATE_OPEN:
-                self.transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
+                data = frames[0] if len(frames) == 1 else b"".join(frames)
+                if self._drained is not None:
+                    self._written_bytes += len(data)
+                self.transport.write(data)
 
     def pauseProducing(self) -> None:
         """The transport holds more than it wants to: ``send`` waits from now on."""
         if self._drained is None:
             self._drained = self.server.loop.create_future()
             self._lagging = self.server.wheel.call_later(self.server.options.send_queue_seconds, self._still_lagging)
+            self._written_bytes, self._taken_bytes = waiting_bytes(self.transport), 0
 
     def _still_lagging(self) -> None:
-        """The client has not caught up for as long as it may."""
-        options = self.server.options
-        if waiting_bytes(self.transport) > options.send_queue_bytes:
-            self._lagging = None
+        """The client has not caught up for as long as it may: with a little only if it takes some of it."""
+        self._lagging = None
+        if self.state != self.STATE_OPEN:
+            return
+        options, waiting = self.server.options, waiting_bytes(self.transport)
+        taken_before, self._taken_bytes = self._taken_bytes, self._written_bytes - waiting
+        if waiting > options.send_queue_bytes:
             self.server.limit_log.met("websocket.sendQueueSize", self, "closed with 1013")
+            self.end(endings.SLOW_CLIENT)
+        elif self._taken_bytes <= taken_before:
+            self.server.limit_log.met("websocket.sendQueueSeconds", self, "closed with 1013")
             self.end(endings.SLOW_CLIENT)
         else:
             self._lagging = self.server.wheel.call_later(options.send_queue_seconds, self._still_lagging)
@@ -121,3 +134,23 @@ class PacedWebSocket(LeanWebSocket):
         """The transport is gone: nobody waits for it."""
         self._unanswered_ping = None
         self.resumeProducing()
+        if self._cutting is not None:
+            self._cutting.cancel()
+
+    # The end.
+
+    def dropConnection(self, abort: bool = False) -> None:
+        """Close the transport behind what is written; autobahn does so after a client's close frame."""
+        super().dropConnection(abort)
+        self._last_bytes_are_written()
+
+    def _last_bytes_are_written(self) -> None:
+        # TCP waits for a client that takes nothing, and TLS for its farewell, as long as it likes.
+        self.resumeProducing()  # with the producer gone, nobody else would wake a send that waits
+        if self._cutting is None:
+            self._cutting = self.server.wheel.call_later(self.server.options.close_timeout_seconds, self.cut)
+
+    def cut(self) -> None:
+        """Drop the transport at once."""
+        if self.transport is not None:
+            self.transport.abortConnection()

@@ -50,7 +50,7 @@ class GatewayWebSocket(PacedWebSocket):
     run: ApplicationRun
     client_addr: list[Any] | None = None
     path = ""
-    _extensions_offered: tuple[bytes, ...] = ()
+    _upgrade: handshake.Upgrade | None = None  # what the client asked for, until it is answered
     _ended_as: endings.Ending | None = None  # when the server has ended it, why
     _disconnect_told = False
     _corked_spans: list[socket_spans.Sending] | None = None
@@ -74,11 +74,7 @@ class GatewayWebSocket(PacedWebSocket):
         self.server = server = self.factory.server_class
         self.client_addr = facts.client
         self.path = facts.raw_path.decode("ascii")
-        self.websocket_version = upgrade.version
-        self.websocket_protocols = upgrade.subprotocols
-        self._wskey = upgrade.key
-        self.websocket_extensions = ()  # upstream has none to agree on: compression is agreed on here
-        self._extensions_offered = upgrade.extensions
+        self._upgrade = upgrade
         recorder.connections.add(1, "websocket")
         if server.websocket_connect_timeout >= 0:
             self.openHandshakeTimeoutCall = server.wheel.call_later(
@@ -155,18 +151,20 @@ class GatewayWebSocket(PacedWebSocket):
                 self._write(action)
 
     def _accept(self, action: Accept) -> None:
-        if action.subprotocol is not None and action.subprotocol not in self.websocket_protocols:
+        upgrade, headers = self._upgrade, action.headers
+        assert upgrade is not None, "it is answered once"
+        if action.subprotocol is not None and action.subprotocol not in upgrade.subprotocols:
             self.connection.state = State.CONNECTING
             raise OutOfOrder(f"the client has not offered the subprotocol {action.subprotocol!r}")
-        headers: dict[str, list[str]] = {}
-        for name, value in action.headers:
-            headers.setdefault(name.decode("latin1"), []).append(value.decode("latin1"))
-        agreed = self.server.compression.answer(self._extensions_offered)
+        self._upgrade = None
+        agreed = self.server.compression.answer(upgrade.extensions)
         if agreed is not None:
-            self._perMessageCompress, headers["Sec-WebSocket-Extensions"] = agreed[0], [agreed[1]]
+            self._perMessageCompress = agreed[0]
+            headers = (*headers, (b"Sec-WebSocket-Extensions", agreed[1].encode("ascii")))
         self.outbox.opened(self._perMessageCompress)
         self._handshake_ended("accepted", 101)
-        self.succeedHandshake((action.subprotocol, headers))
+        self.transport.write(handshake.acceptance(upgrade.key, action.subprotocol, headers, self.server.server_name))
+        self.open()
         age = self.server.age_seconds()
         if age is not None:
             self._aging = self.server.wheel.call_later(age, self.end, endings.TOO_OLD)
@@ -209,6 +207,7 @@ class GatewayWebSocket(PacedWebSocket):
             return
         if self.connection.state is State.DENYING:  # the head of another answer has left already
             self._end_denied()
+            self.cut()  # an orderly end would make a whole answer of it
             return
         headers = [] if retry_after_seconds is None else [(b"retry-after", b"%d" % retry_after_seconds)]
         text = ending.reason or handshake.status_line(ending.status).split(None, 2)[2].decode().strip()
@@ -221,8 +220,8 @@ class GatewayWebSocket(PacedWebSocket):
         self.state = self.STATE_CLOSED
         self.connection.client_left()
         self.transport.unregisterProducer()
-        self.resumeProducing()  # nobody else would wake a send that waits
         self.transport.loseConnection()
+        self._last_bytes_are_written()
         self._tell_disconnect(endings.LOST.code, "")
 
     def _stop_waiting_for_the_application(self) -> None:
@@ -259,11 +258,6 @@ class GatewayWebSocket(PacedWebSocket):
             self._ended_as = ending
             self.close_with(ending.code, ending.reason)
 
-    def cut(self) -> None:
-        """Drop the transport at once."""
-        if self.transport is not None:
-            self.transport.abortConnection()
-
     def handle_exception(self, exception: BaseException) -> None:
         """The application failed: 500 or 1011."""
         if self.state == self.STATE_CONNECTING:
@@ -299,8 +293,8 @@ class GatewayWebSocket(PacedWebSocket):
         self.application_queue.put_nowait(message, len(payload))
 
     def onAutoPingTimeout(self) -> None:
-        """End a client that does not answer; while we do not read, its answer may be waiting unread."""
-        if self.application_queue.paused:
+        """End a client that does not answer; while we wait for its consumer, its answer may be there unread."""
+        if self.application_queue.paused and self._drained is None:
             self.autoPingTimeoutCall = self.server.wheel.call_later(self.autoPingTimeout, self.onAutoPingTimeout)
             return
         self._ended_as = endings.PING_TIMEOUT

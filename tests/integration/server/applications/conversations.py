@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import json
 import os
 import time
@@ -199,6 +200,22 @@ async def websocket_flood(scope, receive, send, query):
     await until_disconnect(receive)
 
 
+async def websocket_drip(scope, receive, send, query):
+    """Sends small messages for as long as its client is there, as fast as it takes them."""
+    await accept(receive, send)
+    leaving = asyncio.create_task(until_disconnect(receive))
+    while not leaving.done():
+        await send({"type": "websocket.send", "bytes": b"x" * 100})
+        await asyncio.sleep(0)
+
+
+async def websocket_deny_at_length(scope, receive, send, query):
+    await receive()
+    await send({"type": "websocket.http.response.start", "status": 403, "headers": []})
+    await send({"type": "websocket.http.response.body", "body": b"x" * int(query["size"])})
+    await until_disconnect(receive)
+
+
 # HTTP.
 
 
@@ -210,6 +227,12 @@ async def reply(send, body, status=200, headers=()):
 
 async def http_index(scope, receive, send, query):
     await reply(send, b"hello")
+
+
+async def http_objects(scope, receive, send, query):
+    """Says how many objects the process has made and kept, after a look at all of them."""
+    gc.collect()
+    await reply(send, str(len(gc.get_objects())).encode(), headers=[(b"connection", b"close")])
 
 
 async def http_pid(scope, receive, send, query):
