@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 from pathlib import Path
 
 import pytest
 
+from realtime_gateway.cli.serve_options import add_arguments
 from realtime_gateway.telemetry import metrics_page, recorder
 from realtime_operator import recording
 
@@ -40,6 +42,18 @@ def test_the_readme_s_way_onto_kubernetes_is_the_one_that_a_test_of_the_cluster_
     tested = commands(ROOT / "docs" / "kubernetes.md", "## Install")
     shown = commands(ROOT / "README.md", "## On Kubernetes")
     assert shown == [line for line in tested if line in shown]
+
+
+def test_the_server_s_document_names_every_option_that_serve_takes_and_no_other() -> None:
+    parser = argparse.ArgumentParser(add_help=False)
+    add_arguments(parser)
+    taken = [action.option_strings for action in parser._actions if action.help is not argparse.SUPPRESS]
+    text = (ROOT / "docs" / "server.md").read_text()
+    named = set(re.findall(r"`(--?[a-z][a-z-]*)[` ]", text))
+    ours = {option for options in taken for option in options if "_" not in option}  # those are Daphne's old spellings
+    first_cells = "".join(re.findall(r"^\| ([^|]*) \|", text, re.MULTILINE))
+    assert ours - named == set()
+    assert set(re.findall(r"--?[a-z][a-z-]*", " ".join(re.findall(r"`([^`]*)`", first_cells)))) - ours == set()
 
 
 def test_each_word_of_make_that_a_document_names_exists() -> None:

@@ -7,7 +7,7 @@ codes that applications choose for themselves (3000 to 4999) share one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,11 @@ EVERY = (*BY_CODE.values(), APPLICATION, PING_TIMEOUT, TOO_OLD, SLOW_CLIENT)
 
 # RFC 6455 section 7.4.1: these describe what was (not) received and never stand in a close frame.
 UNSENDABLE_CODES = frozenset({1004, 1005, 1006, 1015})
+
+
+def restarting(seconds: int) -> Ending:
+    """Return the ending of a client that is told when to come back."""
+    return replace(RESTARTING, reason=f"{RESTARTING.reason} in {seconds} s")
 
 
 def by_code(code: int) -> Ending:

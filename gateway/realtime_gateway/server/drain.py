@@ -2,14 +2,21 @@
 
 Clients that lose a server come back at once, to another one. So the closes are spread evenly over a window and each is
 moved a little at random: the servers that stay see a steady trickle instead of a wave, and clients that share a timer
-(a browser that reconnects after exactly one second) do not fall into step.
+(a browser that reconnects after exactly one second) do not fall into step. Where there is no such window, or it is too
+short, clients that can be told are told when to come back, each at another time.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+
+# How many clients a second may come back to the servers that stay, before each is told to wait a while of its own; and
+# the longest such while.
+COME_BACK_PER_SECOND = 100
+LONGEST_ABSENCE_SECONDS = 60
 
 
 class Phase(Enum):
@@ -53,3 +60,11 @@ def closing_times(count: int, pace: Pace, random: Callable[[], float]) -> list[f
     gap = window / count
     moved = sorted(gap * (index + pace.jitter * (random() - 0.5)) for index in range(count))
     return [min(max(time, 0.0), pace.period_seconds) for time in moved]
+
+
+def come_back_seconds(count: int, window_seconds: float, random: Callable[[], float]) -> int:
+    """Return in how many seconds one of ``count`` clients, which are closed within the window, is to come back."""
+    absence = min(count / COME_BACK_PER_SECOND, LONGEST_ABSENCE_SECONDS)
+    if absence <= max(window_seconds, 1):
+        return 1
+    return 1 + math.floor(random() * math.ceil(absence))

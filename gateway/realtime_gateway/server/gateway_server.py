@@ -36,7 +36,7 @@ from realtime_gateway.server.application_run import Application, ApplicationRun,
 from realtime_gateway.server.channel import GatewayHTTPFactory
 from realtime_gateway.server.client_address import TrustedProxies
 from realtime_gateway.server.deflate import Compression, Settings
-from realtime_gateway.server.drain import Pace, Phase, closing_times
+from realtime_gateway.server.drain import Pace, Phase, closing_times, come_back_seconds
 from realtime_gateway.server.http import GatewayRequest
 from realtime_gateway.server.keepalive import age_seconds
 from realtime_gateway.server.last_resort import LastResort
@@ -256,10 +256,17 @@ class GatewayServer(daphne_server.Server):
         options = self.options
         pace = Pace(options.drain_period_seconds, options.drain_jitter, options.drain_slowest_per_second)
         websockets = list(self._websockets)
-        began = self.loop.time()
-        for websocket, at in zip(websockets, closing_times(len(websockets), pace, random), strict=True):
+        count, times = len(websockets), closing_times(len(websockets), pace, random)
+        began, window_seconds = self.loop.time(), max(times, default=0)
+        for index, (websocket, at) in enumerate(zip(websockets, times, strict=True)):
             await self._wait(began + at - self.loop.time())
-            websocket.end(endings.RESTARTING)
+            if window_seconds and self._hurry.is_set():  # those that are left leave at once
+                count, window_seconds = len(websockets) - index, 0
+            self._send_away(websocket, count, window_seconds)
+
+    def _send_away(self, websocket: GatewayWebSocket, count: int, window_seconds: float) -> None:
+        seconds = come_back_seconds(count, window_seconds, random)
+        websocket.end(endings.restarting(seconds), seconds)
 
     async def _until_quiet(self, deadline: float) -> None:
         """Wait for the applications to end and for what is written to leave, until the deadline or a second signal."""
@@ -273,7 +280,7 @@ class GatewayServer(daphne_server.Server):
             return
         logger.warning("Cutting off %d connections that have not ended in time", len(self._runs))
         for websocket in list(self._websockets):
-            websocket.end(endings.RESTARTING)
+            self._send_away(websocket, len(self._websockets), 0)
         await asyncio.sleep(0)  # one turn for the close frames to leave
         peers: list[GatewayWebSocket | GatewayRequest] = [*self._websockets, *self._requests]
         for peer in peers:

@@ -37,7 +37,7 @@ class PacedWebSocket(LeanWebSocket):
     _corked: list[bytes] | None = None
     _corked_bytes = 0
 
-    def end(self, ending: endings.Ending) -> None:
+    def end(self, ending: endings.Ending, retry_after_seconds: int = 1) -> None:
         """Close or refuse this connection because the server wants to; a subclass does it."""
         raise NotImplementedError
 

@@ -249,11 +249,11 @@ class GatewayWebSocket(PacedWebSocket):
         self.server.limit_log.met("websocket.maxMessageSize", self, "closed with 1009")
         super()._max_message_size_exceeded(msg_size, max_msg_size, reason)
 
-    def end(self, ending: endings.Ending) -> None:
+    def end(self, ending: endings.Ending, retry_after_seconds: int = 1) -> None:
         """Close or refuse this connection because the server wants to."""
         if self.state == self.STATE_CONNECTING:
             self._handshake_ended(ending.label, ending.status)
-            self._deny(ending, retry_after_seconds=1)
+            self._deny(ending, retry_after_seconds)
         elif self.state == self.STATE_OPEN:
             self._ended_as = ending
             self.close_with(ending.code, ending.reason)

@@ -16,7 +16,7 @@ from tests.support.serve_process import ServeProcess
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-REASON = "server restarting; reconnect"
+REASON = "server restarting; reconnect in 1 s"
 
 
 async def closing(websocket) -> tuple[int, str, float]:
@@ -62,6 +62,18 @@ async def test_closes_are_spread_over_the_period(applications):
     assert spread > 1, "all at once"
     in_one_tenth = max(sum(1 for at in times if start <= at < start + spread / 10) for start in times)
     assert in_one_tenth < 30, "half of them in one wave"
+
+
+async def test_clients_that_are_all_sent_away_at_once_are_told_to_come_back_at_different_times(applications):
+    with ServeProcess("conversations:application", "--drain-accept-seconds", "600", directory=applications) as it:
+        clients = await asyncio.gather(*(connect(f"{it.websocket_url}/echo") for _ in range(300)))
+        it.terminate()
+        await until(lambda: it.health()["phase"] == "not ready")
+        it.terminate()
+        reasons = [reason for _, reason, _ in await asyncio.gather(*(closing(client) for client in clients))]
+        assert it.wait() == 0
+    seconds = [int(reason.removeprefix("server restarting; reconnect in ").removesuffix(" s")) for reason in reasons]
+    assert set(seconds) == {1, 2, 3}  # a hundred in a second
 
 
 async def test_a_server_without_connections_ends_at_once(applications):
@@ -153,7 +165,7 @@ async def test_a_client_that_never_answers_the_close_does_not_hold_it_up(applica
             assert mute.recv(4096).startswith(b"HTTP/1.1 101 ")
             it.terminate()
             assert await asyncio.to_thread(it.wait, 20) == 0
-            assert read_to_end(mute) == b"\x88\x1e\x03\xf4" + REASON.encode()
+            assert read_to_end(mute) == bytes((0x88, 2 + len(REASON))) + b"\x03\xf4" + REASON.encode()
         assert f"disconnect 1012 {REASON}" in it.output
 
 

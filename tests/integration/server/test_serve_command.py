@@ -16,9 +16,11 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from tests.integration.server.test_websocket import closed
 from tests.support.conditions import wait_until
 from tests.support.free_port import free_port
 from tests.support.serve_process import ServeProcess
+from websockets.asyncio.client import connect
 
 
 def failed(*words: str, directory: Path, environment: dict[str, str] | None = None, code: int = 1) -> str:
@@ -130,6 +132,31 @@ def test_the_defaults_come_from_the_resource_and_the_command_line_wins(applicati
     with ServeProcess("conversations:application", *options, directory=applications, environment=environment) as it:
         it.terminate()
         assert it.wait(10) == 0
+
+
+async def test_daphne_s_options_do_what_they_do_there(applications):
+    port = free_port()
+    options = (
+        *("--log-fmt", "MARK %(levelname)s %(name)s %(message)s", "-v", "2", "-s", "teapot"),
+        *("--proxy-headers", "--proxy-headers-host", "X-Real-IP", "--proxy-headers-port", "X-Real-Port"),
+        *("--websocket-max-frame-size", "1000", "--root-path", "/chat"),
+    )
+    listen = ("-e", f"tcp:port={port}:interface=127.0.0.1")
+    with ServeProcess("conversations:application", *options, directory=applications, listen=listen) as it:
+        headers = {"X-Real-IP": "10.9.8.7", "X-Real-Port": "4321", "X-Forwarded-For": "10.1.1.1"}
+        async with httpx.AsyncClient() as client:
+            response = await client.get(f"http://127.0.0.1:{port}/scope", headers=headers)
+        assert response.headers["Server"] == "teapot"
+        scope = response.json()
+        assert (scope["client"], scope["root_path"]) == (["10.9.8.7", 4321], "/chat")
+        async with connect(f"ws://127.0.0.1:{port}/echo") as websocket:
+            assert websocket.response.headers["Server"] == "teapot"
+            await websocket.send(iter(["a" * 900, "b" * 900]))
+            assert await websocket.recv() == "a" * 900 + "b" * 900
+            await websocket.send("x" * 1001)
+            assert (await closed(websocket))[0] == 1009
+        it.wait_for_output("MARK DEBUG ")
+        assert "MARK INFO realtime_gateway.server Serving conversations:application on" in it.output
 
 
 def test_a_unix_socket_is_made_and_removed(applications, tmp_path):

@@ -19,6 +19,7 @@ def test_an_ending_can_be_told_to_a_client(ending: endings.Ending):
 def test_a_code_of_an_applications_own_is_the_applications_ending():
     assert endings.by_code(4400) is endings.APPLICATION
     assert endings.by_code(1012) is endings.RESTARTING
+    assert endings.restarting(7).reason == "server restarting; reconnect in 7 s"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import ast
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -59,3 +62,22 @@ def test_zero_and_what_means_no_end_are_taken() -> None:
 def test_what_is_not_given_is_left_to_the_resource() -> None:
     nothing = parsed()
     assert {nothing.port, nothing.http_timeout, nothing.ping_interval, nothing.drain_seconds} == {None}
+
+
+def daphne_options() -> set[str]:
+    """Return what Daphne's command line takes; its source is read, since importing it installs a reactor."""
+    spec = find_spec("daphne.cli")
+    assert spec is not None
+    assert spec.origin is not None
+    calls = [node for node in ast.walk(ast.parse(Path(spec.origin).read_text())) if isinstance(node, ast.Call)]
+    adding = [call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr == "add_argument"]
+    words = {word.value for call in adding for word in call.args if isinstance(word, ast.Constant)}
+    return {word for word in words if word.startswith("-")}
+
+
+def test_every_option_of_daphne_is_taken() -> None:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    options = daphne_options()
+    assert {"-p", "--proxy-headers-host", "--websocket_timeout"} <= options
+    assert options - set(parser._option_string_actions) == set()

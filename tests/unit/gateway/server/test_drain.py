@@ -1,9 +1,17 @@
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from realtime_gateway.server.drain import Pace, Phase, closing_times
+from realtime_gateway.server.drain import (
+    COME_BACK_PER_SECOND,
+    LONGEST_ABSENCE_SECONDS,
+    Pace,
+    Phase,
+    closing_times,
+    come_back_seconds,
+)
 
 PACE = Pace(period_seconds=30, jitter=0.5, slowest_per_second=20)
 
@@ -45,6 +53,26 @@ def test_jitter_moves_each_close():
 
 def test_a_period_of_zero_closes_everybody_at_once():
     assert set(closing_times(100, Pace(0, 1, 20), Random(1).random)) == {0.0}
+
+
+@given(count=some.integers(1, 100_000), window=some.floats(0, 3600), seed=some.integers())
+def test_everybody_is_told_to_come_back_within_a_minute_and_not_at_once(count: int, window: float, seed: int):
+    assert 1 <= come_back_seconds(count, window, Random(seed).random) <= LONGEST_ABSENCE_SECONDS
+
+
+def test_who_is_sent_away_slowly_enough_comes_back_in_a_second():
+    assert {come_back_seconds(3000, 30, Random(seed).random) for seed in range(100)} == {1}
+    assert {come_back_seconds(50, 0, Random(seed).random) for seed in range(100)} == {1}
+
+
+@pytest.mark.parametrize("window", [0, 10])
+def test_who_is_sent_away_faster_comes_back_spread_so_far_that_none_of_it_is_a_wave(window: float):
+    random = Random(1).random
+    count = 4000
+    leaves = [window * index / count for index in range(count)]
+    back = [at + come_back_seconds(count, window, random) for at in leaves]
+    per_second = [sum(1 for at in back if second <= at < second + 1) for second in range(60)]
+    assert max(per_second) <= 1.5 * COME_BACK_PER_SECOND
 
 
 def test_a_server_drains_from_the_signal_on():

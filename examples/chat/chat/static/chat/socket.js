@@ -13,11 +13,12 @@ function openSocket(path, onMessage, onState = () => {}) {
     current.onopen = () => { failures = 0; onState(""); };
     current.onmessage = (event) => onMessage(JSON.parse(event.data));
     current.onclose = (event) => {
-      // 1012: the server is restarting and another one is there already. Anything else: wait longer each time.
-      // Always a random part of the wait, so that all the pages of a server do not come back in the same instant.
-      const longest = event.code === 1012 ? 1000 : Math.min(30000, 500 * 2 ** failures++);
+      // 1012: the server is restarting and another one is there already; it says when to come, so that not all of its
+      // pages do at once. Anything else: wait longer each time, and a random part of that.
+      const told = event.code === 1012 && event.reason.match(/reconnect in (\d+) s/);
+      const longest = told ? 1000 : Math.min(30000, 500 * 2 ** failures++);
       onState("reconnecting…");
-      setTimeout(connect, Math.random() * longest);
+      setTimeout(connect, (told ? 1000 * (told[1] - 1) : 0) + Math.random() * longest);
     };
   }
 
