@@ -25,7 +25,8 @@ MOST_ROUNDS = 4000
 def room(applications) -> Iterator[tuple[ServeProcess, RedisProcess]]:
     with RedisProcess() as redis:
         environment = {"REDIS_PORT": str(redis.port)}
-        options = ("--send-queue-seconds", "1")
+        # Unread pings would end it first where the machine is slow.
+        options = ("--send-queue-seconds", "1", "--ping-interval", "0")
         with ServeProcess("fanning:application", *options, directory=applications, environment=environment) as server:
             yield server, redis
 
