@@ -6,6 +6,7 @@ import base64
 from pathlib import Path
 
 import pytest
+from tests.support.documented import code_under
 
 from realtime_gateway.errors import ConfigurationError, ResourceInvalid
 from realtime_gateway.resource.reading import parse_content
@@ -118,3 +119,9 @@ def test_a_secret_on_the_line_of_its_marker_is_taken_out_too() -> None:
 
 def test_json_is_one_document_and_stays_as_it_is() -> None:
     assert without_secrets(b'{"kind": "RealtimeGateway"}', Path("gateway.json")) == b'{"kind": "RealtimeGateway"}'
+
+
+def test_the_file_of_the_documentation_can_be_used() -> None:
+    assert contents(code_under("up.md", "## Secrets")) == {
+        "encryption-keys": b"put-what-openssl-rand-base64-32-prints-here\n"
+    }

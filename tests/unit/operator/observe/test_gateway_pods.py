@@ -67,3 +67,16 @@ def test_trouble_is_seen(sentence: str) -> None:
     assert pod.trouble == trouble
     assert words in pod.message
     assert not pod.ready
+
+
+@pytest.mark.parametrize(
+    ("status", "creating"),
+    [
+        (container({"waiting": {"reason": "ContainerCreating"}}), True),
+        (container({"waiting": {"reason": "ErrImagePull"}}), False),
+        (container({"running": {}}), False),
+        ({"phase": "Pending", "conditions": [UNBOUND]}, False),
+    ],
+)
+def test_a_pod_is_being_created_until_its_kubelet_says_anything_else(status: dict[str, Any], creating: bool) -> None:
+    assert pod_of(seen(status)).creating is creating
