@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -21,7 +21,8 @@ from urllib.parse import urlsplit
 
 from realtime_gateway.telemetry import exporters, propagation, recorder
 from realtime_gateway.telemetry.exporters import HTTP, Protocol
-from realtime_gateway.telemetry.histogram import Histogram, Series
+from realtime_gateway.telemetry.histogram import Exemplar as Sample
+from realtime_gateway.telemetry.histogram import Histogram
 from realtime_gateway.telemetry.recorder import Family
 
 if TYPE_CHECKING:
@@ -155,7 +156,13 @@ def _sum_or_gauge(family: Family, started_ns: int, now_ns: int) -> Any:
 
     values = dict(family.values) or ({} if family.label else {"": 0.0})
     points = [
-        export.NumberDataPoint(_attributes(family.label, value), started_ns, now_ns, number)
+        export.NumberDataPoint(
+            _attributes(family.label, value),
+            started_ns,
+            now_ns,
+            number,
+            list(_exemplars([family.exemplars[value]] if value in family.exemplars else [])),
+        )
         for value, number in values.items()
     ]
     if family.kind == "gauge":
@@ -181,16 +188,16 @@ def _distributions(histogram: Histogram, started_ns: int, now_ns: int) -> list[A
                 # Not kept; the field is optional in OTLP, and not in the class.
                 min=cast("float", None),
                 max=cast("float", None),
-                exemplars=list(_exemplars(series)),
+                exemplars=list(_exemplars(dict(series.exemplars).values())),
             )
         )
     return points
 
 
-def _exemplars(series: Series) -> Iterator[Exemplar]:
+def _exemplars(samples: Iterable[Sample]) -> Iterator[Exemplar]:
     from opentelemetry.sdk.metrics import Exemplar
 
-    for one in dict(series.exemplars).values():
+    for one in samples:
         context = propagation.unpack(one.trace)
         if context is not None:
             yield Exemplar({}, one.value, int(one.at * 1e9), context.span_id, context.trace_id)

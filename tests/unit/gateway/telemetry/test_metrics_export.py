@@ -30,6 +30,18 @@ def encoded() -> dict[str, Metric]:
     return {metric.name: metric for metric in request.resource_metrics[0].scope_metrics[0].metrics}
 
 
+def test_what_a_counter_has_counted_last_leads_to_its_trace(families: None) -> None:
+    counter = recorder.counter("drops", "Dropped.", "reason")
+    counter.add(3, "full")
+    counter.add(2, "old")
+    counter.exemplify(propagation.pack(SpanContext(7, 8, is_remote=False, trace_flags=TraceFlags(1))), "full")
+    told = encoded()["realtime_gateway.drops"].sum.data_points
+    points = {point.attributes[0].value.string_value: point for point in told}
+    [exemplar] = points["full"].exemplars
+    assert (int.from_bytes(exemplar.trace_id, "big"), int.from_bytes(exemplar.span_id, "big")) == (7, 8)
+    assert not points["old"].exemplars
+
+
 def test_a_counter_is_a_sum_since_the_start(families: None) -> None:
     recorder.counter("drops", "Dropped.", "reason").add(3, "full")
     metric = encoded()["realtime_gateway.drops"]
