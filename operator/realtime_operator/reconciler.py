@@ -22,6 +22,7 @@ from realtime_operator.observe.object_cache import ObjectCache, ResourceKey
 from realtime_operator.observe.observing import observe
 from realtime_operator.observe.redis_servers import RedisServers
 from realtime_operator.observe.refused_pods import RefusedPods
+from realtime_operator.observe.tls_secret import TlsSecret
 from realtime_operator.options import Options
 from realtime_operator.plan import Outcome, Plan
 from realtime_operator.snapshot import Fleet, Manifest, ObjectKey, Snapshot, Unknown
@@ -72,7 +73,8 @@ class Reconciler:
         self._since: dict[str, float] = {}
         self._refused: tuple[Outcome, ...] = ()
         self.backoff = Backoff()
-        self.servers = RedisServers(lambda: self._password("operator"))
+        self._tls = TlsSecret(client, clock)
+        self.servers = RedisServers(lambda: self._password("operator"), self._tls.for_connections)
         self._refused_pods = RefusedPods(client, clock)
         self._failed_mounts = FailedMounts(client, clock)
         self._means = Means(client, cache, self.servers, self.backoff, may_write, lambda: self._password("sentinel"))
@@ -136,7 +138,8 @@ class Reconciler:
 
     async def look(self, target: Target) -> Snapshot:
         """One look at everything."""
-        return await observe(target, self._cache, self.servers, self._held())
+        trouble = await self._tls.look(target)
+        return replace(await observe(target, self._cache, self.servers, self._held()), tls_trouble=trouble)
 
     def _objects(self, target: Target) -> Snapshot:
         """A look at the cluster's objects and pods alone."""

@@ -221,6 +221,7 @@ class Snapshot:
         hosts: the durable host list in the ConfigMap; None when there is none, Unknown when it cannot be read.
         status_epoch: the greatest epoch that the resource's status has named.
         held_seconds: for facts that an earlier pass named in ``Plan.facts``: how long each has held without a break.
+        tls_trouble: what is wrong with the Secret of Redis's certificates, in a sentence; empty when nothing is.
         failed_mounts: what kubelets cannot mount, by the name of the pod that waits for it.
         refused_pods: StatefulSets whose controller is refused pods, and what it was answered last.
     """
@@ -233,6 +234,7 @@ class Snapshot:
     status_epoch: int = 0
     fleet: Fleet | Unknown = Fleet()
     held_seconds: Mapping[str, float] = field(default_factory=dict)
+    tls_trouble: str = ""
     refused_pods: Mapping[ObjectKey, str] = field(default_factory=dict)
     failed_mounts: Mapping[str, str] = field(default_factory=dict)
 

@@ -189,9 +189,10 @@ class SentinelProcess(RedisProcess):
         failover_timeout_ms: int = 3000,
         password: str = "",
         tls: Path | None = None,
+        tls_client: Path | None = None,
         options: tuple[str, ...] = (),
     ) -> None:
-        super().__init__(tls=tls)
+        super().__init__(tls=tls, tls_client=tls_client)
         lines = [f"{name} {value}" for name, value in self.listening().items()]
         lines += ["bind 127.0.0.1", f"dir {self.directory}", *options]
         if password:

@@ -67,6 +67,11 @@ RULES = (
         "has(self.storage) == has(oldSelf.storage) && (!has(self.storage) || self.storage == oldSelf.storage)",
     ),
     Rule(
+        ManagedRedis,
+        "tls cannot be changed: make a new resource, or renew what is in its Secret",
+        "has(self.tls) == has(oldSelf.tls) && (!has(self.tls) || self.tls == oldSelf.tls)",
+    ),
+    Rule(
         ExternalHost,
         "set exactly one of url, host and sentinels",
         "[has(self.url), has(self.host), has(self.sentinels) && size(self.sentinels) > 0].filter(x, x).size() == 1",

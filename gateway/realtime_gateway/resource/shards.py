@@ -12,9 +12,12 @@ from realtime_gateway.resource.forms import IMAGE, LINE, OBJECT_NAME, PORT, REDI
 
 @dataclass(frozen=True)
 class Tls:
-    """Encrypted connections between the gateway and Redis."""
+    """Encrypted connections, of everybody who speaks with Redis, by certificates of both sides."""
 
-    secret_name: str = setting("The Secret with tls.crt, tls.key and ca.crt.", rule=OBJECT_NAME)
+    secret_name: str = setting(
+        "The Secret with tls.crt, tls.key and ca.crt; its certificate is for NAME-redis.NAMESPACE.svc.",
+        rule=OBJECT_NAME,
+    )
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class ManagedRedis:
         "A volume per server and an append-only file; left out, data lives in memory only.", default=None
     )
     resources: Resources | None = setting("Requests and limits of a Redis container.", default=None)
-    tls: Tls | None = setting("Encryption; left out, connections are plain.", default=None)
+    tls: Tls | None = setting("Encryption, from the beginning or never; left out, connections are plain.", default=None)
     pod_template: PodTemplate | None = setting("What is added to the Redis and Sentinel pods.", default=None)
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 NOT_BUILT = frozenset(
     {
         "autoscaling",
-        "redis.managed.tls",
         "workers.autoscaling",
     }
 )
@@ -21,6 +20,7 @@ KUBERNETES_ONLY = frozenset(
         "image",
         "redis.managed.image",
         "redis.managed.storage",
+        "redis.managed.tls",
         "redis.managed.resources",
         "redis.managed.podTemplate",
         "service",

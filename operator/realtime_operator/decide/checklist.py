@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from realtime_operator.decide import auth, epochs, health, mounts, ownership, redis, rollout, upgrade
+from realtime_operator.decide import auth, certificates, epochs, health, mounts, ownership, redis, rollout, upgrade
 from realtime_operator.plan import Finding, Plan, Verdict, merge
 from realtime_operator.snapshot import Snapshot
 from realtime_operator.status import reasons
@@ -23,6 +23,7 @@ def paused(target: Target, snapshot: Snapshot) -> Verdict:
 
 CHECKS: tuple[Check, ...] = (
     paused,
+    certificates.of_redis,
     health.pods,
     mounts.failed,
     ownership.passwords,

@@ -14,7 +14,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from realtime_operator.objects import identity
+from realtime_operator.objects import identity, redis_tls
 from realtime_operator.snapshot import Manifest
 from realtime_operator.target import Target
 
@@ -66,8 +66,10 @@ def access_lists(target: Target, secret: Manifest) -> dict[str, Any]:
     It keeps the passwords as well: servers that run know only these, so a deleted Secret must come back the same.
     """
     plain = read_passwords(secret)
+    # A pod's own script makes its server read renewed certificates.
+    pod = {"pod": SERVER_RIGHTS["pod"] + " +config|set"} if redis_tls.wanted(target) is not None else {}
     files = {
-        "users.acl": _access_list(SERVER_RIGHTS, plain),
+        "users.acl": _access_list({**SERVER_RIGHTS, **pod}, plain),
         "sentinel-users.acl": _access_list(SENTINEL_RIGHTS, plain),
         "replica-auth.conf": f"masteruser replica\nmasterauth {plain['replica']}\n",
         "sentinel-auth.conf": f"sentinel sentinel-user sentinel\nsentinel sentinel-pass {plain['sentinel']}\n",

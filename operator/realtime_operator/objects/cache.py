@@ -5,10 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from realtime_gateway.resource.spec import ManagedRedis
-from realtime_operator.objects import identity, pods, quantities, security_context
+from realtime_operator.objects import identity, pods, quantities, redis_tls, security_context
 from realtime_operator.objects.redis_shard import OVERHEAD_BYTES
 from realtime_operator.sentinel_terms import REDIS_PORT
 from realtime_operator.target import Target
+
+
+def url(target: Target, password: str, authority: str) -> str:
+    """Where the application finds it, as Django and redis-py read it; ``authority`` is the file of TLS's authority."""
+    if redis_tls.wanted(target) is None:
+        return f"redis://:{password}@{identity.cache_name(target)}:{REDIS_PORT}/0"
+    checked = f"ssl_ca_certs={authority}&ssl_check_hostname=true"
+    return f"rediss://:{password}@{identity.cache_host(target)}:{REDIS_PORT}/0?{checked}"
 
 
 def service(target: Target) -> dict[str, Any]:
@@ -43,21 +51,31 @@ def deployment(target: Target) -> dict[str, Any]:
 
 def _shape(target: Target) -> pods.PodShape:
     limit = target.spec.cache.max_memory_bytes
-    # Kubernetes fills in the password, and the shell hands it to Redis by standard input: never on a command line.
-    settings = (
-        f'printf "requirepass %s\\nmaxmemory {limit}\\nmaxmemory-policy allkeys-lru\\nsave \\"\\"\\n" "$CACHE_PASSWORD"'
-    )
+    tls = redis_tls.wanted(target)
     ping = {"tcpSocket": {"port": identity.CACHE}, "periodSeconds": 5, "failureThreshold": 6, "timeoutSeconds": 2}
-    container = {
+    container: dict[str, Any] = {
         "name": identity.CACHE,
         "image": (target.spec.redis.managed or ManagedRedis()).image,
-        "command": ["sh", "-c", f"{settings} | exec redis-server -"],
+        "command": ["sh", "-c", _command(target)],
         "ports": [{"name": identity.CACHE, "containerPort": REDIS_PORT, "protocol": "TCP"}],
         "env": [pods.from_secret("CACHE_PASSWORD", identity.passwords_name(target), "cache")],
         "resources": {"requests": {"memory": quantities.from_bytes(limit + OVERHEAD_BYTES)}},
         "livenessProbe": ping,
         "readinessProbe": ping,
     }
+    volumes = redis_tls.volumes(tls)
+    if tls is not None:
+        container["env"] += [
+            pods.from_secret("REDISCLI_AUTH", identity.passwords_name(target), "cache"),
+            {"name": "ACCOUNT", "value": "default"},
+            {"name": "SOCKET", "value": redis_tls.SOCKET},
+        ]
+        container["volumeMounts"] = [
+            *redis_tls.mounts(tls),
+            pods.mount("config", "/config"),
+            pods.mount("run", redis_tls.SOCKET_DIRECTORY, read_only=False),
+        ]
+        volumes += [pods.config_volume("config", identity.redis_config_name(target)), pods.scratch_volume("run")]
     return pods.PodShape(
         component=identity.CACHE,
         labels=identity.labels(target, identity.CACHE),
@@ -65,5 +83,20 @@ def _shape(target: Target) -> pods.PodShape:
         container=container,
         grace_seconds=10,
         account=identity.redis_account(target),
+        volumes=tuple(volumes),
         user=security_context.REDIS_USER,
     )
+
+
+def _command(target: Target) -> str:
+    # Kubernetes fills in the password, and the shell hands it to Redis by standard input: never on a command line.
+    limit = target.spec.cache.max_memory_bytes
+    settings = rf"requirepass %s\nmaxmemory {limit}\nmaxmemory-policy allkeys-lru\nsave \"\"\n"
+    tls = redis_tls.wanted(target)
+    run = "redis-server -"
+    if tls is not None:
+        # The password says who may come in: clients of a cache go on with the certificate that they once read.
+        listening = {**dict(redis_tls.listening(tls, REDIS_PORT, redis_tls.SOCKET)), "tls-auth-clients": "no"}
+        settings += "".join(rf"{name} {value}\n" for name, value in listening.items())
+        run = f"sh /config/with_renewed_certificates.sh {run}"
+    return f'printf "{settings}" "$CACHE_PASSWORD" | exec {run}'

@@ -8,7 +8,7 @@ from typing import Any
 
 from realtime_gateway.hosts import Shard
 from realtime_gateway.resource.cluster import PodTemplate
-from realtime_operator.objects import identity, pods, secret_files
+from realtime_operator.objects import cache, identity, pods, redis_tls, secret_files
 from realtime_operator.target import API_VERSION, KIND, Target
 
 HTTP_PORT = 8000
@@ -24,6 +24,7 @@ HOSTS_DIRECTORY = "/etc/realtime-gateway/hosts"
 RESOURCE_DIRECTORY = "/etc/realtime-gateway/resource"
 RESOURCE_KEY = "resource.json"
 ACCOUNT_DIRECTORY = "/etc/realtime-gateway/account"
+TLS_DIRECTORY = "/etc/realtime-gateway/redis-tls"
 REDIS_USER = "gateway"
 # The sections of the spec that a process acts by. The others must not be here: a change of them would replace pods.
 PROCESS_SECTIONS = (
@@ -86,9 +87,12 @@ def process_env(target: Target) -> list[dict[str, Any]]:
         # In a file, since environments are printed and inherited.
         env.append({"name": "REALTIME_GATEWAY_REDIS_USERNAME", "value": REDIS_USER})
         env.append({"name": "REALTIME_GATEWAY_REDIS_PASSWORD_FILE", "value": f"{ACCOUNT_DIRECTORY}/{REDIS_USER}"})
+    if redis_tls.wanted(target) is not None:
+        env.append({"name": "REALTIME_GATEWAY_REDIS_TLS_DIRECTORY", "value": TLS_DIRECTORY})
+        env.append({"name": "REALTIME_GATEWAY_REDIS_TLS_NAME", "value": identity.redis_tls_name(target)})
     if target.spec.cache.enabled:
         env.append(pods.from_secret("CACHE_PASSWORD", identity.passwords_name(target), "cache"))
-        env.append({"name": "CACHE_URL", "value": f"redis://:$(CACHE_PASSWORD)@{identity.cache_name(target)}:6379/0"})
+        env.append({"name": "CACHE_URL", "value": cache.url(target, "$(CACHE_PASSWORD)", f"{TLS_DIRECTORY}/ca.crt")})
     return [*env, *secret_files.env(target)]
 
 
@@ -99,6 +103,8 @@ def process_volumes(target: Target) -> tuple[dict[str, Any], ...]:
         pods.config_volume("resource", identity.resource_name(target)),
         pods.scratch_volume("tmp"),
         *secret_files.volumes(target),
+        # The image decides who runs in it.
+        *redis_tls.volumes(redis_tls.wanted(target), mode=0o444),
     )
     if target.spec.redis.managed is None:
         return volumes
@@ -112,6 +118,7 @@ def process_mounts(target: Target) -> list[dict[str, Any]]:
         pods.mount("resource", RESOURCE_DIRECTORY),
         pods.mount("tmp", "/tmp", read_only=False),  # noqa: S108  # a volume of the pod's own
         *secret_files.mounts(target),
+        *redis_tls.mounts(redis_tls.wanted(target), TLS_DIRECTORY),
     ]
     return mounts if target.spec.redis.managed is None else [*mounts, pods.mount("account", ACCOUNT_DIRECTORY)]
 

@@ -99,6 +99,16 @@ def accounts_name(target: Target) -> str:
     return f"{target.name}-redis-accounts"
 
 
+def redis_tls_name(target: Target) -> str:
+    """The name that the certificate of a resource's Redis servers and Sentinels must have: one for all of them."""
+    return f"{target.name}-redis.{target.namespace}.svc"
+
+
+def cache_host(target: Target) -> str:
+    """The cache's Service, by a name that holds outside of the namespace too, and so can stand in a certificate."""
+    return f"{cache_name(target)}.{target.namespace}.svc"
+
+
 def redis_account(target: Target) -> str:
     """The ServiceAccount of Redis and Sentinel pods, which has no rights."""
     return f"{target.name}-redis"

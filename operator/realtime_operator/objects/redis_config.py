@@ -7,11 +7,11 @@ from importlib import resources
 from typing import Any
 
 from realtime_gateway.resource.spec import ManagedRedis
-from realtime_operator.objects import identity
+from realtime_operator.objects import identity, redis_tls
 from realtime_operator.sentinel_terms import REDIS_PORT, SENTINEL_PORT
 from realtime_operator.target import Target
 
-SCRIPTS = ("start_redis.sh", "start_sentinel.sh", "ready.sh", "alive.sh")
+SCRIPTS = ("start_redis.sh", "start_sentinel.sh", "ready.sh", "alive.sh", "with_renewed_certificates.sh")
 # A replica that lags longer does not count for min-replicas-to-write; replay_seconds of the layer is above it.
 MAX_LAG_SECONDS = 4
 
@@ -33,7 +33,7 @@ def config_files(redis: ManagedRedis) -> dict[str, str]:
     return {
         **scripts,
         "redis.conf": _lines(_server_settings(redis)),
-        "sentinel.conf": _lines(_sentinel_settings()),
+        "sentinel.conf": _lines(_sentinel_settings(redis)),
     }
 
 
@@ -51,7 +51,7 @@ def _server_settings(redis: ManagedRedis) -> list[tuple[str, object]]:
     return [
         ("include", "/accounts/replica-auth.conf"),
         ("aclfile", "/accounts/users.acl"),
-        ("port", REDIS_PORT),
+        *redis_tls.listening(redis.tls, REDIS_PORT, redis_tls.SOCKET),
         ("bind", "* -::*"),
         ("dir", "/data"),
         ("save", '""'),
@@ -73,10 +73,10 @@ def _server_settings(redis: ManagedRedis) -> list[tuple[str, object]]:
     ]
 
 
-def _sentinel_settings() -> list[tuple[str, object]]:
+def _sentinel_settings(redis: ManagedRedis) -> list[tuple[str, object]]:
     return [
         ("aclfile", "/accounts/sentinel-users.acl"),
-        ("port", SENTINEL_PORT),
+        *redis_tls.listening(redis.tls, SENTINEL_PORT, redis_tls.SENTINEL_SOCKET),
         ("bind", "* -::*"),
         ("dir", "/data"),
         ("sentinel", "resolve-hostnames no"),

@@ -6,7 +6,7 @@ from typing import Any
 
 from realtime_gateway.resource.cluster import PodTemplate
 from realtime_gateway.resource.spec import ManagedRedis
-from realtime_operator.objects import accounts, identity, pods, quantities, security_context
+from realtime_operator.objects import accounts, identity, pods, quantities, redis_tls, security_context
 from realtime_operator.objects.redis_config import config_files
 from realtime_operator.sentinel_terms import REDIS_PORT
 from realtime_operator.target import Target
@@ -86,6 +86,7 @@ def _shape(target: Target, redis: ManagedRedis, shard: int) -> pods.PodShape:
         {"name": "MASTER", "value": identity.master_name(target, shard)},
         {"name": "SENTINELS", "value": sentinels},
         pods.from_secret("REDISCLI_AUTH", identity.passwords_name(target), "pod"),
+        *redis_tls.script_env(redis, redis_tls.SOCKET),
     ]
     volumes = [*shared_volumes(target), pods.scratch_volume("run")]
     if redis.storage is None:
@@ -98,8 +99,8 @@ def _shape(target: Target, redis: ManagedRedis, shard: int) -> pods.PodShape:
         "env": env,
         "resources": _resources(redis),
         "volumeMounts": [
-            *shared_mounts(),
-            pods.mount("run", "/run/redis", read_only=False),
+            *shared_mounts(target),
+            pods.mount("run", redis_tls.SOCKET_DIRECTORY, read_only=False),
             pods.mount("data", "/data", read_only=False),
         ],
         "startupProbe": probe("sh", "/config/alive.sh", str(REDIS_PORT), period=2, failures=150),
@@ -122,20 +123,22 @@ def _shape(target: Target, redis: ManagedRedis, shard: int) -> pods.PodShape:
 
 
 def shared_volumes(target: Target) -> list[dict[str, Any]]:
-    """Scripts, addresses and access lists."""
+    """Scripts, addresses, access lists and certificates."""
     return [
         pods.config_volume("config", identity.redis_config_name(target)),
         pods.config_volume("addresses", identity.addresses_name(target)),
         pods.secret_volume("accounts", identity.accounts_name(target), accounts.FILES),
+        *redis_tls.volumes(redis_tls.wanted(target)),
     ]
 
 
-def shared_mounts() -> list[dict[str, Any]]:
+def shared_mounts(target: Target) -> list[dict[str, Any]]:
     """Where containers see them."""
     return [
         pods.mount("config", "/config"),
         pods.mount("addresses", "/addresses"),
         pods.mount("accounts", "/accounts"),
+        *redis_tls.mounts(redis_tls.wanted(target)),
     ]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from realtime_gateway.resource.cluster import PodTemplate
 from realtime_gateway.resource.spec import ManagedRedis
-from realtime_operator.objects import identity, pods, security_context
+from realtime_operator.objects import identity, pods, redis_tls, security_context
 from realtime_operator.objects.redis_config import config_files
 from realtime_operator.objects.redis_shard import (
     address_service,
@@ -49,9 +49,10 @@ def _shape(target: Target, redis: ManagedRedis) -> pods.PodShape:
             pods.from_field("SENTINEL", "metadata.name"),
             {"name": "RESOURCE_UID", "value": target.uid},
             pods.from_secret("REDISCLI_AUTH", identity.passwords_name(target), "pod"),
+            *redis_tls.script_env(redis, redis_tls.SENTINEL_SOCKET),
         ],
         "resources": {"requests": {"memory": "32Mi"}},
-        "volumeMounts": [*shared_mounts(), pods.mount("data", "/data", read_only=False)],
+        "volumeMounts": [*shared_mounts(target), pods.mount("data", "/data", read_only=False)],
         "startupProbe": probe("sh", "/config/alive.sh", str(SENTINEL_PORT), period=2, failures=150),
         "livenessProbe": probe("sh", "/config/alive.sh", str(SENTINEL_PORT), period=10, failures=6),
         "readinessProbe": probe("sh", "/config/alive.sh", str(SENTINEL_PORT), period=5, failures=2),

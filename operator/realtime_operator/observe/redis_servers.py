@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from redis.asyncio import Redis
+from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio.connection import Connection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError, RedisError
@@ -36,15 +38,44 @@ class Stored:
     processes: tuple[Process, ...]
 
 
+@dataclass(frozen=True)
+class Encryption:
+    """How connections are encrypted.
+
+    Attributes:
+        context: our certificate, and whom we trust.
+        name: that the other side's certificate must have; its address is a number that nobody knows before.
+    """
+
+    context: ssl.SSLContext
+    name: str
+
+
+class EncryptedConnection(Connection):
+    """redis-py's connection by TLS, with a context that is there already."""
+
+    def __init__(self, encryption: Encryption, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._encryption = encryption
+
+    def _connection_arguments(self) -> Mapping[str, Any]:
+        encrypted = {"ssl": self._encryption.context, "server_hostname": self._encryption.name}
+        return {**super()._connection_arguments(), **encrypted}
+
+
 class RedisServers:
     """Kept connections to the servers and Sentinels of one resource.
 
     Args:
         password: of the operator's account, which is asked for at each new connection.
+        encryption: asked for at each new connection as well; None means plain, Unknown that none can be made.
     """
 
-    def __init__(self, password: Callable[[], str]) -> None:
+    def __init__(
+        self, password: Callable[[], str], encryption: Callable[[], Encryption | Unknown | None] = lambda: None
+    ) -> None:
         self._password = password
+        self._encryption = encryption
         self._clients: dict[Address, Redis] = {}
 
     def client(self, address: Address) -> Redis:
@@ -54,7 +85,13 @@ class RedisServers:
         return self._clients[address]
 
     def _new_client(self, address: Address) -> Redis:
-        return Redis(
+        encryption = self._encryption()
+        if isinstance(encryption, Unknown):
+            raise ConnectionError(encryption.why)
+        by = {} if encryption is None else {"connection_class": EncryptedConnection, "encryption": encryption}
+        # redis-py types its pools in part only.
+        make_pool: Any = ConnectionPool
+        pool = make_pool(
             host=address.host,
             port=address.port,
             username=USER,
@@ -63,7 +100,9 @@ class RedisServers:
             socket_connect_timeout=ANSWER_SECONDS,
             retry=Retry(NoBackoff(), 0),
             decode_responses=True,
+            **by,
         )
+        return Redis.from_pool(pool)
 
     async def tell(self, address: Address, *words: str | int) -> Any:
         """Give a server or Sentinel one command, once, and return its answer.
@@ -96,8 +135,8 @@ class RedisServers:
         Yields an empty text first, when it listens: what was said before that was not heard.
         """
         # A client of its own, since one that listens can ask nothing.
-        async with self._new_client(address) as client, client.pubsub() as listener:
-            try:
+        try:
+            async with self._new_client(address) as client, client.pubsub() as listener:
                 await listener.subscribe(channel)
                 pinged = False
                 while True:
@@ -110,8 +149,8 @@ class RedisServers:
                     pinged = message is None
                     if message is not None and message["type"] in {"subscribe", "message"}:
                         yield str(message["data"]) if message["type"] == "message" else ""
-            except (RedisError, OSError, TimeoutError):
-                return
+        except (RedisError, OSError, TimeoutError):
+            return
 
     async def _ask(self, address: Address, question: Callable[[Redis], Awaitable[T]]) -> T | Unknown:
         try:

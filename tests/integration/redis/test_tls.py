@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -80,3 +81,15 @@ async def test_a_file_that_is_missing_is_named_and_waited_for(
                 with suppress(ShardUnavailable):
                     await layer.group_send("room", {"type": "hello"})
                     break
+
+
+async def test_certificates_as_the_document_makes_them(
+    directory: Path, make_layer: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory.mkdir()
+    document = (Path(__file__).parents[3] / "docs/kubernetes.md").read_text()
+    commands = document[document.index("    openssl req -x509") : document.index("    kubectl -n shop create secret")]
+    subprocess.run(["sh", "-ec", commands], cwd=directory, check=True, capture_output=True)
+    monkeypatch.setenv("REALTIME_GATEWAY_REDIS_TLS_NAME", "chat-redis.shop.svc")
+    with RedisProcess(tls=directory) as server:
+        assert await hears_itself(make_layer(server.address))

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Ready: a primary, or a replica that is in step with its primary.
-role=$(timeout 2 redis-cli --user pod -p 6379 ROLE 2>/dev/null) || exit 1
+role=$(timeout 2 redis-cli --user pod ${SOCKET:+-s "$SOCKET"} -p 6379 ROLE 2>/dev/null) || exit 1
 case "$role" in
     master*) exit 0 ;;
     slave*connected*) exit 0 ;;

@@ -7,7 +7,8 @@
 #   no agreement twice, or no good replica     start parked: a replica of nobody, until the operator says whose
 #
 # Reads /addresses/addresses (lines NAME=IP), SENTINELS (names), SERVER (own name), MASTER (the shard's name with the
-# Sentinels), REDISCLI_AUTH (the pod's own account). Needs sh, sed, timeout and redis-cli.
+# Sentinels), REDISCLI_AUTH (the pod's own account), and by TLS only TLS_OPTIONS (redis-cli's) and SOCKET (where this
+# server is asked). Needs sh, sed, timeout and redis-cli.
 set -eu
 
 answers=/run/redis/answers
@@ -17,7 +18,8 @@ address_of() { sed -n "s/^$1=//p" /addresses/addresses; }
 
 ask() { # ask SENTINEL COMMAND…: one Sentinel's answer, or nothing within a second
     host=$(address_of "$1"); shift
-    timeout 1 redis-cli --user pod -h "$host" -p 26379 "$@" 2>/dev/null || true
+    # TLS_OPTIONS is several words, or none.
+    timeout 1 redis-cli --user pod ${TLS_OPTIONS:-} -h "$host" -p 26379 "$@" 2>/dev/null || true
 }
 
 agreed() { # the address that more than half of all Sentinels name, or nothing
@@ -45,7 +47,7 @@ has_data() { # a complete append-only file is there: its manifest names files th
 
 start() { # start REASON OPTIONS…
     echo "Starting $SERVER at $own: $1."; shift
-    exec redis-server /config/redis.conf --replica-announce-ip "$own" "$@"
+    exec ${SOCKET:+sh /config/with_renewed_certificates.sh} redis-server /config/redis.conf --replica-announce-ip "$own" "$@"
 }
 
 ask_for_failover() {

@@ -17,4 +17,4 @@ if [ ! -s /data/sentinel.conf ]; then
         echo "sentinel announce-port 26379"
     } >/data/sentinel.conf
 fi
-exec redis-server /data/sentinel.conf --sentinel
+exec ${SOCKET:+sh /config/with_renewed_certificates.sh} redis-server /data/sentinel.conf --sentinel

@@ -99,6 +99,7 @@ MEASURED = target(
         },
     }
 )
+ENCRYPTED = target({"redis": {"managed": {"tls": {"secretName": "chat-redis-tls"}}}, "cache": {"enabled": True}})
 PASSWORDS = {
     "data": {user: base64.b64encode(f"{user}-password".encode()).decode() for user in accounts.USERS},
     **accounts.new_passwords(PLAIN),
@@ -114,6 +115,12 @@ OBJECTS: dict[str, Any] = {
     "access-lists": accounts.access_lists(PLAIN, PASSWORDS),
     "redis-config": redis_config.redis_config(PLAIN, _managed(PLAIN)),
     "redis-config-with-storage": redis_config.redis_config(FULL, _managed(FULL)),
+    "redis-config-with-tls": redis_config.redis_config(ENCRYPTED, _managed(ENCRYPTED)),
+    "access-lists-with-tls": accounts.access_lists(ENCRYPTED, PASSWORDS),
+    "redis-stateful-set-with-tls": redis_shard.stateful_set(ENCRYPTED, _managed(ENCRYPTED), 0),
+    "sentinel-stateful-set-with-tls": sentinels.stateful_set(ENCRYPTED, _managed(ENCRYPTED)),
+    "gateway-deployment-with-tls": gateway_pods.deployment(ENCRYPTED, 3),
+    "cache-deployment-with-tls": cache.deployment(ENCRYPTED),
     "addresses": redis_config.addresses(PLAIN, {"chat-redis-0-0": "10.0.0.1", "chat-sentinel-0": "10.0.0.9"}),
     "redis-service": redis_shard.announce_service(PLAIN, 0, 1),
     "redis-service-again": redis_shard.announce_service(PLAIN, 0, 1, address="10.0.0.1"),
@@ -187,7 +194,7 @@ def test_a_selector_picks_the_pods_of_its_template(name: str) -> None:
     assert spec["selector"]["matchLabels"].items() <= spec["template"]["metadata"]["labels"].items()
 
 
-@pytest.mark.parametrize("name", [name for name in OBJECTS if name != "access-lists"])
+@pytest.mark.parametrize("name", [name for name in OBJECTS if not name.startswith("access-lists")])
 def test_no_password_stands_in_an_object(name: str) -> None:
     assert "-password" not in yaml.safe_dump(OBJECTS[name]).replace("redis-passwords", "")
 
@@ -271,3 +278,20 @@ def test_what_shows_metrics_replaces_no_pod() -> None:
     before, after = (target({"telemetry": {"samplingRatio": 0.5, **more}}) for more in ({}, shown))
     assert gateway_pods.deployment(after, 3) == gateway_pods.deployment(before, 3)
     assert gateway_pods.resource_file(after) == gateway_pods.resource_file(before)
+
+
+def test_a_renewed_certificate_replaces_no_pod() -> None:
+    """No object says anything of what is in the Secret."""
+    for name in ("redis-stateful-set-with-tls", "sentinel-stateful-set-with-tls", "gateway-deployment-with-tls"):
+        volumes = OBJECTS[name]["spec"]["template"]["spec"]["volumes"]
+        (secret,) = (one["secret"] for one in volumes if one["name"] == "tls")
+        assert secret["secretName"] == "chat-redis-tls"
+        assert [item["key"] for item in secret["items"]] == ["ca.crt", "tls.crt", "tls.key"]
+
+
+def test_no_server_listens_without_tls_where_it_is_asked_for() -> None:
+    data = OBJECTS["redis-config-with-tls"]["data"]
+    cache_command = OBJECTS["cache-deployment-with-tls"]["spec"]["template"]["spec"]["containers"][0]["command"][2]
+    for settings, end in ((data["redis.conf"], "\n"), (data["sentinel.conf"], "\n"), (cache_command, "\\n")):
+        assert f"{end}port 0{end}" in settings
+        assert f"{end}tls-port " in settings

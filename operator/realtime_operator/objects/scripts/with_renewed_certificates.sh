@@ -1,0 +1,46 @@
+#!/bin/sh
+# with_renewed_certificates.sh COMMAND…: run a server, and let it use renewed certificates. Kubernetes replaces the files,
+# and no server looks by itself.
+#
+#   a Redis server    reads them by CONFIG SET; its connections stay
+#   a Sentinel        cannot: it ends, and its container starts again with the state that it keeps; one after the other,
+#                     so that a majority stays, and only when the new files let somebody in
+#
+# Reads SOCKET (where the server is asked), REDISCLI_AUTH (the account's password), ACCOUNT (who asks; else the pod),
+# SENTINEL (a Sentinel's own name; empty for a server), TLS (the directory) and PERIOD (seconds). Needs sh, sleep, cat,
+# sha1sum, timeout and redis-cli.
+set -u
+
+tls=${TLS:-/tls}
+
+fingerprint() { cat "$tls/ca.crt" "$tls/tls.crt" "$tls/tls.key" 2>&1 | sha1sum; }
+
+ask() { timeout 5 redis-cli --user "${ACCOUNT:-pod}" "$@" 2>&1 || true; }
+
+renew() {
+    if [ -z "${SENTINEL:-}" ]; then
+        answer=$(ask -s "$SOCKET" CONFIG SET tls-ca-cert-file "$tls/ca.crt" \
+            tls-cert-file "$tls/tls.crt" tls-key-file "$tls/tls.key")
+        [ "$answer" = OK ]
+        return
+    fi
+    answer=$(ask -p "${PORT:-26379}" --tls --insecure --cacert "$tls/ca.crt" \
+        --cert "$tls/tls.crt" --key "$tls/tls.key" PING)
+    [ "$answer" = PONG ] || return 1
+    sleep $((${SENTINEL##*-} * 15))
+    kill $$ # in here still the number of the shell that has become the server
+}
+
+# Taken before the server reads them: what changes in between is taken into use once more than needed.
+known=$(fingerprint)
+while sleep "${PERIOD:-10}"; do
+    now=$(fingerprint)
+    [ "$now" != "$known" ] || continue
+    if renew; then
+        known=$now
+        echo "Renewed certificates are taken into use."
+    else
+        echo "Certificates cannot be taken into use, and are tried again: $answer" >&2
+    fi
+done &
+exec "$@"
