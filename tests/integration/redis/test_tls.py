@@ -83,13 +83,17 @@ async def test_a_file_that_is_missing_is_named_and_waited_for(
                     break
 
 
-async def test_certificates_as_the_document_makes_them(
-    directory: Path, make_layer: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def documented(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What docs/kubernetes.md makes by openssl."""
     directory.mkdir()
     document = (Path(__file__).parents[3] / "docs/kubernetes.md").read_text()
     commands = document[document.index("    openssl req -x509") : document.index("    kubectl -n shop create secret")]
     subprocess.run(["sh", "-ec", commands], cwd=directory, check=True, capture_output=True)
     monkeypatch.setenv("REALTIME_GATEWAY_REDIS_TLS_NAME", "chat-redis.shop.svc")
-    with RedisProcess(tls=directory) as server:
+    return directory
+
+
+async def test_certificates_as_the_document_makes_them(documented: Path, make_layer: Make) -> None:
+    with RedisProcess(tls=documented) as server:
         assert await hears_itself(make_layer(server.address))
