@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from redis.asyncio import Redis
+from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -158,14 +159,17 @@ async def _ask_url(url: str, *words: str) -> Any:
 
 @asynccontextmanager
 async def _client(url: str) -> AsyncIterator[Any]:
-    client: Any = Redis.from_url(
-        url,
-        socket_timeout=ANSWER_SECONDS,
-        socket_connect_timeout=ANSWER_SECONDS,
-        single_connection_client=True,
-        retry=Retry(NoBackoff(), 0),
-        protocol=2,
-    )
+    # redis-py types its pools in part only.
+    make_pool: Any = ConnectionPool
+    arguments: dict[str, Any] = {**parse_url(url)}
+    if url.startswith("rediss:"):
+        # As the application will connect. The layer's package imports Django, for which others need not wait.
+        from realtime_gateway.layer.shards.encrypted import chosen_class
+
+        arguments["connection_class"] = chosen_class(arguments)
+    limits = {"socket_timeout": ANSWER_SECONDS, "socket_connect_timeout": ANSWER_SECONDS}
+    pool = make_pool(**{**arguments, **limits, "retry": Retry(NoBackoff(), 0), "protocol": 2})
+    client: Any = Redis.from_pool(pool)
     # Its callbacks reshape the answers of SENTINEL and ROLE differently from version to version.
     client.response_callbacks.clear()
     try:

@@ -14,6 +14,7 @@ from tests.support.redis_process import RedisProcess, SentinelProcess
 
 from realtime_gateway.errors import ShardUnavailable
 from realtime_gateway.layer import RedisChannelLayer
+from realtime_gateway.local.redis_questions import ping_refusal
 
 Make = Callable[..., RedisChannelLayer]
 NAME = "chat-redis.talk.svc"
@@ -48,7 +49,10 @@ async def test_a_url_may_say_all_of_it(tmp_path: Path, make_layer: Make) -> None
     tls = Authority().issue(tmp_path, NAME)
     words = f"ssl_ca_certs={tls}/ca.crt&ssl_certfile={tls}/tls.crt&ssl_keyfile={tls}/tls.key&ssl_server_name={NAME}"
     with RedisProcess(tls=tls) as server:
-        assert await hears_itself(make_layer(f"rediss://127.0.0.1:{server.port}/2?{words}&ssl_check_hostname=yes"))
+        url = f"rediss://127.0.0.1:{server.port}/2?{words}&ssl_check_hostname=yes"
+        assert await hears_itself(make_layer(url))
+        assert await ping_refusal(url) is None  # before it starts anything, `up` asks whether the shards answer
+        assert "Hostname mismatch" in str(await ping_refusal(url.replace(NAME, "other.test")))
 
 
 async def test_renewed_certificates_are_those_of_the_next_connection(

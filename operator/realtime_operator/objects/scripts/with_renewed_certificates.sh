@@ -28,12 +28,13 @@ renew() {
         --cert "$tls/tls.crt" --key "$tls/tls.key" PING)
     [ "$answer" = PONG ] || return 1
     sleep $((${SENTINEL##*-} * 15))
-    kill $$ # in here still the number of the shell that has become the server
+    kill $$
 }
 
+# $$ stays the number of this shell, which becomes the server.
 # Taken before the server reads them: what changes in between is taken into use once more than needed.
 known=$(fingerprint)
-while sleep "${PERIOD:-10}"; do
+while sleep "${PERIOD:-10}" && kill -0 $$ 2>/dev/null; do
     now=$(fingerprint)
     [ "$now" != "$known" ] || continue
     if renew; then

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 
+import psutil
 import pytest
 from tests.support.authority import EXPIRED, Authority
 from tests.support.conditions import wait_until
@@ -40,7 +41,13 @@ class Watched:
         return self.server.process
 
     def __exit__(self, *error: object) -> None:
+        assert self.server.process is not None
+        ended = self.server.process.poll() is not None
+        watchers = [] if ended else psutil.Process(self.server.process.pid).children()
+        assert ended or watchers
         self.server.stop()
+        _, left = psutil.wait_procs(watchers, SECONDS)
+        assert not left, "the script goes on without its server"
 
 
 def served(port: int) -> bytes:
