@@ -8,9 +8,10 @@ from realtime_operator.snapshot import Fleet, Member, Sentinel, Server, Shard, S
 
 
 def fingerprint(snapshot: Snapshot) -> Hashable:
-    """What of Redis and of the processes would be decided on; offsets and counts that always move are not in it."""
+    """What of Redis, certificates and processes would be decided on; offsets and counts that move are not in it."""
     processes = snapshot.fleet.processes if isinstance(snapshot.fleet, Fleet) else None
     return (
+        snapshot.tls_trouble,
         tuple(_shard(shard) for shard in snapshot.shards),
         tuple(_sentinel(sentinel) for sentinel in snapshot.sentinels),
         None if processes is None else tuple((one.id, one.name, one.epoch, one.auth_stack) for one in processes),

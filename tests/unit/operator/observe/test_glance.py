@@ -25,3 +25,7 @@ def test_what_is_decided_on_makes_a_difference(other: dict[str, object]) -> None
 
 def test_connections_that_come_and_go_make_none() -> None:
     assert fingerprint(seen(replace(PROCESS, connections=6))) == fingerprint(seen(PROCESS))
+
+
+def test_a_secret_that_cannot_be_used_any_more_makes_a_difference() -> None:
+    assert fingerprint(replace(seen(PROCESS), tls_trouble="It lacks ca.crt.")) != fingerprint(seen(PROCESS))
