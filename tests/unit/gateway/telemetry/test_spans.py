@@ -12,8 +12,8 @@ from math import inf
 from typing import Any, NamedTuple, cast
 
 import pytest
+from opentelemetry import baggage, trace
 from opentelemetry import context as otel_context
-from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider, sampling
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -299,3 +299,16 @@ async def test_an_application_that_ends_leaves_no_span_open(traced: Traced) -> N
 @pytest.mark.parametrize("data", [b"\1" * 26, b"short", b"\0" * 26])
 def test_a_context_that_cannot_be_read_delivers_without_a_span(traced: Traced, data: bytes) -> None:
     assert layer_spans.deliver(data, "group", "chat_lobby") is None
+
+
+async def test_baggage_of_a_client_is_neither_read_nor_handed_on(traced: Traced) -> None:
+    made = connection([(b"traceparent", PARENT), (b"baggage", b"tenant=town")])
+    message = receive(made)
+    made.taken(message)
+    assert not baggage.get_all()
+    with spans.context_of(message):
+        assert not baggage.get_all()
+        publication = layer_spans.publish("group", "chat_lobby", 5)
+    assert publication is not None
+    assert b"town" not in publication.trace
+    assert "town" not in repr([span.attributes for span in traced.finished().values()])
