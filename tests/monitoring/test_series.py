@@ -30,7 +30,10 @@ async def test_ten_thousand_groups_add_no_series_to_the_page() -> None:
             first = await stack.enter_async_context(client(it))
             await say(first, "room0")
             assert json.loads(await first.recv()) == {"message": "hello"}
-            await asyncio.to_thread(it.wait_until, lambda: "layer_shard_up{" in it.admin("metrics")[1], "looked at", 20)
+            # The last to come: after the first heartbeat.
+            await asyncio.to_thread(
+                it.wait_until, lambda: "layer_clock_error_seconds{" in it.admin("metrics")[1], "looked at", 20
+            )
             before = series(it)
             clients = [await stack.enter_async_context(client(it)) for _ in range(CLIENTS)]
             for number in range(GROUPS):
