@@ -8,6 +8,7 @@ call. When the loop that has it ends, everything but the sockets lives on and th
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -17,6 +18,8 @@ from typing import Any, TypeVar
 from realtime_gateway.layer.driver import Driver
 from realtime_gateway.layer.process_state import ProcessState
 from realtime_gateway.layer.sync_calls import OwnLoop
+
+log = logging.getLogger("realtime_gateway.layer")
 
 T = TypeVar("T")
 Work = Callable[[Driver], Coroutine[Any, Any, T]]
@@ -63,7 +66,7 @@ class Binding:
         if driver is None or not driver.alive or self._moves(driver, loop, receives, waits):
             await self._acquire()
             try:
-                driver = self._bind(loop, receives, waits)
+                driver = await self._bind(loop, receives, waits)
             finally:
                 self._lock.release()
         # Nothing is awaited from here to the hand-over, so calls keep the order in which they were made.
@@ -79,8 +82,9 @@ class Binding:
         elif leaving is not None and leaving.alive:
             gone = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(leaving.take_leave(), leaving.loop))
             await asyncio.wait((gone,), timeout=_END_SECONDS)  # its loop may end meanwhile
-        with self._lock:
-            driver, self._driver = self._driver, None
+        await self._acquire()
+        driver, self._driver = self._driver, None
+        self._lock.release()
         if driver is not None:
             await self._end(driver)
         if self._own_loop.loop is not None and self._own_loop.loop is not asyncio.get_running_loop():
@@ -108,10 +112,16 @@ class Binding:
         self._lock = threading.Lock()
         self._own_loop = OwnLoop()
         driver, self._driver = self._driver, None
+        # First of all: whatever else goes wrong, this process must not go by the parent's name.
+        self.state = self._make_state()
         if driver is not None:
             _LEFT_BEHIND.append(driver)
-            driver.sever()
-        self.state = self._make_state()
+            try:
+                driver.sever()
+            except Exception:
+                # Such as no descriptor left, or a machine that another thread was just changing. The parent's
+                # connections stay open here until this process ends; nothing reads from them or writes to them.
+                log.exception("the parent's connections to Redis could not be closed in a forked process")
 
     async def _acquire(self) -> None:
         # A loop never blocks on the lock: whoever holds it may be waiting for this very loop to end its driver.
@@ -119,14 +129,14 @@ class Binding:
         while not self._lock.acquire(blocking=False):  # noqa: ASYNC110 - a lock of threads has nothing to await
             await asyncio.sleep(0.001)
 
-    def _bind(self, loop: asyncio.AbstractEventLoop, receives: bool, waits: bool) -> Driver:
+    async def _bind(self, loop: asyncio.AbstractEventLoop, receives: bool, waits: bool) -> Driver:
         driver = self._driver
         if driver is not None and not driver.alive:
             driver.leave_loop()
             driver = self._driver = None
         if driver is not None and self._moves(driver, loop, receives, waits):
             self._driver = None
-            asyncio.run_coroutine_threadsafe(driver.stop(), driver.loop).result(_MOVE_SECONDS)
+            await self._take_from(driver)
             driver = None
         if driver is None and receives:
             driver = self._make_driver()
@@ -135,6 +145,15 @@ class Binding:
             driver = asyncio.run_coroutine_threadsafe(self._make_there(), own_loop).result(_MOVE_SECONDS)
         self._driver = driver
         return driver
+
+    async def _take_from(self, driver: Driver) -> None:
+        """Stop the driver of another loop; one that does not run in time is severed, since two would be at odds."""
+        stopping = asyncio.run_coroutine_threadsafe(driver.stop(), driver.loop)
+        try:
+            await asyncio.wait((asyncio.wrap_future(stopping),), timeout=_MOVE_SECONDS)
+        finally:
+            if not stopping.done():
+                driver.leave_loop()
 
     def _make_driver(self) -> Driver:
         driver = Context().run(Driver, self.state)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import secrets
 import weakref
@@ -315,12 +316,16 @@ class RedisChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels shi
         self._binding.after_fork_in_child()
 
 
+log = logging.getLogger("realtime_gateway.layer")
 _LAYERS: weakref.WeakSet[RedisChannelLayer] = weakref.WeakSet()
 
 
 def _after_fork_in_child() -> None:
     for layer in list(_LAYERS):
-        layer._after_fork_in_child()
+        try:
+            layer._after_fork_in_child()
+        except Exception:
+            log.exception("a channel layer could not be made new in a forked process")
 
 
 def _at_exit() -> None:

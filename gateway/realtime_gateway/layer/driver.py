@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Context
@@ -16,6 +15,7 @@ from realtime_gateway.layer import drops, measuring, names
 from realtime_gateway.layer.calls import Calls
 from realtime_gateway.layer.delivering import Deliveries
 from realtime_gateway.layer.leaving import take_leave
+from realtime_gateway.layer.loop_end import stop_before_it_closes
 from realtime_gateway.layer.machine import actions, events
 from realtime_gateway.layer.mailboxes import Body
 from realtime_gateway.layer.options import label
@@ -30,9 +30,6 @@ _TICK_SECONDS = 0.25
 _QUIET_SECONDS = 1.0
 _PING_LIMIT_SECONDS = 4.0
 
-# The close method of a loop → the drivers to be stopped by it.
-_DRIVERS: weakref.WeakKeyDictionary[Callable[[], None], weakref.WeakSet[Driver]] = weakref.WeakKeyDictionary()
-
 
 class Driver:
     """Runs a process's state on the current event loop."""
@@ -44,6 +41,7 @@ class Driver:
         self._tickets: dict[int, asyncio.Future[actions.Settle] | Callable[[actions.Settle], None]] = {}
         self._turn_open = False
         self.stopped = False
+        self._severed = False  # another driver may have the machine
         self._topics: dict[str, dict[bytes, str]] = {}
         self._tick_task: asyncio.Task[None] | None = None
         self.links = ShardLinks(self._callbacks_for, self._on_up, self._on_down)
@@ -80,7 +78,7 @@ class Driver:
         self.submit(events.Described(self.state.description()))
         self._use(self.state.machine.epochs.shards_in_use())
         self._tick_task = self.loop.create_task(self._tick(), context=Context())
-        self._stop_before_the_loop_closes()
+        stop_before_it_closes(self.loop, self)
 
     async def take_leave(self) -> None:
         """Before the end: wait until what was sent has left and is on a replica, as nobody may be here to repeat it."""
@@ -96,6 +94,9 @@ class Driver:
             self._tick_task.cancel()
             await asyncio.gather(self._tick_task, return_exceptions=True)
         await self.links.stop()
+        self._leave_tickets()
+
+    def _leave_tickets(self) -> None:
         callers = (ticket for ticket, owner in self._tickets.items() if isinstance(owner, asyncio.Future))
         self.state.waiting_elsewhere.update(dict.fromkeys(callers, self._settle_from_elsewhere))
 
@@ -107,13 +108,14 @@ class Driver:
             self._settle(actions.Settle(ticket, actions.Verdict.UNAVAILABLE, "", "the channel layer was closed"))
 
     def leave_loop(self) -> None:
-        """Sever a driver whose loop does not run now, and end its tasks if the loop ever runs again.
+        """Sever a driver whose loop does not run now, or is held up, and end its tasks if the loop ever runs again.
 
         By then another driver has the machine, and two must never tell it things.
         """
         open_links = list(self.links.open.values())
         self.sever()
         if not self.loop.is_closed():
+            self._leave_tickets()
             self.loop.call_soon_threadsafe(self._end_tasks, open_links)
 
     def _end_tasks(self, open_links: list[Link]) -> None:
@@ -129,7 +131,7 @@ class Driver:
         The descriptors are pointed elsewhere rather than closed: whatever still holds the numbers, such as a transport
         that is collected later, then closes nothing that belongs to somebody else.
         """
-        self.stopped = True
+        self.stopped = self._severed = True
         nowhere = os.open(os.devnull, os.O_RDWR)
         try:
             for number in self.links.file_numbers():
@@ -140,26 +142,6 @@ class Driver:
         for shard in list(self.links.open):
             self._machine.handle(events.LinkDown(shard, "the event loop ended"), self.loop.time())
         self.links.open.clear()
-
-    def _stop_before_the_loop_closes(self) -> None:
-        # asyncio.run ends all tasks before it closes a loop. Whoever closes one himself (async_to_sync, test
-        # fixtures) would leave tasks pending and sockets open, and asyncio has no hook for it but the method itself.
-        loop, original = self.loop, self.loop.close
-        if original in _DRIVERS:
-            _DRIVERS[original].add(self)
-            return
-        drivers = weakref.WeakSet((self,))
-
-        def close() -> None:
-            loop.__dict__.pop("close", None)
-            for driver in list(drivers):
-                if not driver.stopped and not loop.is_running() and not loop.is_closed():
-                    loop.run_until_complete(driver.stop())
-            original()
-
-        # One for all drivers that a loop ever has: a suite of tests may make thousands on one loop.
-        _DRIVERS[close] = drivers
-        loop.__dict__["close"] = close
 
     def submit(self, event: Any) -> None:
         """Tell the machine, and do what it wants done."""
@@ -210,6 +192,8 @@ class Driver:
         look_for_idle_at = 0.0
         while True:
             await asyncio.sleep(_TICK_SECONDS)
+            if self._severed:
+                return
             now = self.loop.time()
             try:
                 self.links.look_after(now, _QUIET_SECONDS, _PING_LIMIT_SECONDS)
@@ -281,11 +265,14 @@ class Driver:
         return Callbacks(self.state.identity.topic(shard, names.CONTROL), on_message, on_subscribed, on_lost)
 
     def _on_up(self, shard: str, link: Link) -> None:
+        if self._severed:
+            return
         self.submit(events.LinkUp(shard, link.run_id))
         self.end_turn_soon()
 
     def _on_down(self, shard: str, reason: str, refused: bool) -> None:
-        self.submit(events.LinkRefused(shard, reason) if refused else events.LinkDown(shard, reason))
+        if not self._severed:
+            self.submit(events.LinkRefused(shard, reason) if refused else events.LinkDown(shard, reason))
 
     def _redial(self, action: actions.Redial) -> None:
         link = self.links.open.get(action.shard)
