@@ -91,7 +91,7 @@ class Process:
         self._bench = Bench()
         self._bench.now = loop.time()
         self._bench.link_up(server_ms=int(loop.time() * 1000))
-        self._bench.answer("heartbeat", [0, b"", b"%d" % (loop.time() * 1000)])
+        self._bench.answer("heartbeat", [0, b"", b"%d" % (loop.time() * 1000), b"word"])
         fan_out, consumer = FanOut(), ConsumerClass(Chat, encodes_plainly=True)
         self._bench.join_live(last=b"1-0")
         state = ProcessState(read_options({}), HostList(0, (Shard("0", 1.0, {}),)), read_environment())

@@ -44,9 +44,6 @@ class SimulatedClient(redis.Redis):
             keys, rest = arguments[2 : 2 + count], arguments[2 + count :]
             reply = real_scripts().run(self._names[arguments[0]], keys, rest, self._data, self._publish, self._refusal)
             return [_for_redis_py(one) for one in reply] if isinstance(reply, list) else reply
-        if name == "FLUSHALL":
-            self._data = DataSet()
-            return b"OK"
         if name == "CONFIG SET":
             self._refusal = _REFUSALS[arguments[0]] if int(arguments[1]) == 1 else b""
             return b"OK"

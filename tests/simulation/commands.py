@@ -321,8 +321,14 @@ def _id(text: bytes, rest: tuple[int, int]) -> tuple[int, int]:
     return int(ms), int(count) if dash else rest[1]
 
 
+def _flushall(data: Keys, arguments: Arguments) -> Any:
+    for key in list(data.values):
+        data.drop(key)
+    return OK
+
+
 _NAMES = (
-    "get mget set mset incr del exists expire pexpire pttl ttl time lpush rpush lpop llen lindex lrange"
+    "flushall get mget set mset incr del exists expire pexpire pttl ttl time lpush rpush lpop llen lindex lrange"
     " hset hget hmget hgetall hkeys hdel hlen"
     " zadd zrange zscore zrem zrangebyscore zremrangebyscore zcard xadd xtrim xrange xrevrange xlen"
 )
@@ -331,5 +337,6 @@ COMMANDS: dict[bytes, Callable[[Keys, Arguments], Any]] = {
 }
 COMMANDS[b"UNLINK"] = _del
 WRITES = frozenset(
-    b"SET MSET INCR DEL UNLINK EXPIRE PEXPIRE LPUSH RPUSH LPOP HSET HDEL ZADD ZREM ZREMRANGEBYSCORE XADD XTRIM".split()
+    b"FLUSHALL SET MSET INCR DEL UNLINK EXPIRE PEXPIRE LPUSH RPUSH LPOP HSET HDEL ZADD ZREM ZREMRANGEBYSCORE"
+    b" XADD XTRIM".split()
 )

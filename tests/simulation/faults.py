@@ -45,6 +45,7 @@ class Faults:
             "stale replica promoted": (5, self.promote_stale),
             "restart with data": (5, self.restart),
             "empty restart": (3, self.restart_empty),
+            "shard emptied": (3, self.empty),
             "server hangs": (5, self.hang),
             "server hangs and is replaced": (4, self.hang_and_replace),
             "process crash": (7, self.crash_process),
@@ -270,6 +271,15 @@ class Faults:
         if shard is not None:
             self.die(shard.primary)
             self.later(self._uniform(0.1, 1.5), self._restart, shard, None)
+
+    def empty(self) -> None:
+        shard = self.idle_shard()
+        if shard is not None:
+            self.later(self._trouble_before(shard), self._empty, shard)
+
+    def _empty(self, shard: Shard) -> None:
+        shard.empty()
+        self.later(1, self.free, shard)
 
     def _restart(self, shard: Shard, keep: float | None) -> None:
         old = shard.restart(keep)

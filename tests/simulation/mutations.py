@@ -196,6 +196,14 @@ def identity_by_run_id_alone() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def identity_without_the_data_set() -> Iterator[None]:
+    """A server that has lost all that it had counts as the same one, as long as its connections stay."""
+    scripts = _edited("fence", "redis.call('SET', KEYS[3], ARGV[3], 'NX')", "redis.call('SET', KEYS[3], 'same')")
+    with patch.object(lua, "real_scripts", lambda: scripts):
+        yield
+
+
 @dataclass(frozen=True)
 class Mutation:
     """A rule that is taken out.
@@ -239,6 +247,7 @@ MUTATIONS: dict[str, Mutation] = {
     "no loss report": Mutation(no_loss_report, ("long absence",)),
     "no look at a push's predecessor": Mutation(no_look_at_a_push_s_predecessor, ("pushes lost",)),
     "no ages": Mutation(no_ages, ("old primary isolated", "restart with data"), ("which joined at",)),
+    "identity without the data set": Mutation(identity_without_the_data_set, ("shard emptied",)),
     "identity by run id alone": Mutation(identity_by_run_id_alone, ("failover forth and back",)),
 }
 

@@ -92,6 +92,11 @@ class Server:
         for receivers in self.subscribers.values():
             receivers.pop(subscriber, None)
 
+    def flush(self) -> None:
+        """Delete every key, here and on its replica, as FLUSHALL does."""
+        self.data.now_ms, self.data.at = self.time_ms(), self._clock.now
+        self.data.execute(b"FLUSHALL", ())
+
     def begin_journal(self) -> None:
         """Synchronise a replica in full: it has everything as of now."""
         self.base = self.data.copy()
@@ -235,6 +240,14 @@ class Shard:
         lacking = self._take_over(new, data) - len(arrived)
         self._clock.note(self.name, "restarted", new.name, f"lacks {lacking}" if keep is not None else "empty")
         return old
+
+    def empty(self) -> None:
+        """Let somebody type FLUSHALL: all data are gone, and every connection stays."""
+        gone = self.primary.bodies()
+        self.primary.flush()
+        self.replaced += 1
+        self.lost(gone)
+        self._clock.note(self.name, "emptied", self.primary.name)
 
     def demote(self, old: Server) -> None:
         """Make an old primary the standby of the new one; what only it had is gone."""

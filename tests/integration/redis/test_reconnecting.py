@@ -250,3 +250,34 @@ async def test_an_idle_receiver_is_not_cut_off(server: RedisProcess, make_layer:
     assert recorder.layer_reconnects.values.get("", 0) == before
     await layer.send(channel, {"type": "awake"})
     assert await receiving == {"type": "awake"}
+
+
+async def test_what_was_sent_to_a_shard_that_was_emptied_before_everybody_had_it_comes_all_the_same(
+    server: RedisProcess, make_layer: Make
+) -> None:
+    with server.client as client:
+        client.acl_setuser("reader", enabled=True, nopass=True, categories=["+@all"], keys=["*"], channels=["*"])
+        reader, sender = make_layer(f"redis://reader@127.0.0.1:{server.port}"), make_layer(server.url)
+        channel = await reader.new_channel()
+        await reader.group_add("room", channel)
+        client.execute_command("ACL", "SETUSER", "reader", "-subscribe")
+        client.client_kill_filter(_type="pubsub")
+        await sender.group_send("room", {"type": "word", "n": 1})
+        client.flushall()
+        client.execute_command("ACL", "SETUSER", "reader", "+subscribe")
+    # Without another word of the sender's: its next heartbeat finds other data.
+    assert await numbers(reader, channel, 1) == [1]
+    await sender.group_send("room", {"type": "word", "n": 2})
+    assert await numbers(reader, channel, 2) == [2]
+
+
+async def test_what_is_sent_first_after_a_shard_was_emptied_overtakes_nothing(
+    server: RedisProcess, make_layer: Make
+) -> None:
+    worker, sender = make_layer(server.url), make_layer(server.url)
+    await sender.send("work", {"type": "word", "n": 1})
+    with server.client as client:
+        client.flushall()
+    await worker.send("other-work", {"type": "word"})  # somebody else fences it first
+    await sender.send("work", {"type": "word", "n": 2})
+    assert await numbers(worker, "work", 2) == [1, 2]

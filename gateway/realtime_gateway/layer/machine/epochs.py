@@ -18,6 +18,8 @@ from realtime_gateway.layer.machine.limits import Identity, Limits
 
 # A fence takes milliseconds; a server that hangs is given up after seconds, by its link.
 _PATIENCE_SECONDS = 1.0
+# As many newer lists are kept of which no shard can be reached: those that were heard of last.
+_CANDIDATES = 4
 
 
 class FenceCall:
@@ -33,7 +35,7 @@ class Epochs:
     """The host list in use, and the newer one that is being adopted, if any.
 
     Args:
-        word: a random word for data sets that have none.
+        word: a random word, from which those for data sets that have none are made.
         emit: takes the actions.
 
     Attributes:
@@ -51,14 +53,16 @@ class Epochs:
         self._identity = identity
         self._limits = limits
         self._word = word
+        self._words = 0
         self._emit = emit
-        self._candidate: HostList | None = None  # the newest of all, none of whose shards has been reached yet
+        self._candidates: dict[int, HostList] = {}  # by epoch, newer ones none of whose shards has been reached yet
         self._target: HostList | None = None  # is being adopted
         self._links: dict[str, int | None] = {}  # shard → the epoch its present link has answered
         self._fencing: dict[str, FenceCall] = {}
         self._known = {shard.name: shard for shard in hosts.every_shard}
         self._to_finish: frozenset[str] = frozenset()
         self._led_to: dict[str, Shard] = {}  # by shard, where its link was dialled
+        self._failed_at: dict[str, tuple[str, str] | None] = {}  # by shard, where it was last looked for in vain
         self._waiting_since: float | None = None  # for answers of shards to the list that is being adopted
         self.hosts = hosts
         self.answered: Callable[[str, int, str, int], None] = lambda shard, epoch, data_set, server_ms: None
@@ -70,16 +74,24 @@ class Epochs:
 
     @property
     def newest(self) -> HostList:
-        """The newest list that is known."""
-        return self._candidate or self._target or self.hosts
+        """The newest list that is known, within reach or not."""
+        return self._candidates[max(self._candidates)] if self._candidates else self.present
+
+    @property
+    def present(self) -> HostList:
+        """The list that is being adopted, or else the one in use."""
+        return self._target or self.hosts
 
     def learn(self, hosts: HostList, where: str) -> None:
         """Hear of a host list; a newer one is adopted as soon as one of its shards is within reach."""
-        if hosts.epoch <= self.newest.epoch or not self._limits.follow_hosts:
-            if hosts.epoch == self.newest.epoch and not hosts.same_as(self.newest):
-                self._conflict(where)
+        known = self.present if hosts.epoch == self.present.epoch else self._candidates.get(hosts.epoch)
+        if known is not None and not hosts.same_as(known):
+            self._conflict(where, hosts.epoch)
+        if known is not None or hosts.epoch < self.present.epoch or not self._limits.follow_hosts:
             return
-        self._candidate = hosts
+        while len(self._candidates) >= _CANDIDATES:
+            del self._candidates[next(iter(self._candidates))]
+        self._candidates[hosts.epoch] = hosts
         self._known |= {shard.name: shard for shard in hosts.every_shard}
         self._emit(UseShards(self.shards_in_use()))
         self.advance()
@@ -104,9 +116,12 @@ class Epochs:
         """A shard out of reach is fenced by its next link."""
         self._links.pop(shard, None)
         self._fencing.pop(shard, None)
-        self._led_to.pop(shard, None)
         if self.newest is not self.hosts:
+            failed = next((one.place for one in self.shards_in_use().shards if one.name == shard), None)
+            self._led_to.pop(shard, None)
+            self._failed_at[shard] = failed
             self._emit(UseShards(self.shards_in_use()))
+        self._led_to.pop(shard, None)
         self.advance()
 
     def outdated(self, shard: str) -> None:
@@ -127,7 +142,7 @@ class Epochs:
         epoch, document = int(result[0]), result[1]
         self._links[shard] = epoch
         self.answered(shard, epoch, result[2].decode(), int(result[3]))
-        if epoch > self.newest.epoch and self._limits.follow_hosts:
+        if epoch > self.present.epoch and self._limits.follow_hosts:
             self.learn_document(document, f"shard {shard}")
         else:
             self._compare(shard, epoch, document)
@@ -141,20 +156,33 @@ class Epochs:
 
     def shards_in_use(self) -> HostList:
         """Every shard that a link is wanted to: of lists that are not retired, and not yet read to its end."""
-        lists = (self.hosts, self._target or self.hosts, self.newest)
-        found = {shard.name: shard for hosts in lists for shard in hosts.every_shard}
-        # A link stays until a list with another place is in use: the shard is fenced where it is before anybody leaves.
-        in_use = {shard.name: shard for shard in self.hosts.every_shard}
-        for name in found.keys() & self._led_to.keys():
-            may_stay = self._led_to[name].place in {found[name].place, in_use.get(name, found[name]).place}
-            found[name] = self._led_to[name] if may_stay else in_use.get(name, found[name])
+        lists = (self.hosts, self.present, *(self._candidates[epoch] for epoch in sorted(self._candidates)))
+        forms: dict[str, list[Shard]] = {}  # of each shard, the oldest first
+        for hosts in lists:
+            for shard in hosts.every_shard:
+                forms.setdefault(shard.name, []).append(shard)
+        found = {name: self._where(name, of_name) for name, of_name in forms.items()}
         for name in sorted(self._to_finish):
             found.setdefault(name, self._known[name])
         return HostList(epoch=self.newest.epoch, shards=tuple(found.values()))
 
+    def _where(self, name: str, forms: list[Shard]) -> Shard:
+        """Choose where a link leads to: of lists that are not in use yet, each may have a shard at another place."""
+        led_to = self._led_to.get(name)
+        if led_to is not None:
+            # A link stays until a list with another place is in use: a shard is fenced where it is before it is left.
+            may_stay = any(led_to.place == form.place for form in forms)
+            return led_to if may_stay else next((one for one in self.hosts.every_shard if one.name == name), forms[-1])
+        places = {form.place: form for form in reversed(forms)}  # the newest first
+        failed = self._failed_at.get(name)
+        if failed is None or failed not in places:
+            return forms[-1]
+        order = list(places)
+        return places[order[(order.index(failed) + 1) % len(order)]]
+
     def needed(self) -> frozenset[str]:
         """Shards that own something, or that something is still to be read of."""
-        lists = (self.hosts, self._target or self.hosts, self.newest)
+        lists = (self.hosts, self.present)
         return self._to_finish | {shard.name for hosts in lists for shard in hosts.shards}
 
     def settled(self) -> bool:
@@ -179,41 +207,50 @@ class Epochs:
 
     def _compare(self, shard: str, epoch: int, document: bytes) -> None:
         """Look whether a shard that is where we are holds what we hold (protocol.md H17)."""
-        if epoch != self.newest.epoch or not document or not self._limits.follow_hosts:
+        if epoch != self.present.epoch or not document or not self._limits.follow_hosts:
             return
         documents, key = self._identity.documents, self._identity.names.hosts
-        found = documents.compare(document, self.newest)
+        found = documents.compare(document, self.present)
         if found is Comparison.OTHER:
-            self._conflict(f"shard {shard}")
+            self._conflict(f"shard {shard}", epoch)
         elif found is Comparison.TO_SIGN:
-            self._emit(Call(shard, "sign", (key,), (document, documents.write(self.newest)), None))
+            self._emit(Call(shard, "sign", (key,), (document, documents.write(self.present)), None))
 
-    def _conflict(self, where: str) -> None:
+    def _conflict(self, where: str, epoch: int) -> None:
         self.invalid(
-            f"{where} holds another host list of epoch {self.newest.epoch} than the one in use, and it is not adopted."
+            f"{where} holds another host list of epoch {epoch} than the one in use, and it is not adopted."
             " A list that replaces another needs a greater epoch."
         )
 
     def _fence(self, shard: str) -> None:
         # Only with what is being adopted or in use: a list none of whose shards was ever reached fences nobody.
-        hosts = self._target or self.hosts
+        hosts = self.present
         purpose = self._fencing[shard] = FenceCall(hosts.epoch)
         key_names = self._identity.names
         document = self._identity.documents.write(hosts) if hosts.epoch else ""
         topic = self._identity.topic(shard, names.CONTROL)
         keys = (key_names.epoch, key_names.hosts, key_names.data_set)
-        self._emit(Call(shard, "fence", keys, (hosts.epoch, document, self._word, topic), purpose))
+        # Another word each time: a shard that is emptied again and again has other data each time.
+        self._words += 1
+        self._emit(Call(shard, "fence", keys, (hosts.epoch, document, f"{self._word}-{self._words}", topic), purpose))
 
     def _begin(self) -> None:
         """Begin to adopt the newest list when one of its shards is within reach.
 
         Without, it may be a mistake: the list in use stays, and so does one that is just being adopted.
         """
-        if self._candidate is None or not self._reaches(self._candidate):
+        reached = [epoch for epoch, hosts in self._candidates.items() if self._reaches(hosts)]
+        if not reached:
             return
-        was_adopting = self._target is not None
+        was_adopting, chosen, newest = self._target is not None, max(reached), self.newest
         self._waiting_since = None
-        self._candidate, self._target = None, self._candidate
+        self._target = self._candidates[chosen]
+        self._candidates = {epoch: hosts for epoch, hosts in self._candidates.items() if epoch > chosen}
+        if newest.epoch > chosen:
+            self.invalid(
+                f"None of the shards of the host list of epoch {newest.epoch} can be reached. Until one can, the list"
+                f" of epoch {chosen} is used, which is newer than the one before as well."
+            )
         if not was_adopting:
             self.adopting()
 

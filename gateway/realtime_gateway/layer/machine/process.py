@@ -68,6 +68,7 @@ class ProcessMachine:
         self._followed_on: dict[str, tuple[str, ...]] = {}  # shard → what was followed on it when it went
         self._been_up: set[str] = set()
         self._run_ids: dict[str, str] = {}
+        self._data_sets: dict[str, str] = {}  # shard → the word of what it holds, as its last fence told
         self._heard_at: dict[str, float] = {}  # shard → its last answer
         self._lost: dict[str, set[str]] = {}  # shard → what was lost on it without an interruption, not told yet
         # Whoever starts in the middle of a move has a share in it as well.
@@ -245,9 +246,10 @@ class ProcessMachine:
 
     def _fence_answered(self, shard: str, epoch: int, data_set: str, server_ms: int) -> None:
         server = Server(self._run_ids[shard], data_set)
+        self._data_sets[shard] = data_set
         self.publishing.server_known(shard, server, self._now)
         self.following.link_up(shard, server, epoch, server_ms, self._now)
-        self.carrying.fenced(shard, server, epoch, self.epochs.newest, self._now)
+        self.carrying.fenced(shard, server, epoch, self.epochs.present, self._now)
         self._report_return(shard)
 
     def _link_fenced(self, shard: str, epoch: int) -> None:
@@ -283,17 +285,20 @@ class ProcessMachine:
     def _on_heartbeat(self, shard: str, purpose: HeartbeatCall, result: Any) -> None:
         if isinstance(result, events.Refusal):
             return
-        self.publishing.contact(shard, self._now)
+        other_data = result[3].decode() != self._data_sets.get(shard)
+        if not other_data:
+            self.publishing.contact(shard, self._now)
         self.following.told_time(shard, int(result[2]), self._now, self._now - purpose.asked_at)
         epoch, document = int(result[0]), result[1]
-        if epoch > self.epochs.newest.epoch:
+        if epoch > self.epochs.present.epoch:
             self.epochs.learn_document(document, f"shard {shard}")
-        elif epoch < self.epochs.newest.epoch:
+        elif epoch < self.epochs.present.epoch or other_data:
+            # Other data on the same link: somebody has emptied it, and whoever was cut off lacks what was in it.
             self.epochs.outdated(shard)
 
     def _heard(self, shard: str, epoch: int, document: bytes | None) -> None:
         """A script was refused: the shard is newer (it sent its document) or older (None)."""
-        if document is None or not self._limits.follow_hosts or epoch <= self.epochs.newest.epoch:
+        if document is None or not self._limits.follow_hosts or epoch <= self.epochs.present.epoch:
             self.epochs.outdated(shard)
         else:
             self.epochs.learn_document(document, f"shard {shard}")
@@ -388,6 +393,6 @@ class ProcessMachine:
     def _beat(self, shard: str) -> None:
         self._beat_at[shard] = self._now
         key_names, process = self._identity.names, self._identity.process
-        keys = (key_names.epoch, key_names.hosts, key_names.processes, key_names.process(process))
-        arguments = (process, self._description, _LEASE_SECONDS, self.epochs.newest.epoch)
+        keys = (key_names.epoch, key_names.hosts, key_names.processes, key_names.process(process), key_names.data_set)
+        arguments = (process, self._description, _LEASE_SECONDS, self.epochs.present.epoch)
         self._emit(Call(shard, "heartbeat", keys, arguments, HeartbeatCall(self._now)))

@@ -197,7 +197,7 @@ class Publishing:
         self._send(lane, now)
 
     def contact(self, shard: str, now: float) -> None:
-        """The same server has taken a write, as only a primary with its replicas does."""
+        """The same server, with the same data, has taken a write, as only a primary with its replicas does."""
         lane = self.lanes.get(shard)
         if lane is not None:
             lane.contact_at = now
@@ -230,6 +230,8 @@ class Publishing:
             self._chain(item, in_this_batch)
             packed = self._packed(item, lane.epoch, now)
             arguments += (item.destination[0], packed, topic, item.capacity, item.sequence)
+        keys.append(self._names.data_set)
+        arguments.append(lane.server.data_set if lane.server else "")
         lane.in_flight = BatchSent(batch, now)
         self._emit(Call(lane.shard, "publish", keys, arguments, lane.in_flight))
 

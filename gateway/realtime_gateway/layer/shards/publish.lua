@@ -1,13 +1,13 @@
 -- Store a batch of messages, in order, if this shard is at the writer's epoch.
 --
--- KEYS  1 epoch, 2 hosts document, then two for each message:
+-- KEYS  1 epoch, 2 hosts document, last the data-set word, and between them two for each message:
 --         group  stream · sorted set of the normal channels in the group
 --         inbox  stream · the key that exists while the channel's mailbox is full
 --         queue  list   · the last sequence number this sender put into the queue
 -- ARGV  1 writer's epoch, 2 history in ms, 3 history in entries, 4 life of an untouched stream in s,
 --       5 expiry of a queued message in ms, 6 group expiry in ms, then five for each message:
---         kind (g, i, q) · bytes · pub/sub channel · capacity · sequence
--- Returns {"OLD", epoch} when the shard is older, {"NEW", epoch, document} when it is newer, and stores nothing then;
+--         kind (g, i, q) · bytes · pub/sub channel · capacity · sequence; and last the data-set word that the writer knows
+-- Returns {"OLD", epoch} when the shard is older, or has lost the data that it had, {"NEW", epoch, document} when it is newer, and stores nothing then;
 --   else {"OK", …} with one answer for each message: the stream id (for a queue 1, or 0 when it had the message already),
 --   or {id, member, …} when normal channels are in the group, or "FULL", or an error. After an error that concerns the
 --   server, not the key, the rest of the batch gets the same error without a try, so that a later message never overtakes
@@ -15,9 +15,11 @@
 --
 -- An entry of a stream has the fields e, its bytes, and l, its link: id and epoch of the entry before it, "0-0/0" for the
 -- first. What is pushed is id, link and bytes with a space between, so that a reader sees that nothing is missing.
-local epoch = tonumber(redis.call('GET', KEYS[1]) or '0')
+local found = redis.call('MGET', KEYS[1], KEYS[#KEYS])
+local epoch = tonumber(found[1] or '0')
 local own = tonumber(ARGV[1])
-if epoch < own then return {'OLD', epoch} end
+-- Other data: what this writer sent before has to come again, and before anything new.
+if epoch < own or (epoch == own and (found[2] or '') ~= ARGV[#ARGV]) then return {'OLD', epoch} end
 if epoch > own then return {'NEW', epoch, redis.call('GET', KEYS[2]) or ''} end
 
 local history_ms, history_entries, life_s = tonumber(ARGV[2]), ARGV[3], ARGV[4]
@@ -46,8 +48,11 @@ local function publish(stream, bytes, topic)
   if type(id) == 'table' then return id end
   links[stream] = id .. '/' .. ARGV[1]
   local ms = tonumber(string.match(id, '^%d+'))
-  redis.call('XTRIM', stream, 'MINID', '~', string.format('%.0f', ms - history_ms))
-  redis.call('EXPIRE', stream, life_s)
+  if string.sub(id, 1, 10) ~= string.sub(link, 1, 10) then
+    -- The first entry of a second: trimming and the life of the stream need not be finer.
+    redis.call('XTRIM', stream, 'MINID', '~', string.format('%.0f', ms - history_ms))
+    redis.call('EXPIRE', stream, life_s)
+  end
   redis.call('PUBLISH', topic, id .. ' ' .. link .. ' ' .. bytes)
   return id, ms
 end
@@ -85,7 +90,7 @@ end
 
 local answers = {'OK'}
 local failed = false
-for n = 0, (#KEYS - 2) / 2 - 1 do
+for n = 0, (#KEYS - 3) / 2 - 1 do
   local first, second, a = KEYS[3 + 2 * n], KEYS[4 + 2 * n], 6 + 5 * n
   local kind, bytes, topic = ARGV[a + 1], ARGV[a + 2], ARGV[a + 3]
   local answer = failed

@@ -17,13 +17,13 @@ HEAD = [0, 60_000, 1000, 70, 60_000, 86_400_000]
 TOPIC = "topic"
 
 
-def publish(client: redis.Redis, *messages: tuple[str, str, str, str, int, int], epoch: int = 0) -> Any:
+def publish(client: redis.Redis, *messages: tuple[str, str, str, str, int, int], epoch: int = 0, word: str = "") -> Any:
     """Each message: kind, first key, second key, bytes, capacity, sequence."""
     keys, arguments = ["epoch", "hosts"], [epoch, *HEAD[1:]]
     for kind, first, second, body, capacity, sequence in messages:
         keys += [first, second]
         arguments += [kind, body, TOPIC, capacity, sequence]
-    return run(client, "publish", keys, *arguments)
+    return run(client, "publish", [*keys, "dataset"], *arguments, word)
 
 
 def pop(client: redis.Redis, number: int = 1, *arrived: int, waiting_since: int | None = None, take: int = 1) -> Any:
@@ -313,7 +313,7 @@ def test_nothing_is_carried_or_dropped_at_another_epoch(client: redis.Redis) -> 
 
 
 def test_heartbeat_keeps_the_living_and_drops_the_silent(client: redis.Redis) -> None:
-    keys = ["epoch", "hosts", "processes", "process"]
+    keys = ["epoch", "hosts", "processes", "process", "dataset"]
     client.zadd("processes", {"silent": 1})
     assert run(client, "heartbeat", keys, "me", "{}", 30, 0)[:2] == [0, b""]
     assert client.zrange("processes", 0, -1) == [b"me"]
@@ -326,6 +326,21 @@ def test_heartbeat_keeps_the_living_and_drops_the_silent(client: redis.Redis) ->
     assert run(client, "heartbeat", keys, "me", "{}", 30, 2)[:2] == [2, b""]
 
 
+def test_a_shard_that_has_lost_the_data_that_it_had_says_so_and_takes_nothing_from_who_does_not_know(
+    client: redis.Redis,
+) -> None:
+    keys = ["epoch", "hosts", "processes", "process", "dataset"]
+    client.set("dataset", "word")
+    assert run(client, "heartbeat", keys, "me", "{}", 30, 0)[3] == b"word"
+    assert publish(client, group("body"), word="word")[0] == b"OK"
+    client.flushall()
+    assert run(client, "heartbeat", keys, "me", "{}", 30, 0)[3] == b""
+    assert publish(client, group("body"), word="word") == [b"OLD", 0]
+    client.set("dataset", "another")
+    assert publish(client, group("body"), word="word") == [b"OLD", 0]
+    assert publish(client, group("body"), word="another")[0] == b"OK"
+
+
 def test_a_primary_without_its_replicas_takes_neither_messages_nor_heartbeats(client: redis.Redis) -> None:
     client.config_set("min-replicas-to-write", 1)
     try:
@@ -333,7 +348,7 @@ def test_a_primary_without_its_replicas_takes_neither_messages_nor_heartbeats(cl
             with suppress(redis.ResponseError):  # of the script, or of one message in it
                 assert "NOREPLICAS" in str(publish(client, message)[1])
         with pytest.raises(redis.ResponseError, match="NOREPLICAS"):
-            run(client, "heartbeat", ["epoch", "hosts", "processes", "process"], "me", "{}", 30, 0)
+            run(client, "heartbeat", ["epoch", "hosts", "processes", "process", "dataset"], "me", "{}", 30, 0)
         assert not client.exists("stream", "inbox", "queue", "process")
     finally:
         client.config_set("min-replicas-to-write", 0)

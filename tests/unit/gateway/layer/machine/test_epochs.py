@@ -52,7 +52,7 @@ def test_a_list_is_learned_from_the_control_channel_a_heartbeat_and_a_fence() ->
     document = NEW.to_json().encode()
     for tell in (
         lambda bench: bench.feed(events.Pushed("0", "control", document)),
-        lambda bench: bench.answer("heartbeat", [2, document, b"0"]),
+        lambda bench: bench.answer("heartbeat", [2, document, b"0", b"word"]),
         lambda bench: bench.answer("fence", [2, document, b"word", b"0"]),
     ):
         bench = Bench(OLD)
@@ -156,7 +156,7 @@ def test_a_refused_fence_is_tried_again() -> None:
 def test_a_heartbeat_that_finds_an_older_shard_fences_it() -> None:
     bench = Bench(OLD)
     bench.link_up(epoch=1)
-    bench.answer("heartbeat", [0, b"", b"0"])
+    bench.answer("heartbeat", [0, b"", b"0", b"word"])
     assert bench.call("fence").arguments[0] == 1
 
 
@@ -181,7 +181,7 @@ def test_a_list_none_of_whose_shards_can_be_reached_fences_nobody() -> None:
     bench = Bench(OLD)
     bench.link_up(epoch=1)
     bench.feed(events.Learned(hosts(2, "elsewhere")))
-    bench.answer("heartbeat", [1, b"", b"0"])
+    bench.answer("heartbeat", [1, b"", b"0", b"word"])
     bench.link_down("0")
     bench.feed(events.LinkUp("0", "run"))
     fences = [action for action in bench.of(actions.Call) if action.script == "fence"]
@@ -288,3 +288,39 @@ def test_with_other_keys_what_shards_hold_is_looked_at_again_and_signed_with_the
     bench.answer("fence", [1, signed_before, b"word", b"0"])
     assert bench.call("sign").arguments == (signed_before, bench.identity.documents.write(OLD))
     assert bench.machine.epochs.newest == OLD
+
+
+def test_a_list_out_of_reach_bars_no_lower_one_that_is_within_reach_and_is_told_of() -> None:
+    bench = Bench(hosts(0, "0"))
+    bench.link_up()
+    bench.feed(events.Learned(hosts(100, "nowhere")))
+    bench.answer("heartbeat", [1, OLD.to_json().encode(), b"0", b"word"])
+    fence_all(bench, 1)
+    assert [one.hosts.epoch for one in bench.of(actions.Adopted)] == [1]
+    (told,) = bench.of(actions.HostsRefused)
+    assert "epoch 100 can be reached" in told.reason
+    bench.send()
+    assert bench.answer_all_ok() == [1]
+    bench.feed(events.LinkUp("nowhere", "after all"))
+    fence_all(bench, 100)
+    assert [one.hosts.epoch for one in bench.of(actions.Adopted)] == [1, 100]
+
+
+def test_a_shard_for_which_lists_have_several_places_is_looked_for_at_each_in_turn() -> None:
+    bench = Bench(at(1, "here"))
+    for epoch, place in ((2, "there"), (3, "nowhere")):
+        bench.feed(events.Learned(at(epoch, place)))
+    for _ in range(4):
+        bench.feed(events.LinkDown("0", "refused"))
+    assert places(bench) == ["there", "nowhere", "there", "here", "nowhere", "there"]
+
+
+def test_of_lists_out_of_reach_those_are_kept_that_were_heard_of_last() -> None:
+    bench = Bench(OLD)
+    bench.link_up(epoch=1)
+    for epoch in (900, 800, 700, 600, 500, 400):
+        bench.feed(events.Learned(hosts(epoch, f"nowhere-{epoch}")))
+    assert bench.machine.epochs.newest.epoch == 700
+    bench.feed(events.Learned(NEW))
+    fence_all(bench, 2)
+    assert [one.hosts.epoch for one in bench.of(actions.Adopted)] == [2]

@@ -177,7 +177,7 @@ def test_a_heartbeat_tells_what_a_servers_clock_shows_now() -> None:
     bench.join_live(server_ms=1_000)
     bench.now += 5
     # The clock was put back by two seconds.
-    bench.answer("heartbeat", [0, b"", b"4000"])
+    bench.answer("heartbeat", [0, b"", b"4000", b"word"])
     bench.join(channel="a.me!late")
     bench.push(b"4000-0", entry(THEM, 1))
     assert [sorted(one.channels) for one in bench.of(actions.Deliver)] == [["a.me!1", "a.me!late"]]
@@ -274,7 +274,7 @@ def test_an_entry_of_a_newer_epoch_waits_for_the_newer_list() -> None:
     bench.push(b"6-0", entry(THEM, 1, epoch=1))
     assert bench.bodies() == []
     newer = hosts(1, "0").to_json().encode()
-    bench.answer("heartbeat", [1, newer, b"0"])
+    bench.answer("heartbeat", [1, newer, b"0", b"word"])
     bench.answer("fence", [1, newer, b"word", b"0"])
     bench.answer("read", page((b"6-0", entry(THEM, 1, epoch=1))))
     assert bench.bodies() == [b"1"]
@@ -306,7 +306,8 @@ def test_a_delivery_says_when_it_was_sent_by_the_clock_of_the_shard_half_way_thr
     bench.join_live()
     heartbeat = bench.call("heartbeat")
     bench.now += 0.02
-    bench.feed(events.Replied("0", heartbeat.purpose, [0, b"", b"70000"]))  # it was 70.00 s ten milliseconds ago
+    # It was 70.00 s ten milliseconds ago.
+    bench.feed(events.Replied("0", heartbeat.purpose, [0, b"", b"70000", b"word"]))
     bench.now += 60
     bench.push(b"130000-0", entry(THEM, 1, age_ms=300))
     [delivered] = bench.of(actions.Deliver)

@@ -76,7 +76,7 @@ def test_acknowledged_messages_are_forgotten_by_contact_and_not_by_the_clock() -
     bench.link_up(run_id="new")
     assert bench.answer_all_ok() == [1]
     bench.tick(30)
-    bench.answer("heartbeat", [0, b"", b"0"])
+    bench.answer("heartbeat", [0, b"", b"0", b"word"])
     bench.tick()
     bench.link_down()
     bench.link_up(run_id="newest")
@@ -96,7 +96,7 @@ def test_a_server_that_stores_nothing_may_be_cut_off_from_its_replicas_and_is_no
     bench.link_up(run_id="old")
     bench.send()
     bench.answer_all_ok()
-    bench.answer("heartbeat", [0, b"", b"0"])
+    bench.answer("heartbeat", [0, b"", b"0", b"word"])
     for _ in range(40):
         bench.feed(events.Publish(9, names.queue("work"), Kind.QUEUED, "", b"", b"later", 1))
         bench.tick(1)

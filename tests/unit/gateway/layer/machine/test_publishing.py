@@ -179,7 +179,7 @@ def test_a_group_message_waits_for_the_queues_of_its_normal_channels() -> None:
     assert bench.verdict(ticket) is None
     call = bench.call("publish", "1")
     assert sequences(call) == [1]
-    assert call.keys[2:] == [f"p:q:{channel}", f"p:s:{channel}:{77:x}:{group}"]
+    assert call.keys[2:] == [f"p:q:{channel}", f"p:s:{channel}:{77:x}:{group}", "p:dataset"]
     bench.feed(events.Replied("1", call.purpose, [b"OK", b"FULL"]))
     assert bench.verdict(ticket) is not None
     assert bench.verdict(ticket).verdict is Verdict.DONE  # type: ignore[union-attr]  # just checked
