@@ -23,6 +23,7 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
@@ -35,6 +36,16 @@ from realtime_gateway.settings import gateway_settings
 
 logger = logging.getLogger("realtime_gateway.consumers")
 
+
+@dataclass
+class Patch:
+    """Whether Channels' consumers are fed by this."""
+
+    applied: bool = False
+
+
+_patch = Patch()
+
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Dispatch = Callable[[Message], Awaitable[None]]
@@ -44,6 +55,8 @@ KNOWN_SOURCES = frozenset({"30ef889498560da3d72e6a695d2c17cf4a22b4948f2af6d53394
 # Messages that one consumer handles before the others have a turn, where no handler waits for anything: what they send
 # in one turn leaves in one write.
 IN_A_ROW = 16
+# The same where one of the sources has a task, which needs turns of the loop of its own to bring a message.
+IN_A_ROW_BESIDE_TASKS, TURNS_OF_TASKS = 4, 2
 
 
 class Looked(Protocol):
@@ -91,6 +104,8 @@ class Task:
             return None
         self._task = None
         message = task.result()
+        if message is None:
+            raise TypeError("receive() returned None where a message was to come")
         if self._note is not None:
             self._note(-1)
         return message
@@ -153,6 +168,7 @@ class Direct:
 
     async def end(self) -> None:
         """Cancel what is under way."""
+        self._source.end()
         await self._task.end()
 
 
@@ -168,8 +184,15 @@ def source_of(receive: Receive, note: Callable[[int], None] | None = None) -> So
     task = Task(receive, note)
     found = None
     if isinstance(receive, partial):
-        make = getattr(getattr(receive.func, "__self__", None), "source", None)
-        if make is not None and receive.func.__name__ == "receive" and len(receive.args) == 1 and not receive.keywords:
+        layer, plain = getattr(receive.func, "__self__", None), len(receive.args) == 1 and not receive.keywords
+        make: Any = getattr(layer, "source", None)
+        # Its own, and not that of another which it stands before.
+        if (
+            plain
+            and receive.func.__name__ == "receive"
+            and layer is not None
+            and getattr(make, "__self__", None) is layer
+        ):
             found = make(receive.args[0])
     else:
         owner = getattr(receive, "__self__", None)
@@ -182,6 +205,8 @@ async def feed(sources: Sequence[Source], dispatch: Dispatch) -> None:
     """Dispatch what the sources have, in turns, until ``dispatch`` or a source raises."""
     loop = asyncio.get_running_loop()
     takes = [source.take for source in sources]
+    with_tasks = any(isinstance(source, Task) for source in sources)
+    most, turns = (IN_A_ROW_BESIDE_TASKS, TURNS_OF_TASKS) if with_tasks else (IN_A_ROW, 1)
     in_a_row = 0
     try:
         while True:
@@ -202,9 +227,10 @@ async def feed(sources: Sequence[Source], dispatch: Dispatch) -> None:
                     for source in sources:
                         source.stop_waiting(waiter)
                 in_a_row = 0
-            elif in_a_row >= IN_A_ROW:
+            elif in_a_row >= most:
                 in_a_row = 0
-                await asyncio.sleep(0)
+                for _ in range(turns):
+                    await asyncio.sleep(0)
     finally:
         for source in sources:
             await source.end()
@@ -215,6 +241,11 @@ async def await_many_dispatch(receives: Sequence[Receive], dispatch: Dispatch) -
     await feed([source_of(receive) for receive in receives], dispatch)
 
 
+def chosen() -> Callable[[Sequence[Receive], Dispatch], Awaitable[None]]:
+    """Return what feeds Channels' consumers: this, where it is applied, else Channels' own."""
+    return await_many_dispatch if _patch.applied else channels.utils.await_many_dispatch
+
+
 def apply_as_set() -> None:
     """Apply the patch unless the settings say otherwise; for a process that has its settings."""
     if settings.configured and gateway_settings().direct_dispatch:
@@ -223,7 +254,7 @@ def apply_as_set() -> None:
 
 def apply() -> bool:
     """Apply the patch and say whether it is in place; a second call changes nothing."""
-    if channels.consumer.await_many_dispatch is not channels.utils.await_many_dispatch:
+    if _patch.applied:
         return True
     if not is_known():
         logger.warning(
@@ -233,13 +264,17 @@ def apply() -> bool:
             channels.__version__,
         )
         return False
-    channels.consumer.await_many_dispatch = await_many_dispatch
+    _patch.applied = True
+    if channels.consumer.await_many_dispatch is channels.utils.await_many_dispatch:
+        channels.consumer.await_many_dispatch = await_many_dispatch
     return True
 
 
 def remove() -> None:
     """Give Channels its own function back."""
-    channels.consumer.await_many_dispatch = channels.utils.await_many_dispatch
+    _patch.applied = False
+    if channels.consumer.await_many_dispatch is await_many_dispatch:
+        channels.consumer.await_many_dispatch = channels.utils.await_many_dispatch
 
 
 def is_known() -> bool:

@@ -32,12 +32,12 @@ def apply() -> None:
 
 def remove() -> None:
     """Give Channels its own function back."""
-    dispatching.remove()
+    channels.consumer.await_many_dispatch = dispatching.chosen()
 
 
 async def await_many_dispatch(consumer_callables: Sequence[Receive], dispatch: Dispatch) -> None:
     """Do what ``channels.utils.await_many_dispatch`` does, with each message in its own context."""
-    await dispatching.await_many_dispatch(consumer_callables, in_context(dispatch))
+    await dispatching.chosen()(consumer_callables, in_context(dispatch))
 
 
 def in_context(dispatch: Dispatch) -> Dispatch:

@@ -243,10 +243,7 @@ class FanOut:
     def _end_turn(self) -> None:
         self._turn_open = False
         for batch in list(self._batches.values()):
-            try:
-                self._flush(batch)
-            except Exception:  # of one group's, which no other group may miss its messages for
-                logger.exception("Messages of %s could not be delivered", batch.group)
+            self._flush(batch)
 
     def _flush(self, batch: Batch) -> None:
         if self._batches.get(batch.group) is not batch:
@@ -254,6 +251,12 @@ class FanOut:
         del self._batches[batch.group]
         for member in batch.members:
             member.batch = None
+        try:
+            self._deliver_batch(batch)
+        except Exception:  # of one group's, which no other group may miss its messages for
+            logger.exception("Messages of %s could not be delivered", batch.group)
+
+    def _deliver_batch(self, batch: Batch) -> None:
         busy = self._write(batch)
         direct = len(batch.members) - len(busy)
         busy = self._let_wait(batch, busy)
@@ -342,7 +345,10 @@ class FanOut:
                 }
                 held.popleft()
                 message.members = [one for one in message.members if self._members.get(one.channel) is one]
-                self._join(group, message, outcomes)
+                try:
+                    self._join(group, message, outcomes)
+                except Exception:  # of this message, which those behind it may not be lost for
+                    logger.exception("A message of %s could not be delivered", group)
         finally:
             if self._held.get(group) is held:
                 del self._held[group]

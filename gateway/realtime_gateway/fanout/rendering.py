@@ -43,8 +43,11 @@ class Outcome:
         """Take what a handler has made.
 
         Raises:
+            TypeError: it is neither text nor bytes.
             UnicodeEncodeError: it is text that UTF-8 cannot say, with half of a surrogate pair in it.
         """
+        if not isinstance(content, str | bytes | None):
+            raise TypeError(f"encode_json returned {type(content).__name__}; it has to return str or bytes")
         self.content = content
         self.is_binary = isinstance(content, bytes)
         self.payload = content.encode() if isinstance(content, str) else content or b""

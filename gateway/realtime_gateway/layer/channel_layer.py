@@ -143,7 +143,7 @@ class RedisChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels shi
 
     def source(self, channel: str) -> requests.OwnChannel | None:
         """Return what brings the same as ``receive`` of an own channel; None where only that does."""
-        if type(self).receive is not RedisChannelLayer.receive or not self._binding.state.owns(channel):
+        if type(self).receive is not _RECEIVE or not self._binding.state.owns(channel):
             return None
         return requests.OwnChannel(self._binding.driver_here, channel)
 
@@ -318,6 +318,8 @@ class RedisChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels shi
 
 log = logging.getLogger("realtime_gateway.layer")
 _LAYERS: weakref.WeakSet[RedisChannelLayer] = weakref.WeakSet()
+# Whoever replaces it, in a subclass or by a patch, wants to be asked for each message.
+_RECEIVE = RedisChannelLayer.receive
 
 
 def _after_fork_in_child() -> None:

@@ -90,16 +90,22 @@ class Deliveries:
             self._loop.call_soon(self._loop.call_soon, self._next_turn, context=Context())
 
     def _next_turn(self) -> None:
-        if self._state.undelivered:
-            self._serve_slice()
-        self._scheduled = bool(self._state.undelivered)
-        if self._scheduled:
-            self._loop.call_soon(self._next_turn, context=Context())
+        try:
+            if self._state.undelivered:
+                self._serve_slice()
+        finally:
+            self._scheduled = bool(self._state.undelivered)
+            if self._scheduled:
+                self._loop.call_soon(self._next_turn, context=Context())
 
     def _serve_slice(self) -> None:
         deliveries, channels, done = self._state.undelivered.take(_SLICE_MEMBERS)
         for delivery in deliveries:
-            self._put(delivery, channels)
+            try:
+                self._put(delivery, channels)
+            except Exception:
+                # Of one message, which the others must not be missing for.
+                log.exception("a message to %s could not be delivered to all", delivery.destination)
             if done:
                 self._ended(delivery)
 

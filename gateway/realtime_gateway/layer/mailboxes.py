@@ -54,21 +54,23 @@ class Mailbox:
     Attributes:
         capacity: how many messages may wait.
         last_receive_at: when somebody last waited or took; a mailbox without a reader is dropped by it.
+        attended: whether somebody looks into it between other things; not dropped while he does.
         busy: whether the last thing that happened to it is that somebody took a message, and may be handling it.
     """
 
     # With the set of all that are filled, which who asks for many members at once looks into without a call for each.
-    __slots__ = ("_channel", "_filled", "_items", "_waiters", "busy", "capacity", "last_receive_at")
+    __slots__ = ("_channel", "_filled", "_items", "_waiters", "attended", "busy", "capacity", "last_receive_at")
 
     def __init__(self, capacity: int, now: float, channel: str = "", filled: set[str] | None = None) -> None:
         self.capacity = capacity
         self._channel = channel
         self._filled: set[str] = set() if filled is None else filled
         self.last_receive_at = now
+        self.attended = False
         self.busy = False
         # A deque takes 760 bytes from the first, and most mailboxes are empty at any moment.
         self._items: deque[tuple[float, Body]] | None = None
-        self._waiters: list[Waiter] = []
+        self._waiters: tuple[Waiter, ...] = ()  # mostly one, and half the size of a list
 
     def __len__(self) -> int:
         return len(self._items) if self._items else 0
@@ -128,17 +130,16 @@ class Mailbox:
 
     def wait(self, waiter: Waiter) -> None:
         """Add a receiver, to be woken when there is something."""
-        self._waiters.append(waiter)
+        self._waiters += (waiter,)
 
     def stop_waiting(self, waiter: Waiter, now: float) -> None:
         """Take out a receiver that was woken or cancelled; hands its wake-up on when it cannot use it."""
         self.last_receive_at = now
-        try:
-            self._waiters.remove(waiter)
-        except ValueError:
+        if waiter in self._waiters:
+            self._waiters = tuple(one for one in self._waiters if one is not waiter)
+        elif self._items:
             # It was woken and then cancelled before it could look: the message is still here for the next one.
-            if self._items:
-                self._wake_one()
+            self._wake_one()
 
     def clear(self) -> None:
         """Forget all messages; receivers go on waiting."""
@@ -153,7 +154,8 @@ class Mailbox:
 
     def _wake_one(self) -> None:
         while self._waiters:
-            waiter = self._waiters.pop(0)
+            waiter, *rest = self._waiters
+            self._waiters = tuple(rest)
             if not waiter.done():
                 waiter.set_result(None)
                 return
@@ -257,7 +259,7 @@ class Mailboxes:
 
     def any_reader(self) -> bool:
         """Whether anybody waits on any of them."""
-        return any(box.readers for box in self._boxes.values())
+        return any(box.readers or box.attended for box in self._boxes.values())
 
     def expire(self, now: float) -> int:
         """Drop what is past its expiry from every mailbox; return how many messages."""
@@ -270,5 +272,5 @@ class Mailboxes:
         return [
             (channel, now - box.last_receive_at)
             for channel, box in self._boxes.items()
-            if box.last_receive_at < (busy if box.busy else unread) and not box.readers
+            if box.last_receive_at < (busy if box.busy else unread) and not (box.attended or box.readers)
         ]

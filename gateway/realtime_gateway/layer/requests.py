@@ -177,6 +177,12 @@ class OwnChannel:
         if box is not None:
             box.stop_waiting(waiter, driver.loop.time())
 
+    def end(self) -> None:
+        """Nobody looks any more."""
+        box = None if self._driver is None else self._driver.state.mailboxes.get(self._channel)
+        if box is not None:
+            box.attended = False
+
     def _driver_known(self) -> Driver:
         assert self._driver is not None, "whoever calls this has asked whether it is within reach"
         return self._driver
@@ -184,7 +190,11 @@ class OwnChannel:
     def _box(self) -> Mailbox:
         driver = self._driver_known()
         box = driver.state.mailboxes.get(self._channel)
-        return open_mailbox(driver, self._channel) if box is None else box  # an empty one is false
+        if box is None:  # an empty one is false
+            box = open_mailbox(driver, self._channel)
+        # Its consumer may be busy for as long as it likes with what its client said.
+        box.attended = True
+        return box
 
 
 async def receive_queued(driver: Driver, channel: str) -> Any:

@@ -37,7 +37,7 @@ class InputQueue:
         resume: go on.
     """
 
-    __slots__ = ("_inbox", "_loop", "_pause", "_resume", "_waiter")
+    __slots__ = ("_inbox", "_loop", "_pause", "_resume", "_waiters")
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class InputQueue:
         self._inbox = inbox
         self._pause = pause
         self._resume = resume
-        self._waiter: asyncio.Future[None] | None = None
+        self._waiters: tuple[asyncio.Future[None], ...] = ()  # mostly one
 
     @property
     def paused(self) -> bool:
@@ -61,8 +61,9 @@ class InputQueue:
         """Add a message and wake the reader; the name is the one that Daphne's protocols call."""
         if self._inbox.put(message, size_bytes):
             self._pause()
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
 
     async def get(self) -> Message:
         """Wait for the next message; what an application knows as ``receive``."""
@@ -92,11 +93,14 @@ class InputQueue:
 
     def wait(self, waiter: asyncio.Future[None]) -> None:
         """Have a future set when a message comes."""
-        self._waiter = waiter
+        self._waiters += (waiter,)
 
     def stop_waiting(self, waiter: asyncio.Future[None]) -> None:
-        """Leave it alone again."""
-        self._waiter = None
+        """Leave it alone again, and those of others as they are."""
+        self._waiters = tuple(one for one in self._waiters if one is not waiter)
+
+    def end(self) -> None:
+        """Nobody looks any more."""
 
 
 class ApplicationRun:

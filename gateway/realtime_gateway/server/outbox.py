@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SCOPE_KEY = "realtime_gateway.outbox"
 AS_THEY_ARE = "as they are"
 _PLAIN_TRANSPORTS = (PromptTransport, unix.Server)
-_LATER = (errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS, errno.EINTR)
+_LATER = (errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS, errno.ENOMEM, errno.EINTR)
 
 
 class Outbox:

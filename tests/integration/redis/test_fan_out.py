@@ -375,3 +375,21 @@ async def test_members_that_the_fan_out_leaves_get_the_same_messages_in_order(re
     await until(lambda: len(listener.taken) == 100 and all(len(numbers) == 4 for numbers in listener.taken.values()))
     assert all(numbers == [0, 1, 2, 3] for numbers in listener.taken.values())
     await layer.close()
+
+
+async def test_a_fan_out_that_fails_once_keeps_nothing_else_back(redis_server: RedisProcess) -> None:
+    layer = RedisChannelLayer(hosts=[("127.0.0.1", redis_server.port)], prefix=uuid.uuid4().hex)
+    listener, failures = Listener(layer, lambda channel: True), [RuntimeError("once")]
+    deliver = listener.deliver
+
+    def failing(offer: Any, channels: Collection[str]) -> Collection[str]:
+        if failures:
+            raise failures.pop()
+        return deliver(offer, channels)
+
+    layer.attach(failing)
+    await room(layer, "hall", 300)
+    await room(layer, "club", 300)
+    await send_all(layer, "hall", "club")
+    await until(lambda: sum(len(numbers) for numbers in listener.taken.values()) == 600 * 4 - 64)
+    await layer.close()

@@ -384,6 +384,11 @@ async def test_who_looks_into_an_empty_channel_asks_nothing_of_anybody(
     source.wait(waiter)
     await layer.send(channel, {"type": "a"})
     await waiter
+    box = driver.state.mailboxes.get(channel)
+    assert box is not None
+    assert box.attended
     assert channel in driver.state.mailboxes.filled
     assert source.take() == {"type": "a"}
     assert channel not in driver.state.mailboxes.filled
+    source.end()
+    assert not box.attended

@@ -69,14 +69,19 @@ async def test_messages_of_one_source_keep_their_order(feed: Feed) -> None:
     assert collector.numbers == list(range(50))
 
 
-async def test_a_source_that_is_never_empty_does_not_starve_the_other(feed: Feed) -> None:
+@pytest.mark.parametrize("wrapped", [False, True])
+async def test_a_source_that_is_never_empty_does_not_starve_the_other(feed: Feed, wrapped: bool) -> None:
     busy, other, collector = client(), client(), Collector(stop_after=100)
+
+    async def of_a_middleware() -> Message:
+        return await other.get()
+
     for number in range(100):
         busy.put_nowait(message(number))
     other.put_nowait(message(1000))
     with pytest.raises(StopConsumer):
-        await feed([busy.get, other.get], collector)
-    assert collector.numbers.index(1000) <= 2
+        await feed([busy.get, of_a_middleware if wrapped else other.get], collector)
+    assert collector.numbers.index(1000) <= 2 * dispatching.IN_A_ROW_BESIDE_TASKS
 
 
 async def test_other_tasks_have_turns_while_messages_wait(feed: Feed) -> None:
@@ -154,6 +159,55 @@ async def test_a_message_that_came_ahead_is_noted_until_it_is_taken() -> None:
     await source.end()
 
 
+async def test_a_receive_that_is_cancelled_leaves_the_consumer_waiting_for_what_comes() -> None:
+    queue, collector = client(), Collector(stop_after=1)
+    looked = asyncio.ensure_future(queue.get())  # as a middleware does that looks whether something came first
+    await asyncio.sleep(0)
+    looked.cancel()
+    running = asyncio.create_task(dispatching.await_many_dispatch([queue.get], collector))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    queue.put_nowait(message(1))
+    with pytest.raises(StopConsumer):
+        await asyncio.wait_for(running, 10)
+
+
+async def test_a_receive_without_a_message_is_an_error(feed: Feed) -> None:
+    async def nothing() -> Any:
+        return None
+
+    async def dispatch(message: Message) -> None:
+        message["type"]
+
+    with pytest.raises(TypeError):
+        await asyncio.wait_for(feed([nothing, client().get], dispatch), 10)
+
+
+class InFront:
+    """Stands before a layer, and says everything itself that it has a method for."""
+
+    def __init__(self, layer: RedisChannelLayer) -> None:
+        self.layer = layer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.layer, name)
+
+    async def receive(self, channel: str) -> Any:
+        return await self.layer.receive(channel)
+
+
+async def test_whoever_replaces_receive_is_asked_for_each_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = RedisChannelLayer()
+    channel = f"specific.{layer.client_prefix}!a"
+    assert type(dispatching.source_of(partial(InFront(layer).receive, channel))) is dispatching.Task
+
+    async def patched(self: RedisChannelLayer, channel: str) -> Any:
+        return {}
+
+    monkeypatch.setattr(RedisChannelLayer, "receive", patched)
+    assert type(dispatching.source_of(partial(layer.receive, channel))) is dispatching.Task
+
+
 async def test_only_what_is_ours_is_looked_into() -> None:
     class Changed(RedisChannelLayer):
         async def receive(self, channel: str) -> Any:
@@ -173,6 +227,7 @@ async def test_only_what_is_ours_is_looked_into() -> None:
 def test_the_setting_leaves_channels_as_it_is() -> None:
     with override_settings(REALTIME_GATEWAY={"DIRECT_DISPATCH": False}):
         dispatching.apply_as_set()
+    assert dispatching.chosen() is channels.utils.await_many_dispatch, "which handlers' contexts go by as well"
     assert channels.consumer.await_many_dispatch is channels.utils.await_many_dispatch
     dispatching.apply_as_set()
     assert channels.consumer.await_many_dispatch is dispatching.await_many_dispatch

@@ -138,6 +138,17 @@ def test_who_took_a_message_may_be_busy_with_it_for_ten_lives_of_one() -> None:
     assert boxes.idle(431) == [("handled", 121)]
 
 
+def test_a_mailbox_is_not_idle_while_somebody_looks_into_it_between_other_things() -> None:
+    boxes = Mailboxes(lambda channel: 5, expiry_seconds=60)
+    box = boxes.open("of a consumer that is busy with its client", 0)
+    box.attended = True
+    assert box.take(1) is None
+    assert boxes.idle(10_000) == []
+    assert boxes.any_reader()
+    box.attended = False
+    assert [channel for channel, _ in boxes.idle(10_000)] == ["of a consumer that is busy with its client"]
+
+
 def test_what_has_expired_goes_from_mailboxes_that_nobody_reads() -> None:
     boxes = Mailboxes(lambda channel: 5, expiry_seconds=60)
     for name in ("a", "b"):
