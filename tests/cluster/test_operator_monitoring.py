@@ -45,7 +45,7 @@ def no_definition(cluster: Cluster) -> Iterator[None]:
     cluster.kubectl("delete", "crd", CRD, "--ignore-not-found")
 
 
-@pytest.mark.timeout(600, func_only=True)
+@pytest.mark.timeout(900, func_only=True)
 @pytest.mark.usefixtures("no_definition")
 def test_a_monitor_is_named_without_its_definition_and_made_and_removed_with_it(
     namespace: Namespace, cluster: Cluster
