@@ -28,7 +28,7 @@ class EncryptedConnection(SSLConnection):
 
     def _connection_arguments(self) -> Mapping[str, Any]:
         given = self.ssl_context
-        if given.context is None and (given.ca_certs or given.ca_path or given.ca_data):
+        if given.context is None and (given.ca_certs or _ca_path(given) or given.ca_data):
             # What redis-py has not made itself it takes from here. The files are read at each connection, so that a
             # renewed certificate is the next connection's.
             given.context = _trusting(given)
@@ -45,15 +45,20 @@ def chosen_class(entry: dict[str, Any]) -> type[AbstractConnection]:
     return EncryptedConnection if chosen is SSLConnection else chosen
 
 
+def _ca_path(given: Any) -> str | None:
+    path: str | None = getattr(given, "ca_path", None)  # redis-py 5 knows it in its synchronous half only
+    return path
+
+
 def _trusting(given: Any) -> ssl.SSLContext:
     """Return the context that redis-py would make, without the system's authorities.
 
     Raises:
         redis.exceptions.ConnectionError: a file is missing, or is no certificate or key.
     """
-    files = [name for name in (given.ca_certs, given.ca_path, given.certfile, given.keyfile) if name]
+    files = [name for name in (given.ca_certs, _ca_path(given), given.certfile, given.keyfile) if name]
     try:
-        context = ssl.create_default_context(cafile=given.ca_certs, capath=given.ca_path, cadata=given.ca_data)
+        context = ssl.create_default_context(cafile=given.ca_certs, capath=_ca_path(given), cadata=given.ca_data)
         if given.certfile or given.keyfile:
             context.load_cert_chain(given.certfile, given.keyfile, getattr(given, "password", None))
     except (OSError, TypeError, ValueError) as error:
