@@ -1,8 +1,9 @@
 """The frame path under hostile input, in a process of its own: python -m tests.fuzz.frame_path [examples].
 
 Whatever bytes a client sends, in whichever pieces they arrive: the same messages reach the application, the client
-hears the same pongs and the same close code, and nothing raises. The protocol is the server's own, with its compression
-and its backpressure; only the socket is not there.
+hears the same pongs and the same close code, and nothing raises. And what a client in order sends, in whichever frames
+and pieces, is what its application gets. The protocol is the server's own, with its compression and its backpressure;
+only the socket is not there.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import itertools
 import logging
 import struct
 import sys
+import zlib
+from dataclasses import dataclass
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -139,10 +142,60 @@ def cut(stream: bytes, places: list[int]) -> list[bytes]:
     return [stream[start:end] for start, end in itertools.pairwise(bounds) if end > start]
 
 
+@dataclass(frozen=True)
+class Sent:
+    """One message of a client in order: in so many frames, with pings between them."""
+
+    content: str | bytes
+    fragments: tuple[int, ...]
+    mask: bytes
+    compressed: bool
+    pings: tuple[bytes, ...]
+
+    def frames(self, may_compress: bool) -> bytes:
+        opcode = 1 if isinstance(self.content, str) else 2
+        payload = self.content.encode() if isinstance(self.content, str) else self.content
+        if self.compressed and may_compress:
+            deflate = zlib.compressobj(wbits=-12)
+            payload = (deflate.compress(payload) + deflate.flush(zlib.Z_SYNC_FLUSH))[:-4]  # RFC 7692 section 7.2.1
+            opcode |= 0x40
+        bounds = [0, *sorted(min(place, len(payload)) for place in self.fragments), len(payload)]
+        pieces = [payload[start:end] for start, end in itertools.pairwise(bounds)]
+        made = [frame(0, piece, self.mask) for piece in pieces]
+        made[0] = bytes([opcode]) + made[0][1:]
+        made[-1] = bytes([made[-1][0] | 0x80]) + made[-1][1:]
+        for number, ping in enumerate(self.pings):
+            made.insert(2 * number, frame(0x89, ping, self.mask))
+        return b"".join(made)
+
+
+sent = st.builds(
+    Sent,
+    st.one_of(st.text(max_size=300), st.binary(max_size=LIMIT_BYTES)),
+    st.lists(st.integers(0, LIMIT_BYTES), max_size=6).map(tuple),
+    st.binary(min_size=4, max_size=4),
+    st.booleans(),
+    st.lists(st.binary(max_size=125), max_size=3).map(tuple),
+)
+closes = st.one_of(st.none(), st.integers(3000, 4999))
+
+
 def main(examples: int) -> None:
-    """Try this many streams."""
+    """Try this many streams of each kind."""
     logging.disable(logging.CRITICAL)
     bench = Bench()
+
+    @settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(messages=st.lists(sent, max_size=8), places=cuts, extensions=offered, code=closes)
+    def what_was_sent(messages: list[Sent], places: list[int], extensions: tuple[bytes, ...], code: int | None) -> None:
+        stream = b"".join(message.frames(bool(extensions)) for message in messages)
+        if code is not None:
+            stream += frame(0x88, struct.pack("!H", code), b"mask")
+        pings = [ping for message in messages for ping in message.pings]
+        contents = [message.content for message in messages]
+        assert bench.outcome(cut(stream, places), extensions) == (contents, pings, code)
+
+    what_was_sent()
 
     @settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(stream=streams, places=cuts, extensions=offered, every_byte=st.booleans())

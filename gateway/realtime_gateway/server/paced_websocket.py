@@ -141,7 +141,8 @@ class PacedWebSocket(LeanWebSocket):
 
     def dropConnection(self, abort: bool = False) -> None:
         """Close the transport behind what is written; autobahn does so after a client's close frame."""
-        super().dropConnection(abort)
+        # Where we closed first, it would reset what was agreed to be over: a browser says then that it was not clean.
+        super().dropConnection(abort and not self.wasClean)
         self._last_bytes_are_written()
 
     def _last_bytes_are_written(self) -> None:
