@@ -1,4 +1,4 @@
-"""What every test gets: a check that it left no process behind."""
+"""What every test gets: a check that it left no process behind; and what they measured, at the end."""
 
 from __future__ import annotations
 
@@ -7,6 +7,16 @@ from contextlib import suppress
 
 import psutil
 import pytest
+
+from tests.support import figures
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the figures: pytest shows nothing of what a test that passes has written."""
+    if lines := figures.shown():
+        terminalreporter.section("figures")
+        for line in lines:
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture(autouse=True, scope="module")

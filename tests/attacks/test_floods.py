@@ -16,6 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.attacks.conftest import ORIGIN, PREPARE, SHOP, WITH_TESTS, Errands, Shop, greeting
+from tests.support import figures
 from tests.support.conditions import until
 from tests.support.frames import RawClient, client_frame
 from tests.support.redis_process import RedisProcess
@@ -188,9 +189,7 @@ async def echo_times(pods: Pods, network: str) -> list[float]:
 
 
 @pytest.mark.parametrize("kind", ["messages", "handshakes"])
-async def test_quiet_clients_are_answered_during_an_attack(
-    kind: str, pods: Pods, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_quiet_clients_are_answered_during_an_attack(kind: str, pods: Pods) -> None:
     quiet = await echo_times(pods, f"10.{100 + len(kind)}")
     url = f"{pods.servers[0].websocket_url}/knock/"
     url += f"?token={pods.tokens['ann']}" if kind == "messages" else ""
@@ -207,10 +206,9 @@ async def test_quiet_clients_are_answered_during_an_attack(
     finally:
         attacker.kill()
         await attacker.wait()
-    with capsys.disabled():
-        for name, times in (("quiet", quiet), (f"attacked by {kind}", attacked)):
-            p50, p99 = times[len(times) // 2], times[len(times) * 99 // 100]
-            sys.stdout.write(f"\n  echo of {NEIGHBOURS} clients, {name}: p50 {p50:.1f} ms, p99 {p99:.1f} ms")
+    for name, times in (("quiet", quiet), (f"attacked by {kind}", attacked)):
+        p50, p99 = times[len(times) // 2], times[len(times) * 99 // 100]
+        figures.show(f"echo of {NEIGHBOURS} clients, {name}: p50 {p50:.1f} ms, p99 {p99:.1f} ms")
 
 
 async def test_connections_of_a_pod_that_was_killed_are_counted_for_a_bounded_time(pods: Pods) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import socket
 import statistics
-import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
+from tests.support import figures
 from tests.support.frames import RawClient, client_frame
 from tests.support.serve_process import ServeProcess
 from websockets.asyncio.client import connect
@@ -23,41 +25,94 @@ PIECE_BYTES = 64 * 1024
 # One client's ordinary messages that are parsed in a turn (lean_protocol), and as many that were there before.
 MOST_IN_A_TURN = 2 * 256
 ECHOES = 50
+STILL_SECONDS = 1.0
+LIMIT_SECONDS = 120.0  # for a mebibyte, one byte in each frame
 PATIENCE_SECONDS = 30.0
 
 
-@contextlib.contextmanager
-def flooding(client: socket.socket, piece: bytes) -> Iterator[threading.Thread]:
-    """Send the piece again and again, up to FLOOD_BYTES, for as long as the server takes it."""
+class Flood:
+    """A client that sends a piece again and again for as long as the server takes it, in a thread of its own.
 
-    def pour() -> None:
+    Args:
+        client: its socket.
+        piece: what it sends each time.
+        size_bytes: of all of it.
+        reads: whether it takes what the server answers.
+    """
+
+    def __init__(self, client: socket.socket, piece: bytes, size_bytes: int, *, reads: bool = False) -> None:
+        self._client = client
+        self.sent_bytes = 0
+        self.size_bytes = size_bytes
+        self._threads = [threading.Thread(target=self._pour, args=(piece,))]
+        if reads:
+            self._threads.append(threading.Thread(target=self._drink))
+
+    def _pour(self, piece: bytes) -> None:
         with contextlib.suppress(OSError):
-            for _ in range(FLOOD_BYTES // len(piece)):
-                client.sendall(piece)
+            while self.sent_bytes < self.size_bytes:
+                self._client.sendall(piece)
+                self.sent_bytes += len(piece)
 
-    thread = threading.Thread(target=pour)
-    thread.start()
-    try:
-        yield thread
-    finally:
+    def _drink(self) -> None:
         with contextlib.suppress(OSError):
-            client.shutdown(socket.SHUT_RDWR)
-        thread.join()
+            while self._client.recv(1 << 20):
+                pass
+
+    @property
+    def over(self) -> bool:
+        """Whether it has been sent whole, or the server has ended it."""
+        return not self._threads[0].is_alive()
+
+    def __enter__(self) -> Flood:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        with contextlib.suppress(OSError):
+            self._client.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join()
 
 
-async def highest_rise(server: ServeProcess, before: int, what: str) -> int:
-    """Look at the memory while a neighbour is served a few times; print how long it waits."""
+class Standstill:
+    """Whether a number has not moved for a while.
+
+    Args:
+        moved: the number.
+        over: whether it can move no more.
+    """
+
+    def __init__(self, moved: Callable[[], int], over: Callable[[], bool] = lambda: False) -> None:
+        self._moved = moved
+        self._over = over
+        self._seen = -1
+        self._since = 0.0
+
+    def reached(self) -> bool:
+        now, seen = time.monotonic(), self._moved()
+        if seen != self._seen:
+            self._seen, self._since = seen, now
+        return self._over() or now - self._since >= STILL_SECONDS
+
+
+async def highest_rise(server: ServeProcess, before: int, what: str, standstill: Standstill | None = None) -> int:
+    """Look at the memory while a neighbour is served, until nothing moves any more; show how long it waits."""
     highest, waited = before, []
     async with connect(f"{server.websocket_url}/echo", open_timeout=PATIENCE_SECONDS) as neighbour:
-        for number in range(ECHOES):
+        for number in itertools.count():
             sent_at = time.perf_counter()
             await neighbour.send(str(number))
             async with asyncio.timeout(PATIENCE_SECONDS):
                 assert await neighbour.recv() == str(number)
             waited.append(time.perf_counter() - sent_at)
             highest = max(highest, server.resident_bytes())
+            if number >= ECHOES and (standstill is None or standstill.reached()):
+                break
+            await asyncio.sleep(0.01)
     median, longest = statistics.median(waited) * 1000, max(waited) * 1000
-    sys.stdout.write(f"{what}: a neighbour's echo takes {median:.1f} ms, at most {longest:.0f} ms\n")
+    figures.show(f"{what}: a neighbour's echo takes {median:.1f} ms, at most {longest:.0f} ms")
     return highest - before
 
 
@@ -66,37 +121,72 @@ def pieces(frame: bytes) -> bytes:
     return frame * (PIECE_BYTES // len(frame))
 
 
-# What never ends must meet a bound: the application's queue, the client's own unread answers, or a limit.
+@dataclass(frozen=True)
+class Kind:
+    """One way to flood.
+
+    Attributes:
+        path: whom.
+        piece: with what, again and again.
+        size_bytes: how much of it; small frames take the server so long that 300 MB of them would take minutes.
+        begins: what comes before it.
+        reads: whether its client takes the answers; else it must have to wait, where ``waits``.
+        limit: what ends it, in the log.
+    """
+
+    path: str
+    piece: bytes
+    size_bytes: int = FLOOD_BYTES
+    begins: bytes = b""
+    reads: bool = False
+    waits: bool = False
+    limit: str = ""
+
+
+LARGE, SMALL = client_frame(0x82, b"x" * 100_000), pieces(client_frame(0x82, b"x"))
+PINGS = pieces(client_frame(0x89, b"x" * 125))
+BEGINS = client_frame(0x02, b"x")
+# What never ends must meet a bound: the application's queue, the client's own unread answers, or a limit; what its
+# client reads, or is nothing to anybody, is taken as fast as it can be.
 FLOODS = {
-    "large messages at a busy consumer": ("/busy?until=/nowhere", client_frame(0x82, b"x" * 100_000)),
-    "messages of one byte at a busy consumer": ("/busy?until=/nowhere", pieces(client_frame(0x82, b"x"))),
-    "empty messages at a busy consumer": ("/busy?until=/nowhere", pieces(client_frame(0x81))),
-    "messages of one byte whose echoes nobody reads": ("/echo", pieces(client_frame(0x82, b"x"))),
-    "large messages whose echoes nobody reads": ("/echo", client_frame(0x82, b"x" * 100_000)),
-    "pings whose pongs nobody reads": ("/echo", pieces(client_frame(0x89, b"x" * 125))),
-    "pongs that nobody asked for": ("/echo", pieces(client_frame(0x8A))),
-    "fragments of one byte without an end": ("/echo", pieces(client_frame(0x00, b"x"))),
-    "empty fragments without an end": ("/echo", pieces(client_frame(0x00))),
+    "large messages at a busy consumer": Kind("/busy?until=/nowhere", LARGE, waits=True),
+    "messages of one byte at a busy consumer": Kind("/busy?until=/nowhere", SMALL, waits=True),
+    "empty messages at a busy consumer": Kind("/busy?until=/nowhere", pieces(client_frame(0x81)), waits=True),
+    "large messages whose echoes nobody reads": Kind("/echo", LARGE, waits=True),
+    "messages of one byte whose echoes nobody reads": Kind("/echo", SMALL, waits=True),
+    "large messages whose echoes are read": Kind("/echo", LARGE, reads=True),
+    "messages of one byte whose echoes are read": Kind("/echo", SMALL, 4 * MIB, reads=True),
+    "pings whose pongs nobody reads": Kind("/echo", PINGS, 30 * MIB),
+    "pings whose pongs are read": Kind("/echo", PINGS, 30 * MIB, reads=True),
+    "pongs that nobody asked for": Kind("/echo", pieces(client_frame(0x8A)), 2 * MIB),
+    "fragments of one byte without an end": Kind(
+        "/echo", pieces(client_frame(0x00, b"x")), begins=BEGINS, limit="websocket.maxMessageSize"
+    ),
+    "empty fragments without an end": Kind("/echo", pieces(client_frame(0x00)), 2 * MIB, BEGINS),
 }
-LIMITS = {"fragments of one byte without an end": "websocket.maxMessageSize"}
-BEGINS = {name: client_frame(0x02, b"x") for name in FLOODS if "fragments" in name}
 
 
-@pytest.mark.parametrize("flood", FLOODS)
-async def test_a_flood_takes_no_memory_and_leaves_the_others_alone(server: ServeProcess, flood: str):
-    path, piece = FLOODS[flood]
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", FLOODS)
+async def test_a_flood_takes_no_memory_and_leaves_the_others_alone(server: ServeProcess, name: str):
+    kind = FLOODS[name]
     async with connect(f"{server.websocket_url}/echo") as warm:
         for _ in range(20):
             await warm.send("x" * 100_000)
             await warm.recv()
-    with RawClient(server.port, path) as client:
-        client.send(BEGINS.get(flood, b""))
+    with RawClient(server.port, kind.path) as client:
+        client.send(kind.begins)
         before = server.resident_bytes()
-        with flooding(client.socket, piece):
-            rise = await highest_rise(server, before, flood)
-            if flood in LIMITS:
-                server.wait_for_output(f"Limit {LIMITS[flood]} met by")
+        with Flood(client.socket, kind.piece, kind.size_bytes, reads=kind.reads) as flood:
+            standstill = Standstill(lambda: flood.sent_bytes, lambda: flood.over)
+            rise = await highest_rise(server, before, name, standstill)
+            taken = flood.sent_bytes
+            if kind.limit:
+                server.wait_for_output(f"Limit {kind.limit} met by", LIMIT_SECONDS)
+    figures.show(f"{name}: {taken / MIB:.1f} of {kind.size_bytes / MIB:.0f} MiB taken, {rise / MIB:+.1f} MiB of memory")
     assert rise <= MAY_RISE_BYTES, f"{rise / MIB:.1f} MiB"
+    if kind.waits:
+        assert taken < kind.size_bytes / 2, "nothing makes it wait"
 
 
 def test_what_one_client_sends_at_once_comes_to_its_application_over_several_turns_of_the_loop(server: ServeProcess):
@@ -107,7 +197,14 @@ def test_what_one_client_sends_at_once_comes_to_its_application_over_several_tur
 
 
 async def test_what_a_client_does_not_read_takes_no_memory(server: ServeProcess):
-    with RawClient(server.port, f"/flood?count={FLOOD_BYTES // 65536}"):
+    pieces_of = FLOOD_BYTES // 65536
+    with RawClient(server.port, f"/flood?count={pieces_of}"):
         before = server.resident_bytes()
-        rise = await highest_rise(server, before, "300 MB towards a client that does not read")
+        standstill = Standstill(lambda: server.output.count("\nsent "))
+        rise = await highest_rise(server, before, "300 MiB towards a client that does not read", standstill)
+        sent = server.output.count("\nsent ")
+    figures.show(
+        f"300 MiB towards a client that does not read: {sent / 16:.1f} MiB sent, {rise / MIB:+.1f} MiB of memory"
+    )
     assert rise <= MAY_RISE_BYTES, f"{rise / MIB:.1f} MiB"
+    assert 0 < sent < pieces_of / 2, "nothing makes it wait"

@@ -7,16 +7,18 @@ import itertools
 import resource
 import socket
 import struct
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 from tests.integration.server.test_floods import highest_rise
 from tests.integration.server.test_websocket import handshake_request, read_to_end
+from tests.support import figures
 from tests.support.conditions import wait_until
 from tests.support.frames import RawClient, client_frame
+from tests.support.redis_process import RedisProcess
 from tests.support.serve_process import ServeProcess
 
 MIB = 1024 * 1024
@@ -27,6 +29,9 @@ HALF_OPEN_BYTES = 16 * 1024  # of the server, for each
 # What this process and the server need beside the clients.
 SPARE_FILES = 500
 COME_AND_GO = 20_000
+WARM_VISITS, VISITS = 200, 500
+TIMERS_SECONDS = 90  # Twisted's, of a connection that is gone, are forgotten when they would have been due
+MOST_OBJECTS = VISITS / 2  # one that each visit left behind would be twice as many
 WARM_UP = 2_000
 MAY_GROW_BYTES = 1 * MIB
 HALF_A_HEAD = handshake_request("/echo")[:-2]
@@ -75,7 +80,7 @@ async def test_half_open_handshakes_cost_little_and_disturb_nobody(applications,
         with half_heads(it.port, half_open) as clients:
             it.wait_until(lambda: process.num_fds() >= files + half_open, "holding all of them", 60)
             each = (it.resident_bytes() - before) / half_open
-            sys.stdout.write(f"{half_open} half-open handshakes of {HALF_OPEN}: {each / 1024:.1f} KiB each\n")
+            figures.show(f"{half_open} half-open handshakes of {HALF_OPEN}: {each / 1024:.1f} KiB each")
             for client in clients[:DRIPPING]:
                 client.sendall(b"X-Slow: a\r\n")
             await highest_rise(it, before, f"beside {half_open} half-open handshakes")
@@ -127,6 +132,12 @@ def leaves_amid_its_head(port: int) -> None:
         pass
 
 
+def joins_a_room(port: int) -> None:
+    with RawClient(port, "/") as client:
+        client.send(client_frame(0x81, b"hello"))
+        assert client.frame() == (0x81, b"hello")
+
+
 def asks_by_http(port: int) -> None:
     with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
@@ -149,7 +160,48 @@ def test_nothing_grows_with_clients_that_come_and_go(applications):
             next(ways)(it.port)
         wait_until(lambda: has_no_more_files(it, files))
         grown = it.resident_bytes() - before
-        sys.stdout.write(f"{COME_AND_GO} clients came and went: {grown / 1024:+.0f} KiB\n")
+        figures.show(f"{COME_AND_GO} clients came and went: {grown / 1024:+.0f} KiB")
         assert it.metric('realtime_gateway_connections{protocol="websocket"}') == 0
         assert it.metric('realtime_gateway_connections{protocol="http"}') == 0
         assert grown <= MAY_GROW_BYTES
+
+
+def objects(it: ServeProcess) -> int:
+    """Return how many objects the server has, once nobody is there but the one who asks."""
+    wait_until(lambda: it.metric('realtime_gateway_connections{protocol="websocket"}') == 0, 30)
+    return int(httpx.get(f"{it.url}/objects").text)
+
+
+def left_behind(it: ServeProcess, way: Callable[[int], None]) -> int:
+    """Return how many objects more there are after many visits than before, once what waits for its time is gone."""
+    for _ in range(WARM_VISITS):
+        way(it.port)
+    before = objects(it)
+    for _ in range(VISITS):
+        way(it.port)
+    seen: list[int] = []
+
+    def few() -> bool:
+        seen.append(objects(it) - before)
+        return seen[-1] <= MOST_OBJECTS
+
+    with contextlib.suppress(AssertionError):  # the caller says of which way
+        wait_until(few, TIMERS_SECONDS, poll_seconds=1)
+    return seen[-1]
+
+
+def test_no_way_to_come_and_go_leaves_an_object_behind(applications):
+    with ServeProcess("conversations:application", "-v", "0", directory=applications) as it:
+        left = {way.__name__: left_behind(it, way) for way in WAYS}
+    figures.show(f"objects that {VISITS} visits have left behind: {left}")
+    assert not {name: count for name, count in left.items() if count > MOST_OBJECTS}
+
+
+def test_members_of_a_room_over_redis_leave_nothing_behind(applications):
+    with RedisProcess() as redis:
+        environment = {"REDIS_PORT": str(redis.port)}
+        quiet = ("-v", "0")
+        with ServeProcess("fanning:application", *quiet, directory=applications, environment=environment) as it:
+            left = left_behind(it, joins_a_room)
+    figures.show(f"objects that {VISITS} members have left behind: {left}")
+    assert left <= MOST_OBJECTS

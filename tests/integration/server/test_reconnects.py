@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import resource
 import signal
-import sys
 import time
 
 import pytest
+from tests.support import figures
 from tests.support.frames import client_frame
 from tests.support.serve_process import ServeProcess
 
@@ -16,6 +16,9 @@ CLIENTS = 2000
 DRAIN_SECONDS = 20
 AT_ONCE = 50
 PATIENCE_SECONDS = 120.0
+# All at once, they would be sent away within a second; and a wave of a quarter of them is one.
+LEAST_SECONDS = DRAIN_SECONDS / 2
+MOST_IN_A_SECOND = CLIENTS / 4
 REQUEST = (
     b"GET /echo HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -73,6 +76,7 @@ async def test_two_thousand_clients_come_back_spread_over_the_drain(applications
         ServeProcess("conversations:application", directory=applications) as staying,
     ):
         turn = asyncio.Semaphore(AT_ONCE)
+        away_at: list[float] = []
         back_at: list[float] = []
 
         async def connect(server: ServeProcess) -> Streams:
@@ -81,6 +85,7 @@ async def test_two_thousand_clients_come_back_spread_over_the_drain(applications
 
         async def come_back(streams: Streams) -> Streams:
             assert await sent_away(streams) == 1012
+            away_at.append(time.monotonic())
             again = await open_on(staying)
             back_at.append(time.monotonic())
             return again
@@ -91,12 +96,15 @@ async def test_two_thousand_clients_come_back_spread_over_the_drain(applications
         ending.process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(PATIENCE_SECONDS):
             back = await asyncio.gather(*(come_back(streams) for streams in clients))
-        peak = most_in_a_second(back_at)
-        sys.stdout.write(
+        peak, most_away = most_in_a_second(back_at), most_in_a_second(away_at)
+        figures.show(
             f"{CLIENTS} clients came back within {max(back_at) - min(back_at):.1f} s of a drain of {DRAIN_SECONDS} s:"
-            f" at most {peak} in a second, {CLIENTS / DRAIN_SECONDS:.0f} on average\n"
+            f" at most {peak} in a second, {CLIENTS / DRAIN_SECONDS:.0f} on average; {most_away} sent away at most"
         )
         assert len(back_at) == CLIENTS
+        assert max(away_at) - min(away_at) >= LEAST_SECONDS
+        assert most_away <= MOST_IN_A_SECOND
+        assert peak <= MOST_IN_A_SECOND
         for reader, writer in back:  # each of them is served there
             writer.write(client_frame(0x81, b"here"))
             assert await reader.readexactly(6) == b"\x81\x04here"
