@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
+from typing import Any
 
 import pytest
 import redis
@@ -266,3 +267,37 @@ async def test_a_key_of_another_program_is_told_apart(server: RedisProcess, make
         await layer.group_send("room", {"type": "x"})
     assert caught.value.remedy == REMEDIES["WRONGTYPE"]
     await layer.group_send("other", {"type": "x"})
+
+
+async def test_a_script_of_ours_that_somebody_kills_is_called_again(server: RedisProcess, make_layer: Make) -> None:
+    layer = make_layer(server.url)
+    await layer.send("work", {"type": "first"})
+    driver = layer._binding._driver
+    assert driver is not None
+    link, machine = driver.links.open["0"], driver.state.machine
+    # The real publish script, held up before it has written anything, as it may be killed only then.
+    slow = link._scripts["publish"].text.replace("local links = {}", "for _ = 1, 1e12 do end\nlocal links = {}")
+    calm = link.call
+
+    def call_slowly_once(script: str, keys: Any, arguments: Any, reply: Callable[[Any], None]) -> None:
+        if script != "publish":
+            calm(script, keys, arguments, reply)
+            return
+        link.call = calm  # type: ignore[method-assign]
+        link.command(("EVAL", slow, len(keys), *keys, *arguments), reply)
+
+    link.call = call_slowly_once  # type: ignore[method-assign]
+    sending = asyncio.create_task(layer.send("work", {"type": "second"}))
+    await until(lambda: machine.publishing.lanes["0"].in_flight is not None)
+
+    def kill() -> bool:
+        with suppress(redis.ResponseError), server.client as client:  # NOTBUSY: it has not begun
+            client.script_kill()
+            return True
+        return False
+
+    async with asyncio.timeout(20):
+        while not await asyncio.to_thread(kill):
+            await asyncio.sleep(0.05)
+        await sending
+    assert [(await layer.receive("work"))["type"] for _ in range(2)] == ["first", "second"]

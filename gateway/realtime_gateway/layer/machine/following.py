@@ -289,7 +289,7 @@ class Following:
         """Use a newer host list; what it moves is read to its end on each owner, the rest reads on."""
         old, self._hosts = self._hosts, hosts
         retired_below = min((one.epoch for one in hosts.earlier), default=hosts.epoch)
-        unknown = has_unknown_owners(old, hosts)
+        unknown = has_unknown_owners(old, hosts, took_part=self._links.met_plain)
         for follow in self.follows.values():
             follow.past = [span for span in follow.past if (span.until_epoch or 0) >= retired_below]
             if unknown and follow.started:

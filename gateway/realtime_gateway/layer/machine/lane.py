@@ -9,6 +9,7 @@ from realtime_gateway.layer.envelope import Kind
 from realtime_gateway.layer.machine.actions import RoundTrip
 from realtime_gateway.layer.machine.events import Publish
 from realtime_gateway.layer.machine.follow import Server
+from realtime_gateway.layer.machine.limits import Limits
 
 # A script holds the server up while it runs: some 2 ms for this many small messages, or this much to copy.
 _BATCH_MESSAGES = 256
@@ -151,23 +152,24 @@ class Lane:
         batch, self.in_flight = self.in_flight, None
         return [] if batch is None else [item for item in batch.items if not item.abandoned]
 
-    def forget_certain(self, limit: float, bound_bytes: int) -> int:
-        """Let go of what was stored before ``limit``, or is too much; return how many went by the bound alone."""
-        by_bound = 0
-        while self.retained:
-            oldest = self.retained[0]
-            stored_at = oldest.acknowledged_at
-            certain = stored_at is not None and stored_at < limit
-            if not certain and self.retained_bytes <= bound_bytes:
-                break
-            if not certain and stored_at is not None:
-                by_bound += 1
-                self.at_risk[oldest.destination] = stored_at
-            self.retained.popleft()
-            self.retained_bytes -= oldest.size
+    def forget_certain(self, limit: float) -> None:
+        """Let go of what was stored before ``limit``."""
+        while self.retained and (self.retained[0].acknowledged_at or 0.0) < limit:
+            self.retained_bytes -= self.retained.popleft().size
         if self.at_risk:
             self.at_risk = {name: at for name, at in self.at_risk.items() if at >= limit}
-        return by_bound
+
+    def keep_within(self, limits: Limits) -> int:
+        """Let go of the oldest that is too much; return how many of these are not certain yet."""
+        uncertain, limit = 0, self.contact_at - limits.replay_seconds
+        while self.retained and self.retained_bytes > limits.replay_bytes:
+            oldest = self.retained.popleft()
+            self.retained_bytes -= oldest.size
+            stored_at = oldest.acknowledged_at or 0.0
+            if stored_at >= limit:
+                uncertain += 1
+                self.at_risk[oldest.destination] = stored_at
+        return uncertain
 
     def take_batch(self) -> list[Item]:
         """Take the oldest few that fit into one batch."""

@@ -12,13 +12,18 @@ def owners_after(old: HostList, new: HostList, name: str) -> list[tuple[int, str
     return [(one.epoch, one.owner(name).name) for one in (*lists, new)]
 
 
-def has_unknown_owners(old: HostList, new: HostList) -> bool:
+def has_unknown_owners(old: HostList, new: HostList, *, took_part: bool) -> bool:
     """Whether lists between the two were retired before they were seen here.
 
     A plain list has no epoch: whoever starts from one takes part from the first document that it sees.
+
+    Args:
+        old: the list in use until now.
+        new: the one that takes its place.
+        took_part: whether a shard has answered that it was at epoch 0, so that a plain list was in use there.
     """
     known = {one.epoch for one in new.earlier} | {old.epoch, new.epoch}
-    return old.epoch > 0 and any(epoch not in known for epoch in range(old.epoch, new.epoch))
+    return (old.epoch > 0 or took_part) and any(epoch not in known for epoch in range(old.epoch, new.epoch))
 
 
 def split(span: Span, last_epoch: int, owners: list[tuple[int, str]]) -> tuple[list[Span], Span]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 # Of a server that is no longer the primary, or not yet: the link has to look for the shard again.
 DEMOTED = frozenset({"READONLY"})
-PASSING = DEMOTED | {"LOADING", "BUSY", "MASTERDOWN", "TRYAGAIN", "NOREPLICAS", "CLUSTERDOWN", "UNKILLABLE"}
-# The first word says nothing here.
+PASSING = DEMOTED | {"LOADING", "BUSY", "MASTERDOWN", "TRYAGAIN", "NOREPLICAS", "CLUSTERDOWN", "UNKILLABLE", "KILLED"}
+# The first word says nothing in these.
+_KILLED = "Script killed by user"
 _NO_ROOM = "ERR max number of clients reached"
 
 
 def passes(text: str) -> bool:
     """Whether an error, as Redis words it, passes by itself."""
-    return text.partition(" ")[0] in PASSING or text.startswith(_NO_ROOM)
+    return text.partition(" ")[0] in PASSING or text.startswith(_NO_ROOM) or _KILLED in text

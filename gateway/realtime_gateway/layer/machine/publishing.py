@@ -208,9 +208,7 @@ class Publishing:
             lane.look()
             self._give_up_late(lane, now)
             self._give_up_unconfirmed(lane, now)
-            let_go = lane.forget_certain(lane.contact_at - self._limits.replay_seconds, self._limits.replay_bytes)
-            if let_go:
-                self._emit(Dropped("replay_bound", let_go))
+            lane.forget_certain(lane.contact_at - self._limits.replay_seconds)
             self._send(lane, now)
         if self._rotated_at is None or now - self._rotated_at > self._limits.memory_seconds:
             self._rotated_at = now
@@ -318,6 +316,8 @@ class Publishing:
             self._last[item.destination] = max(item.sequence, self._last.get(item.destination, 0))
         lane.retained.append(item)
         lane.retained_bytes += item.size
+        if lane.retained_bytes > self._limits.replay_bytes and (let_go := lane.keep_within(self._limits)):
+            self._emit(Dropped("replay_bound", let_go))
         if first_time and item.kind == Kind.GROUP and isinstance(answer, list) and item.ticket is not None:
             self._spread(item, answer[1:], now)
         if not item.unfinished:

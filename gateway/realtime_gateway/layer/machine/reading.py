@@ -38,11 +38,13 @@ class Links:
 
     def __init__(self) -> None:
         self.up: dict[str, FencedLink] = {}
+        self.met_plain = False  # whether any shard has been at epoch 0 when it was asked
         self.clocks = Clocks()
 
     def note(self, shard: str, server: Server, epoch: int, server_ms: int, now: float) -> None:
         """A shard has answered a fence."""
         self.up[shard] = FencedLink(server, epoch)
+        self.met_plain = self.met_plain or epoch == 0
         self.clocks.note(shard, server, server_ms, now)
 
     def told_time(self, shard: str, server_ms: int, now: float, error_seconds: float) -> None:

@@ -233,7 +233,9 @@ def convert(result: Any) -> Any:
     """Turn hiredis's error into ours, and leave anything else."""
     if isinstance(result, hiredis.ReplyError):
         text = _BEFORE_CODE.sub("", str(result))
-        return ErrorAnswer(text.partition(" ")[0], text)
+        # The first word of what somebody's SCRIPT KILL ends is ERR, in some versions with the script's name before it.
+        code = "KILLED" if "Script killed by user" in text else text.partition(" ")[0]
+        return ErrorAnswer(code, text)
     if isinstance(result, list):
         return [convert(one) if isinstance(one, hiredis.ReplyError) else one for one in result]
     return result

@@ -36,13 +36,20 @@ def test_going_and_coming_back_is_being_elsewhere() -> None:
 
 
 def test_lists_that_were_retired_unseen_leave_owners_unknown() -> None:
-    assert moving.has_unknown_owners(ONE, hosts(3, "a", "c"))
-    assert not moving.has_unknown_owners(ONE, FORTH_AND_BACK)
-    assert not moving.has_unknown_owners(ONE, hosts(2, "c"))
+    assert moving.has_unknown_owners(ONE, hosts(3, "a", "c"), took_part=False)
+    assert not moving.has_unknown_owners(ONE, FORTH_AND_BACK, took_part=False)
+    assert not moving.has_unknown_owners(ONE, hosts(2, "c"), took_part=False)
 
 
 def test_a_plain_list_takes_part_from_the_first_document_that_it_sees() -> None:
-    assert not moving.has_unknown_owners(hosts(0, "0"), hosts(7, "a"))
+    assert not moving.has_unknown_owners(hosts(0, "0"), hosts(7, "a"), took_part=False)
+
+
+def test_a_plain_list_that_was_in_use_may_have_missed_lists_before_the_first_document_that_it_sees() -> None:
+    plain = hosts(0, "0")
+    assert moving.has_unknown_owners(plain, hosts(2, "a"), took_part=True)
+    assert not moving.has_unknown_owners(plain, hosts(1, "a"), took_part=True)
+    assert not moving.has_unknown_owners(plain, hosts(2, "a", earlier=(ONE,)), took_part=True)
 
 
 def test_late_writers_may_reach_the_owners_of_lists_that_are_not_retired() -> None:

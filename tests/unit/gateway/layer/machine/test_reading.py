@@ -297,3 +297,13 @@ def test_what_is_no_entry_is_dropped_and_what_stands_behind_it_is_read() -> None
     assert [one.reason for one in bench.of(actions.Dropped)] == ["malformed"] * 3
     assert bench.bodies() == [b"1", b"4"]
     assert bench.machine.following.follows[names.group(ROOM)].span.position == b"10-0"
+
+
+def test_a_plain_list_that_slept_through_a_retirement_is_told_of_a_loss() -> None:
+    for answered, lost in ((0, [(names.group("room"),)]), (2, [])):
+        bench = Bench(hosts(0, "0"))
+        bench.link_up(epoch=answered)
+        bench.join_live()
+        bench.feed(events.Learned(hosts(2, "0", "1")))
+        fence_all(bench, 2)
+        assert [one.destinations for one in bench.of(actions.Lost)] == lost
