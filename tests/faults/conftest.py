@@ -14,6 +14,8 @@ Counted = Callable[..., Tally]
 
 _ROWS: list[tuple[str, str]] = []
 LONGEST_ERROR_SECONDS = 12.0
+# A failover may undo that something was taken: of what two workers take while a replica is a moment behind.
+TWICE_PER_FAILOVER = 5
 
 
 def rounds(short: int) -> int:
@@ -30,14 +32,17 @@ def counted() -> Counted:
         trouble: what to call the row.
         errors: the names of the errors that senders may have got, each within ``send_timeout``.
         sentinel: what Sentinel itself needed, in words.
+        twice: how many messages of queues may have been taken again: nothing promises none after a failover.
     """
 
-    def counted(crew: Crew, trouble: str, errors: tuple[str, ...] = (), sentinel: str = "") -> Tally:
+    def counted(crew: Crew, trouble: str, errors: tuple[str, ...] = (), sentinel: str = "", twice: int = 0) -> Tally:
         tally, got = crew.finish()
         _ROWS.append((trouble, f"{tally.line()}  {sentinel}"))
         if tally.lost or tally.missed or tally.duplicated or tally.disordered or tally.raised:
             details = "\n".join(crew.missing()[:20])
             pytest.fail(f"{trouble}\n{HEAD}\n{tally.line()}\n{details}\n{crew.logs()}")
+        assert tally.told == 0, f"{trouble}: {tally.told} members were told of a loss that was none"
+        assert tally.twice <= twice, f"{trouble}: {tally.twice} messages of queues were taken twice"
         for sender, failures in got.items():
             for kind, seconds in failures:
                 assert kind in errors, f"{sender} got {kind} after {seconds:.1f} s"

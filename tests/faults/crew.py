@@ -2,110 +2,48 @@
 
 from __future__ import annotations
 
-import json
-import os
-import queue
-import signal
-import subprocess
-import sys
-import tempfile
-import threading
 import time
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
+from tests.faults.groups import is_queue
 from tests.faults.tally import Received, Sent, Tally, count
+from tests.faults.worker_process import WorkerProcess
 from tests.support.conditions import wait_until
-
-ROOT = Path(__file__).parents[2]
-ANSWER_SECONDS = 60
-
-
-class WorkerProcess:
-    """One process that runs tests/faults/worker.py."""
-
-    def __init__(
-        self, name: str, hosts: Sequence[Any] | None, options: Mapping[str, Any], environment: Mapping[str, str]
-    ) -> None:
-        self.name = name
-        self.channels: list[str] = []
-        self.sends_to: list[str] = []
-        self.groups: list[str] = []
-        self.paused = False
-        argument = json.dumps({"name": name, "hosts": hosts, "options": dict(options)})
-        self._directory = tempfile.TemporaryDirectory(prefix="rtg-worker-")
-        self._log = Path(self._directory.name) / "log"
-        self._answers: queue.Queue[str] = queue.Queue()
-        with self._log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.faults.worker", argument],
-                cwd=ROOT,
-                env=os.environ | dict(environment),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            )
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def tell(self, do: str, **arguments: Any) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
-        self.process.stdin.flush()
-
-    def answer(self) -> Any:
-        try:
-            line = self._answers.get(timeout=ANSWER_SECONDS)
-        except queue.Empty:
-            line = ""
-        assert line, f"{self.name} does not answer ({self.process.poll()}):\n{self.log()[-6000:]}"
-        return json.loads(line)
-
-    def ask(self, do: str, **arguments: Any) -> Any:
-        self.tell(do, **arguments)
-        return self.answer()
-
-    def pause(self) -> None:
-        self.paused = True
-        self.process.send_signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        self.paused = False
-        self.process.send_signal(signal.SIGCONT)
-
-    def log(self) -> str:
-        return self._log.read_text(errors="replace")
-
-    def stop(self) -> None:
-        self.resume()
-        if self.process.stdin is not None:
-            self.process.stdin.close()
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self._directory.cleanup()
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self._answers.put(line)
-        self.process.stdout.close()
-        self._answers.put("")
 
 
 class Crew:
     """Workers that know the same groups; a context manager.
 
     Each worker of ``both`` sends and receives, ``senders`` only send, ``receivers`` only receive. Everybody who sends
-    sends to every group, and to one channel of each other process that receives.
+    sends to every group, to one channel of each other process that receives, and to every queue. Everybody who receives
+    takes from the queues.
+
+    Args:
+        groups: which everybody who receives is in.
+        queues: normal channels.
+        queues_in_groups: whether each queue is a member of a group as well.
+        per_second: how many messages everybody sends to each destination.
+        members: how many channels everybody who receives has in each group.
+        options: of the layers.
     """
 
-    def __init__(self, groups: Sequence[str], *, per_second: float = 20, members: int = 1, **options: Any) -> None:
+    def __init__(
+        self,
+        groups: Sequence[str],
+        *,
+        queues: Sequence[str] = (),
+        queues_in_groups: bool = True,
+        per_second: float = 20,
+        members: int = 1,
+        **options: Any,
+    ) -> None:
         self.groups = list(groups)
+        self.queues = list(queues)
+        # Queue → its group, of another shard where the groups are in the order of theirs, as the queues are.
+        groups_apart = groups[:: len(groups) // max(len(queues), 1)]
+        self.group_of = dict(zip(queues, reversed(groups_apart), strict=False)) if queues_in_groups else {}
         self.per_second = per_second
         self.members = members
         self.options = options
@@ -132,10 +70,13 @@ class Crew:
             worker.tell("join", groups=self.groups, members=self.members)
         for worker in receiving:
             worker.channels = worker.answer()
+            worker.ask("take", queues=self.queues)
+        for queue, group in self.group_of.items():
+            receiving[0].ask("add", group=group, channel=queue)
         sending = [worker for worker in self.workers if not worker.name.startswith("receiver")]
         for worker in sending:
             direct = [other.channels[0] for other in receiving]
-            worker.sends_to = [*self.groups, *direct]
+            worker.sends_to = [*self.groups, *direct, *self.queues]
             worker.ask("send", destinations=worker.sends_to, per_second=self.per_second)
         self.wait_until_everyone_hears_everyone(30)
 
@@ -166,6 +107,10 @@ class Crew:
         for _ in range(rounds):
             self.wait_until_everyone_hears_everyone(30)
         assert self._troubles() == before, f"not well: {before} became {self._troubles()}\n{self.logs()}"
+
+    def gone(self) -> dict[str, int]:
+        """How often each process was told that a shard is out of reach."""
+        return {worker.name: self._progress(worker)["gone"] for worker in self.workers}
 
     def finish(self, seconds: float = 40) -> tuple[Tally, dict[str, list[tuple[str, float]]]]:
         """Stop sending, wait until everything has arrived or nothing comes any more; count.
@@ -232,6 +177,12 @@ class Crew:
                 for name, channel in self._members_of(destination):
                     if now[name]["latest"][channel].get(destination, {}).get(sender, -1) < number:
                         waiting.append(f"{name} does not hear {sender} in {destination}")
+                waiting += [
+                    f"nobody takes what {sender} sends to {destination} from {queue}"
+                    for queue in self.queues
+                    if destination in (queue, self.group_of.get(queue))
+                    and _newest_taken(now.values(), queue, destination, sender) < number
+                ]
         return waiting
 
     def _members_of(self, destination: str) -> list[tuple[str, str]]:
@@ -248,12 +199,16 @@ class Crew:
 
     def _reports(self) -> tuple[list[Sent], list[Received]]:
         sent, received = [], []
+        taken: dict[str, list[dict[str, Any]]] = {queue: [] for queue in self.queues}
         for worker in self.workers:
             report = worker.ask("report")
             for stream in report["streams"]:
                 failed = {number: (kind, seconds) for number, (kind, seconds) in stream["failed"]}
                 sent.append(Sent(worker.name, stream["to"], stream["issued"], failed))
             for member in report["members"]:
+                if is_queue(member["channel"]):
+                    taken[member["channel"]].append(member)
+                    continue
                 # A process is told of groups; of its inbox it is told without a name.
                 told = {name for groups in member["told"] for name in groups}
                 received.append(
@@ -266,4 +221,24 @@ class Crew:
                         silence=member["silence"],
                     )
                 )
-        return sent, received
+        return sent, received + [self._together(queue, members) for queue, members in taken.items()]
+
+    def _together(self, queue: str, members: Sequence[Mapping[str, Any]]) -> Received:
+        """Everything that was taken from a queue, by whomever."""
+        arrivals: dict[str, dict[str, list[int]]] = {}
+        for member in members:
+            for destination, by_sender in member["arrivals"].items():
+                for sender, numbers in by_sender.items():
+                    arrivals.setdefault(destination, {}).setdefault(sender, []).extend(numbers)
+        return Received(
+            channel=queue,
+            destinations=frozenset((queue, self.group_of.get(queue, queue))),
+            arrivals=arrivals,
+            raised=[one for member in members for one in member["raised"]],
+            shared=True,
+        )
+
+
+def _newest_taken(processes: Iterable[Mapping[str, Any]], queue: str, destination: str, sender: str) -> int:
+    latest = (progress["latest"].get(queue, {}) for progress in processes)
+    return max((one.get(destination, {}).get(sender, -1) for one in latest), default=-1)

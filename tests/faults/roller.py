@@ -9,7 +9,7 @@ from typing import Any
 import redis
 
 from realtime_gateway.hosts import HostList, Shard
-from realtime_gateway.layer.names import CONTROL, Names
+from realtime_gateway.layer.names import CONTROL, Names, queue
 from realtime_gateway.layer.shards.scripts import load
 
 PREFIX = "asgi"
@@ -40,8 +40,17 @@ class Roller:
         self._fence()
         return self.hosts
 
+    def drained(self) -> bool:
+        """Whether nothing waits in a queue of a shard that is only in earlier lists."""
+        leaving = {shard.name for hosts in self.hosts.earlier for shard in hosts.shards}
+        leaving -= {shard.name for shard in self.hosts.shards}
+        return not any(self._has_queues(shard) for shard in leaving)
+
     def retire(self) -> HostList:
-        """Forget all earlier lists, which is an epoch of its own: everybody must have reported the present one."""
+        """Forget all earlier lists, which is an epoch of its own.
+
+        Everybody must have reported the present one before, and what waited in queues must be gone.
+        """
         self.hosts = HostList(self.hosts.epoch + 1, self.hosts.shards)
         self._fence()
         return self.hosts
@@ -55,6 +64,10 @@ class Roller:
             processes = client.zrange(self._names.processes, 0, -1)
             said = [client.get(self._names.process(process.decode())) for process in processes]
         return sum(json.loads(one)["epoch"] >= self.hosts.epoch for one in said if one)
+
+    def _has_queues(self, shard: str) -> bool:
+        with self._client_of(shard) as client:
+            return any(client.scan_iter(match=self._names.key(queue("*"))))
 
     def _fence(self) -> None:
         fence = load()["fence"].text

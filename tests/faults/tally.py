@@ -23,7 +23,7 @@ class Sent:
 
 @dataclass(frozen=True)
 class Received:
-    """What one member received.
+    """What one member received, or all who take from one queue.
 
     Attributes:
         destinations: what it is a member of, from before the first message to the end.
@@ -31,6 +31,7 @@ class Received:
         raised: what `receive()` raised.
         told: destinations that its process was told of that messages may be missing.
         silence: destination → when its longest silence between two messages began and ended.
+        shared: it is a queue, of which each message is somebody's and no order is promised.
     """
 
     channel: str
@@ -39,6 +40,7 @@ class Received:
     raised: Sequence[str] = ()
     told: frozenset[str] = frozenset()
     silence: Mapping[str, tuple[float, float]] | None = None
+    shared: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class Tally:
         lost: acknowledged, not received by a member, and its process was not told.
         missed: the same, whether told or not.
         told: members that were told of missing messages.
+        taken: of queues.
+        twice: taken from a queue again.
         silence: the longest, in seconds.
     """
 
@@ -61,33 +65,41 @@ class Tally:
     disordered: int
     raised: int
     told: int
+    taken: int
+    twice: int
     silence_seconds: float
 
     def line(self) -> str:
         """One row of the table."""
         return (
-            f"{self.sent:8,} {self.acknowledged:8,} {self.delivered:9,} {self.lost:4} {self.missed:6} "
-            f"{self.duplicated:10} {self.disordered:12} {self.raised:6} {self.told:4} {self.silence_seconds:8.2f} s"
+            f"{self.sent:8,} {self.acknowledged:8,} {self.sent - self.acknowledged:6} "
+            f"{self.delivered:9,} {self.lost:4} {self.missed:6} "
+            f"{self.duplicated:10} {self.disordered:12} {self.raised:6} {self.told:4} {self.taken:7,} {self.twice:5} "
+            f"{self.silence_seconds:8.2f} s"
         )
 
 
 HEAD = (
-    f"{'sent':>8} {'acknowl.':>8} {'delivered':>9} lost missed duplicated out of order raised told "
-    f"{'silence':>10}  by Sentinel"
+    f"{'sent':>8} {'acknowl.':>8} errors {'delivered':>9} lost missed duplicated out of order raised told "
+    f"{'taken':>7} twice {'silence':>10}  by Sentinel"
 )
 
 
 def count(sent: Iterable[Sent], received: Iterable[Received]) -> Tally:
     """Compare everything sent with everything received."""
     streams, members = list(sent), list(received)
-    delivered = lost = missed = duplicated = disordered = 0
+    delivered = lost = missed = duplicated = disordered = taken = twice = 0
     for member in members:
         for stream in (one for one in streams if one.destination in member.destinations):
             numbers = member.arrivals.get(stream.destination, {}).get(stream.sender, ())
             missing = set(range(stream.issued)) - set(stream.failed) - set(numbers)
-            delivered += len(set(numbers))
-            duplicated += len(numbers) - len(set(numbers))
-            disordered += _out_of_order(numbers)
+            if member.shared:
+                taken += len(set(numbers))
+                twice += len(numbers) - len(set(numbers))
+            else:
+                delivered += len(set(numbers))
+                duplicated += len(numbers) - len(set(numbers))
+                disordered += _out_of_order(numbers)
             missed += len(missing)
             lost += 0 if stream.destination in member.told else len(missing)
     silences = [end - begin for member in members for begin, end in (member.silence or {}).values()]
@@ -101,6 +113,8 @@ def count(sent: Iterable[Sent], received: Iterable[Received]) -> Tally:
         disordered=disordered,
         raised=sum(len(member.raised) for member in members),
         told=sum(bool(member.told) for member in members),
+        taken=taken,
+        twice=twice,
         silence_seconds=max(silences, default=0.0),
     )
 

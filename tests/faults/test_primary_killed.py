@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.conftest import Counted, rounds
+from tests.faults.conftest import TWICE_PER_FAILOVER, Counted, rounds
 from tests.faults.crew import Crew
-from tests.faults.groups import groups_on_each
+from tests.faults.groups import groups_on_each, queues_on_each
 from tests.faults.sentinel_shards import PATIENT, TRUSTING, SentinelShards
 from tests.support.authority import Authority
 
@@ -21,7 +21,8 @@ RECOVERS_WITHIN_SECONDS = 60
 
 @pytest.mark.timeout(900)
 def test_no_message_is_lost_when_primaries_are_killed_one_after_the_other(counted: Counted) -> None:
-    with SentinelShards("a", "b") as shards, Crew(groups_on_each("a", "b"), **PATIENT) as crew:
+    queues = queues_on_each("a", "b")
+    with SentinelShards("a", "b") as shards, Crew(groups_on_each("a", "b"), queues=queues, **PATIENT) as crew:
         crew.add_usual(shards.hosts())
         crew.begin()
         faults = []
@@ -35,7 +36,41 @@ def test_no_message_is_lost_when_primaries_are_killed_one_after_the_other(counte
             crew.wait_until_everyone_hears_everyone(RECOVERS_WITHIN_SECONDS)
             killed.start_as_replica_of(shard.primary)
         crew.stays_well()
-        counted(crew, f"{len(faults)} x kill -9 of a primary", sentinel=shards.needed(*faults))
+        counted(
+            crew,
+            f"{len(faults)} x kill -9 of a primary",
+            sentinel=shards.needed(*faults),
+            twice=TWICE_PER_FAILOVER * len(faults),
+        )
+
+
+@pytest.mark.timeout(600)
+def test_nothing_acknowledged_is_lost_where_senders_wait_no_longer_than_by_default(counted: Counted) -> None:
+    """A failover within ``send_timeout`` costs no error; a longer one does, and the row says how many.
+
+    The queues are in no groups: what they do not get of a group's message in that time is dropped, and counted.
+    """
+    groups, queues = groups_on_each("a", "b"), queues_on_each("a", "b")
+    with SentinelShards("a", "b") as shards, Crew(groups, queues=queues, queues_in_groups=False) as crew:
+        crew.add_usual(shards.hosts())
+        crew.begin()
+        faults = []
+        for name in islice(cycle("ab"), rounds(4)):
+            shards.wait_until_whole(name)
+            killed, at = shards[name].primary, time.monotonic()
+            killed.kill()
+            shards.wait_for_failover(name, at)
+            faults.append((name, at))
+            crew.wait_until_everyone_hears_everyone(RECOVERS_WITHIN_SECONDS)
+            killed.start_as_replica_of(shards[name].primary)
+        crew.stays_well()
+        counted(
+            crew,
+            f"{len(faults)} x kill -9 of a primary, senders wait as by default",
+            errors=("ShardUnavailable",),
+            sentinel=shards.needed(*faults),
+            twice=TWICE_PER_FAILOVER * len(faults),
+        )
 
 
 @pytest.mark.timeout(600)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults.conftest import Counted, rounds
 from tests.faults.crew import Crew
-from tests.faults.groups import groups_on_each
+from tests.faults.groups import groups_on_each, queues_on_each
 from tests.faults.roller import Roller
 from tests.support.conditions import wait_until
 from tests.support.redis_process import RedisProcess
@@ -22,12 +22,12 @@ def test_no_message_is_lost_while_shards_come_and_go_and_one_process_learns_late
         servers = {name: stack.enter_context(RedisProcess()) for name in "abcd"}
         entries = {name: {"address": server.url} for name, server in servers.items()}
         roller = Roller(entries, "ab", lambda name: servers[name].client)
-        crew = stack.enter_context(Crew(groups_on_each(*servers)))
+        crew = stack.enter_context(Crew(groups_on_each(*servers), queues=queues_on_each(*servers)))
         hosts = [{"name": name, **entries[name]} for name in "ab"]
         crew.add_usual(hosts)
         late = crew.add("both, late", hosts)
         crew.begin()
-        number = rounds(1)
+        number = rounds(2)
         for _ in range(number):
             roller.roll("a", "b", "c")
             wait_until(lambda: roller.followed_by(4), FOLLOWED_WITHIN_SECONDS)
@@ -43,8 +43,15 @@ def test_no_message_is_lost_while_shards_come_and_go_and_one_process_learns_late
             roller.roll("a", "b")
             wait_until(lambda: roller.followed_by(4), FOLLOWED_WITHIN_SECONDS)
             crew.wait_until_everyone_hears_everyone(FOLLOWED_WITHIN_SECONDS)
-        crew.stays_well()
-        counted(crew, f"{number} x 2→3→4→3→2 shards, one process late")
+            wait_until(roller.drained, FOLLOWED_WITHIN_SECONDS)
+            roller.retire()
+            wait_until(lambda: roller.followed_by(4), FOLLOWED_WITHIN_SECONDS)
+            for name in "cd":
+                servers[name].kill()
+            crew.stays_well()
+            for name in "cd":
+                servers[name].start()
+        counted(crew, f"{number} x 2→3→4→3→2 shards, one process late, then the two that left are ended")
 
 
 @pytest.mark.timeout(600)
@@ -53,7 +60,7 @@ def test_no_message_is_lost_when_lists_follow_each_other_faster_than_they_are_ad
         servers = {name: stack.enter_context(RedisProcess()) for name in "abc"}
         entries = {name: {"address": server.url} for name, server in servers.items()}
         roller = Roller(entries, "ab", lambda name: servers[name].client)
-        crew = stack.enter_context(Crew(groups_on_each(*servers)))
+        crew = stack.enter_context(Crew(groups_on_each(*servers), queues=queues_on_each(*servers)))
         crew.add_usual([{"name": name, **entries[name]} for name in "ab"])
         crew.begin()
         number = rounds(5)

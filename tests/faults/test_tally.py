@@ -42,6 +42,13 @@ def test_what_a_process_was_told_of_is_missed_but_not_lost():
     assert counted([0, 1], told=frozenset({"another"})) == (2, 3, 3, 0, 0)
 
 
+def test_a_queue_has_each_message_once_whoever_takes_it_and_in_any_order():
+    queue = replace(MEMBER, shared=True, arrivals={"room": {"sender": [3, 0, 4, 3]}})
+    tally = count([FIVE], [queue])
+    assert (tally.taken, tally.twice, tally.lost) == (3, 1, 2)
+    assert (tally.delivered, tally.duplicated, tally.disordered) == (0, 0, 0)
+
+
 def test_the_longest_silence_of_all_members_counts():
     silent = replace(MEMBER, silence={"room": (10.0, 12.5), "hall": (0.0, 1.0)})
     assert count([FIVE], [MEMBER, silent]).silence_seconds == 2.5

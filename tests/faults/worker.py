@@ -18,6 +18,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from realtime_gateway.layer import RedisChannelLayer
+from tests.faults.groups import is_queue
 
 # A stream pauses with so many on their way, as a view with so many requests would.
 OUTSTANDING = 50
@@ -25,7 +26,7 @@ GONE, BACK = "fault.gone", "fault.back"
 
 
 class Stream:
-    """What this process sends to one destination: a group, or another process's channel (its name has a "!")."""
+    """What this process sends to one destination: a group, a queue, or another process's channel (with a "!")."""
 
     def __init__(self, worker: Worker, destination: str, per_second: float) -> None:
         self.worker = worker
@@ -57,7 +58,7 @@ class Stream:
         layer, started = self.worker.layer, time.monotonic()
         message = {"type": "count", "sender": self.worker.name, "to": self.destination, "number": number}
         try:
-            if "!" in self.destination:
+            if "!" in self.destination or is_queue(self.destination):
                 await layer.send(self.destination, message)
             else:
                 await layer.group_send(self.destination, message)
@@ -69,7 +70,7 @@ class Stream:
 
 
 class Member:
-    """One channel, and what came to it."""
+    """One channel, and what came to it; of a queue, what was taken here."""
 
     def __init__(self, worker: Worker, channel: str) -> None:
         self.worker = worker
@@ -120,6 +121,8 @@ class Worker:
         self.commands: dict[str, Callable[..., Coroutine[Any, Any, Any]]] = {
             "join": self.join,
             "leave": self.leave,
+            "take": self.take,
+            "add": self.add,
             "send": self.send,
             "progress": self.progress,
             "finish": self.finish,
@@ -142,6 +145,16 @@ class Worker:
         """Take a channel out of groups."""
         for group in groups:
             await self.layer.group_discard(group, channel)
+
+    async def take(self, queues: list[str]) -> None:
+        """Begin to take from queues."""
+        added = [Member(self, queue) for queue in queues]
+        self.members += added
+        self.tasks += [asyncio.create_task(member.read()) for member in added]
+
+    async def add(self, group: str, channel: str) -> None:
+        """Make a channel that need not be of this process a member of a group."""
+        await self.layer.group_add(group, channel)
 
     async def send(self, destinations: list[str], per_second: float) -> None:
         """Begin to send numbered messages to each destination."""
