@@ -23,8 +23,9 @@ class Crew:
     Args:
         groups: which everybody who receives is in.
         queues: normal channels.
-        queues_in_groups: whether each queue is a member of a group as well.
-        per_second: how many messages everybody sends to each destination.
+        queues_in_groups: whether two of the queues are members of a group as well.
+        per_second: how many messages everybody sends to each destination; to a queue, from which its messages are taken
+            one by one, a quarter of it.
         members: how many channels everybody who receives has in each group.
         options: of the layers.
     """
@@ -43,7 +44,7 @@ class Crew:
         self.queues = list(queues)
         # Queue → its group, of another shard where the groups are in the order of theirs, as the queues are.
         groups_apart = groups[:: len(groups) // max(len(queues), 1)]
-        self.group_of = dict(zip(queues, reversed(groups_apart), strict=False)) if queues_in_groups else {}
+        self.group_of = dict(zip(queues[:2], reversed(groups_apart), strict=False)) if queues_in_groups else {}
         self.per_second = per_second
         self.members = members
         self.options = options
@@ -76,8 +77,8 @@ class Crew:
         sending = [worker for worker in self.workers if not worker.name.startswith("receiver")]
         for worker in sending:
             direct = [other.channels[0] for other in receiving]
-            worker.sends_to = [*self.groups, *direct, *self.queues]
-            worker.ask("send", destinations=worker.sends_to, per_second=self.per_second)
+            worker.ask("send", destinations=[*self.groups, *direct], per_second=self.per_second)
+            worker.ask("send", destinations=self.queues, per_second=self.per_second / 4)
         self.wait_until_everyone_hears_everyone(30)
 
     def wait_until_everyone_hears_everyone(self, seconds: float) -> None:

@@ -22,6 +22,8 @@ from tests.faults.groups import is_queue
 
 # A stream pauses with so many on their way, as a view with so many requests would.
 OUTSTANDING = 50
+# How many messages of one queue this process works on at a time.
+RECEIVERS = 5
 GONE, BACK = "fault.gone", "fault.back"
 
 
@@ -150,7 +152,7 @@ class Worker:
         """Begin to take from queues."""
         added = [Member(self, queue) for queue in queues]
         self.members += added
-        self.tasks += [asyncio.create_task(member.read()) for member in added]
+        self.tasks += [asyncio.create_task(member.read()) for member in added for _ in range(RECEIVERS)]
 
     async def add(self, group: str, channel: str) -> None:
         """Make a channel that need not be of this process a member of a group."""

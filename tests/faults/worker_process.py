@@ -26,7 +26,6 @@ class WorkerProcess:
     ) -> None:
         self.name = name
         self.channels: list[str] = []
-        self.sends_to: list[str] = []
         self.groups: list[str] = []
         self.paused = False
         argument = json.dumps({"name": name, "hosts": hosts, "options": dict(options)})
