@@ -92,6 +92,7 @@ class Faults:
             self._counts["faults that found nothing to break"] += 1
             return None
         chosen = self._random.choice(idle)
+        chosen.choose_standby()
         self._busy.add(chosen.name)
         return chosen
 
@@ -162,7 +163,11 @@ class Faults:
         """Fail over to the standby, whatever it lacks."""
         old = shard.promote()
         shard.tell_lost(old)
-        self.later(self._uniform(0.5, 2), self.free, shard)
+        if shard.standby is not None and self._random.random() < 0.3:
+            self._counts["a new primary killed at once"] += 1
+            self.later(self._uniform(0.1, 1.0), self._kill, shard)
+        else:
+            self.later(self._uniform(0.5, 2), self.free, shard)
 
     def promote_stale(self) -> None:
         shard = self.idle_shard()

@@ -19,7 +19,9 @@ _TRAVEL_SECONDS = 0.6
 _LONG_SECONDS = 1.0
 _HANGS_SECONDS = 8.0
 _PUSHES_LOST_SECONDS = 2.0
-_LONG_ABSENCES = ("long partition", "long absence", "unread when it moves", "long outage with a loss")
+_LONG_ABSENCES = (
+    "long partition", "long absence", "unread when it moves", "two rolls unheard", "long outage with a loss",
+)  # fmt: skip
 
 
 def violations(world: World) -> list[str]:

@@ -18,7 +18,7 @@ from realtime_gateway.layer.machine.process import ProcessMachine
 from realtime_gateway.layer.machine.publishing import Publishing
 from realtime_gateway.layer.machine.queues import Queues
 from realtime_gateway.layer.shards.scripts import load
-from tests.simulation import lua, network
+from tests.simulation import lua, network, rolls
 from tests.simulation.lua import Scripts
 
 
@@ -155,6 +155,29 @@ def connections_on_two_servers() -> Iterator[None]:
 
 
 @contextmanager
+def no_fence_before_the_first_write() -> Iterator[None]:
+    """A new connection is written through at once, as if its server had answered that it is where the list is."""
+    link_up = Publishing.link_up
+
+    def link_up_and_write(self: Publishing, shard: str) -> None:
+        link_up(self, shard)
+        lane = self.lanes.get(shard)
+        if lane is not None:
+            lane.epoch = self._hosts.epoch
+            self._dirty[shard] = None
+
+    with patch.object(Publishing, "link_up", link_up_and_write):
+        yield
+
+
+@contextmanager
+def no_earlier_lists() -> Iterator[None]:
+    """A host list says nothing of those before it, and whoever notices keeps it to himself."""
+    with no_loss_report(), patch.object(rolls, "earlier_lists", lambda current: ()):
+        yield
+
+
+@contextmanager
 def no_loss_report() -> Iterator[None]:
     """Whoever finds that something is missing keeps it to himself."""
     emit = ProcessMachine._emit
@@ -212,18 +235,19 @@ class Mutation:
         without_it: in this context the protocol has no such rule.
         faults: kinds that show it soon; all kinds do in the long run.
         symptoms: parts of sentences of which one names what goes wrong then.
+        beside: a rule that is taken out with it, as it would report the harm; alone it must do none.
     """
 
     without_it: Callable[[], AbstractContextManager[None]]
     faults: tuple[str, ...]
     symptoms: tuple[str, ...] = ("never reached",)
+    beside: str = ""
 
     def shows_in(self, sentence: str) -> bool:
         """Whether a violation is one that is due to this."""
         return any(one in sentence for one in self.symptoms)
 
 
-_ROLLS = ("roll", "overlapping rolls")
 MUTATIONS: dict[str, Mutation] = {
     "no equality of epochs": Mutation(no_equality_of_epochs, ("late writer dies",)),
     "nothing sent again after a failover": Mutation(
@@ -244,6 +268,10 @@ MUTATIONS: dict[str, Mutation] = {
         putting_back_at_once_or_never, ("worker leaves with its connections",), ("never taken",)
     ),
     "connections on two servers": Mutation(connections_on_two_servers, ("a link between two primaries",)),
+    "no fence before the first write": Mutation(
+        no_fence_before_the_first_write, ("old primary isolated", "stale replica promoted", "primary killed")
+    ),
+    "no earlier lists": Mutation(no_earlier_lists, ("two rolls unheard",), beside="no loss report"),
     "no loss report": Mutation(no_loss_report, ("long absence",)),
     "no look at a push's predecessor": Mutation(no_look_at_a_push_s_predecessor, ("pushes lost",)),
     "no ages": Mutation(no_ages, ("old primary isolated", "restart with data"), ("which joined at",)),

@@ -20,6 +20,7 @@ from tests.simulation.values import RedisError
 
 TICK_SECONDS = 0.5
 _TURN_SECONDS = 0.01
+_CLOCK_RATES = (1.0, 1.0, 1.0, 1.001, 0.999)
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.05, 2.0
 Settled = Callable[[actions.Settle], None]
 
@@ -79,6 +80,7 @@ class Process:
         self.in_vain: list[bytes] = []  # what it had taken from queues when it crashed, and nobody had
         # Monotonic clocks of two processes have nothing to do with one another.
         self._clock_offset = self.clock.random.random() * 1000
+        self._clock_rate = self.clock.random.choice(_CLOCK_RATES)
         identity = Identity(self.id, self.clock.random.getrandbits(62), names.Names("p"), {})
         self.sender = identity.sender
         self.identity = identity
@@ -110,11 +112,11 @@ class Process:
 
     def now(self) -> float:
         """This process's monotonic clock."""
-        return self.clock.now + self._clock_offset
+        return self.clock.now * self._clock_rate + self._clock_offset
 
     def virtual(self, moment: float) -> float:
         """A moment of this process's clock, in virtual time."""
-        return moment - self._clock_offset
+        return (moment - self._clock_offset) / self._clock_rate
 
     def submit(self, event: Any) -> None:
         """Tell the machine, and do what it wants done."""

@@ -11,6 +11,11 @@ from tests.simulation.world import LIMITS, SHARD_NAMES, World, host_list
 _NAMES = names.Names("p")
 
 
+def earlier_lists(current: HostList) -> tuple[HostList, ...]:
+    """What the list that follows a list says of what was before."""
+    return (HostList(current.epoch, current.shards), *current.earlier)
+
+
 class Operator:
     """Rolls host lists.
 
@@ -31,8 +36,7 @@ class Operator:
         """Allot the next epoch to a list of shards: the durable copy first, then all the rest, unless it dies."""
         self.rolled = True
         current = self.world.hosts
-        bare = host_list(current.epoch, tuple(one.name for one in current.shards))
-        hosts = host_list(current.epoch + 1, shard_names, (bare, *current.earlier))
+        hosts = host_list(current.epoch + 1, shard_names, self.world.weights, earlier_lists(current))
         self._publish(hosts, unheard_by)
 
     def _publish(self, hosts: HostList, unheard_by: str = "") -> None:
@@ -58,7 +62,9 @@ class Operator:
         return list(dict.fromkeys(one.name for each in (hosts, *hosts.earlier) for one in each.shards))
 
     def announce(self, shard: str, hosts: HostList) -> None:
-        """Bring a shard up to a list, if it can be reached."""
+        """Bring a shard up to a list, if it can be reached; a plain list is nobody's business."""
+        if not hosts.epoch:
+            return
         server = self.world.shards[shard].primary
         if not server.alive or server.frozen or self.world.shards[shard].deleted:
             return
@@ -67,7 +73,10 @@ class Operator:
         server.call("fence", keys, (hosts.epoch, hosts.to_json(), "word-operator", topic))
 
     def change(self, unheard_by: str = "") -> None:
-        """Roll to another list, at random: one shard more or less, or back to the one before."""
+        """Roll to another list, at random: one shard more or less, other weights, or back to the one before."""
+        if self._random.random() < 0.15:
+            self._reweigh(unheard_by)
+            return
         now = tuple(one.name for one in self.world.hosts.shards)
         choices = [SHARD_NAMES[: len(now) + 1]] if len(now) < len(SHARD_NAMES) else []
         if len(now) > 1:
@@ -76,6 +85,12 @@ class Operator:
         if self.world.hosts.earlier:
             choices.append(tuple(one.name for one in self.world.hosts.earlier[0].shards))
         self.roll(self._random.choice([one for one in choices if one != now]), unheard_by)
+
+    def _reweigh(self, unheard_by: str) -> None:
+        """Let shards own more or less than they do."""
+        self.world.record.counts["rolls to other weights"] += 1
+        self.world.weights = {name: self._random.choice((0.5, 1.0, 2.0)) for name in SHARD_NAMES}
+        self.roll(tuple(one.name for one in self.world.hosts.shards), unheard_by)
 
     def come_back(self) -> None:
         """Start again, and finish what was begun: every shard within reach gets the list."""
@@ -105,7 +120,7 @@ class Operator:
             self._end_shards()
         elif self._clock.now - self._complete_since > LIMITS.expiry_seconds:
             self.world.record.counts["lists retired"] += len(self.world.hosts.earlier)
-            self._publish(host_list(self.world.hosts.epoch + 1, tuple(one.name for one in self.world.hosts.shards)))
+            self._publish(HostList(self.world.hosts.epoch + 1, self.world.hosts.shards))
 
     def _everybody_reports(self, epoch: int) -> bool:
         return all(self._reported(process.id) >= epoch for process in self.world.processes.values())

@@ -70,6 +70,9 @@ def run(seed: int, setup: Setup = Setup(), keep_log: bool = False) -> Report:
         found = [f"{type(error).__name__}: {error} at {where.filename.rpartition('/')[2]}:{where.lineno}"]
     counts = world.record.counts
     counts["runs within tight bounds"] = int(tight)
+    counts["runs that begin with a plain list"] = int(world.plain)
+    counts["runs with clocks that drift"] = int(any(shard.drift_ppm for shard in world.shards.values()))
+    counts["runs with shards of two replicas"] = int(any(shard.replicas > 1 for shard in world.shards.values()))
     counts["messages"] = len(world.record.messages)
     counts["loss reports"] = len(world.record.loss_reports)
     return Report(seed, found, counts, world.clock.steps, world.clock.log)
@@ -81,7 +84,7 @@ def _play(world: World, setup: Setup) -> list[str]:
     workload = Workload(world, random.randint(40, 80))
     faults = Faults(world, operator)
     faults.kinds |= Situations(world, workload, operator, faults).kinds
-    for shard in world.hosts.shards:
+    for shard in world.hosts.shards if not world.plain else ():
         operator.announce(shard.name, world.hosts)
     for name in PROCESS_NAMES:
         clock.after(random.random(), world.start_process, name)

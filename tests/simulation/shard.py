@@ -13,6 +13,9 @@ from tests.simulation.values import RedisError, Stream
 # What TIME says at the start of every run.
 _BEGINNING_MS = 1_700_000_000_000
 _DRIFTS_MS = (0, 0, 0, 0, 20, -20, 250, -250, -1500)
+# How much faster or slower than time a server's clock runs; and for how long, at most.
+_DRIFTS_PPM = (0, 0, 0, 1000, -1000)
+_LONGEST_RUN_SECONDS = 100
 
 
 class Subscriber(Protocol):
@@ -45,6 +48,7 @@ class Server:
         self.run_id = name
         self.replication_id = name
         self.offset_ms = offset_ms
+        self.drift_ppm = 0
         self.alive, self.frozen, self.replica, self.loading = True, False, False, False
         self.refusal = b""
         self.data = DataSet()
@@ -57,7 +61,7 @@ class Server:
 
     def time_ms(self) -> int:
         """What TIME says."""
-        return _BEGINNING_MS + int(self._clock.now * 1000) + self.offset_ms
+        return _BEGINNING_MS + int(self._clock.now * (1000 + self.drift_ppm / 1000)) + self.offset_ms
 
     def call(self, script: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
         """Run a script and return its reply."""
@@ -126,8 +130,10 @@ class Shard:
     Attributes:
         primary: where the Sentinels, or the address, lead to.
         standby: what is promoted next; None while there is nothing to fail over to.
+        spare: a second replica, which may be farther behind, or less; None where there is one at most.
         isolated: a former primary that still takes writes of those who are left with it.
-        lag_seconds: how far the standby is behind.
+        lag_seconds: how far the standby is behind, and ``spare_lag_seconds`` how far the spare.
+        drift_ppm: how far its servers' clocks run off time, at most.
         frozen_at: since when the standby has got nothing at all, or None.
         deleted: the shard is no more.
         undecided: a process that is led to the primary and to the isolated one in turn.
@@ -138,8 +144,13 @@ class Shard:
         lost: told what a server had that its successor has not: entries by key.
     """
 
-    def __init__(self, clock: Clock, scripts: Scripts, name: str, lag_seconds: float) -> None:
+    def __init__(
+        self, clock: Clock, scripts: Scripts, name: str, lag_seconds: float, spare_lag_seconds: float | None = None
+    ) -> None:
         self._clock = clock
+        self.replicas = 1 if spare_lag_seconds is None else 2
+        self.spare_lag_seconds = spare_lag_seconds or 0.0
+        self.drift_ppm = 0
         self._scripts = scripts
         self._made = 0
         self._offsets_ms = (0, 0)
@@ -155,6 +166,7 @@ class Shard:
         self.loses_pushes = False
         self.primary = self._server()
         self.standby: Server | None = self._server()
+        self.spare: Server | None = self._server() if self.replicas > 1 else None
         self.isolated: Server | None = None
         self.left_with_isolated: frozenset[str] = frozenset()
         self.lost: Callable[[dict[bytes, set[bytes]]], None] = lambda bodies: None
@@ -167,6 +179,8 @@ class Shard:
         )
         made = Server(self._clock, self._scripts, f"{self.name}.{self._made}", drift)
         made.drops = self._drops
+        made.drift_ppm = self._clock.random.choice(_DRIFTS_PPM)
+        self.drift_ppm = max(self.drift_ppm, abs(made.drift_ppm))
         return made
 
     def _drops(self, topic: bytes, process: str) -> bool:
@@ -177,7 +191,8 @@ class Shard:
     @property
     def clock_spread_ms(self) -> int:
         """How far the clocks of its servers are apart."""
-        return self._offsets_ms[1] - self._offsets_ms[0]
+        drift_ms = 2 * self.drift_ppm * _LONGEST_RUN_SECONDS // 1000
+        return self._offsets_ms[1] - self._offsets_ms[0] + drift_ms
 
     def server_for(self, process: str) -> Server:
         """Where a process is led that asks for this shard."""
@@ -192,7 +207,7 @@ class Shard:
 
     def servers(self) -> list[Server]:
         """Everything that runs."""
-        return [one for one in (self.primary, self.standby, self.isolated) if one is not None]
+        return [one for one in (self.primary, self.standby, self.spare, self.isolated) if one is not None]
 
     def _take_over(self, server: Server, data: DataSet) -> int:
         """Put a server in the primary's place; return how many changes are gone."""
@@ -213,8 +228,10 @@ class Shard:
             lossless: an orderly switchover, which waits for the standby.
         """
         assert self.standby is not None
-        old, new, self.standby = self.primary, self.standby, None
-        until = self._clock.now - (0 if lossless else self.lag_seconds)
+        old, new, lag_seconds = self.primary, self.standby, self.lag_seconds
+        self.standby = None
+        self.choose_standby()
+        until = self._clock.now - (0 if lossless else lag_seconds)
         if self.frozen_at is not None and not lossless:
             until = min(until, self.frozen_at)
         arrived = [one for one in old.data.journal if one[0] <= until]
@@ -223,6 +240,12 @@ class Shard:
         lacking = self._take_over(new, data) - len(arrived)
         self._clock.note(self.name, "promoted", new.name, f"lacks {lacking}")
         return old
+
+    def choose_standby(self) -> None:
+        """Let the spare be promoted next, where there is nothing else or by chance."""
+        if self.spare is not None and (self.standby is None or self._clock.random.random() < 0.5):
+            self.standby, self.spare = self.spare, self.standby
+            self.lag_seconds, self.spare_lag_seconds = self.spare_lag_seconds, self.lag_seconds
 
     def restart(self, keep: float | None) -> Server:
         """Start another server on the primary's address; return the one that ended.
@@ -253,13 +276,18 @@ class Shard:
         """Make an old primary the standby of the new one; what only it had is gone."""
         self.tell_lost(old)
         old.replica, old.data = True, self.primary.data  # a standby that is read from is never behind
+        if self.standby is not None:
+            self.spare = self.standby
+            self.lag_seconds, self.spare_lag_seconds = self.spare_lag_seconds, self.lag_seconds
         self.standby = old
         self._clock.note(self.name, "demoted", old.name)
 
     def replace(self) -> None:
-        """Start a standby that is as new as the primary."""
+        """Start as many replicas as are missing, as new as the primary."""
         if self.standby is None:
             self.standby = self._server()
+        if self.spare is None and self.replicas > 1:
+            self.spare = self._server()
 
     def tell_lost(self, old: Server) -> None:
         """Report what a server had that its successor has not."""

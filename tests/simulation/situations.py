@@ -30,6 +30,7 @@ class Situations:
             "late writer dies": (2, self.late_writer_dies),
             "loss on an owner that loses its groups": (2, self.loss_during_a_move),
             "unread when it moves": (2, self.unread_when_it_moves),
+            "two rolls unheard": (2, self.two_rolls_unheard),
             "long outage with a loss": (2, self.long_outage_with_a_loss),
             "a link between two primaries": (2, self.link_between_two_primaries),
         }
@@ -103,6 +104,16 @@ class Situations:
         self._after(LIMITS.replay_seconds + 4.5, self._tell_all, sender)
         self._after(LIMITS.replay_seconds + 5.5, self._network.join, pairs)
         self._after(LIMITS.replay_seconds + 6.0, self._faults.free, shard)
+
+    def two_rolls_unheard(self) -> None:
+        """Come back to a group that has moved twice, when its senders have forgotten what the owner in between has."""
+        reader, sender, _ = self._roles()
+        pairs = [pair for shard in self.world.shards for pair in self.world.pairs(shard, (reader,))]
+        self._network.separate(pairs)
+        self._after(0.2, self._operator.change, reader)
+        self._after(4.0, self._tell_all, sender)
+        self._after(LIMITS.replay_seconds + 4.5, self._operator.change, reader)
+        self._after(LIMITS.replay_seconds + 5.3, self._network.join, pairs)
 
     def long_outage_with_a_loss(self) -> None:
         """Fail over so late that whoever went by the clock would have forgotten what has to be sent again."""

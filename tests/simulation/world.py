@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from random import Random
 
 from realtime_gateway.hosts import HostList, Shard
@@ -25,13 +25,16 @@ LIMITS = Limits(
     replay_seconds=6,
     capacity_of=lambda channel: 3 if channel.startswith("small") else 100,
 )
+_LAGS_SECONDS = (0.05, 0.3, 0.7)
 SHARD_NAMES = ("s0", "s1", "s2", "s3")
 PROCESS_NAMES = ("a", "b", "c")
 
 
-def host_list(epoch: int, names: tuple[str, ...], earlier: tuple[HostList, ...] = ()) -> HostList:
+def host_list(
+    epoch: int, names: tuple[str, ...], weights: Mapping[str, float], earlier: tuple[HostList, ...] = ()
+) -> HostList:
     """Return a list of shards by their names."""
-    return HostList(epoch, tuple(Shard(name, 1.0, {"host": name}) for name in names), earlier)
+    return HostList(epoch, tuple(Shard(name, weights[name], {"host": name}) for name in names), earlier)
 
 
 class World:
@@ -41,6 +44,9 @@ class World:
         seed: decides everything.
         keep_log: whether each step is written down.
         limits: of every process.
+
+    Attributes:
+        plain: it begins with a list that no file or shard holds, only the code of each process.
     """
 
     def __init__(self, seed: int, keep_log: bool = False, limits: Limits = LIMITS) -> None:
@@ -48,7 +54,13 @@ class World:
         self.clock = Clock(self.random, keep_log)
         scripts = lua.real_scripts()
         self.shards = {
-            name: SimulatedShard(self.clock, scripts, name, self.random.choice((0.05, 0.3, 0.7)))
+            name: SimulatedShard(
+                self.clock,
+                scripts,
+                name,
+                self.random.choice(_LAGS_SECONDS),
+                self.random.choice(_LAGS_SECONDS) if self.random.random() < 0.4 else None,
+            )
             for name in SHARD_NAMES
         }
         self.network = Network(self.clock, self.shards)
@@ -57,9 +69,13 @@ class World:
         for shard in self.shards.values():
             shard.loses_control = loses_control
             shard.lost = self.record.lost_with_server
-        # One world in four begins with a plain list, as `hosts` in a project's settings is.
-        first_epoch = 0 if seed % 4 == 3 else 1
-        self.hosts = host_list(first_epoch, SHARD_NAMES[: self.random.choice((1, 2, 2, 2, 3))])
+        self.weights = dict.fromkeys(SHARD_NAMES, 1.0)
+        if self.random.random() < 0.3:
+            self.weights = {name: self.random.choice((0.5, 1.0, 1.0, 3.0)) for name in SHARD_NAMES}
+        # A plain list of addresses, as most people begin with, has the epoch 0: no shard knows it.
+        self.plain = self.random.random() < 0.3
+        first = SHARD_NAMES[: self.random.choice((1, 2, 2, 2, 3))]
+        self.hosts = host_list(0 if self.plain else 1, first, self.weights)
         self.processes: dict[str, Process] = {}
         self.ended: list[Process] = []
         self.crashed_at: dict[str, float] = {}  # process id → when
