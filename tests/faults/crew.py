@@ -219,6 +219,7 @@ class Crew:
                         arrivals=member["arrivals"],
                         raised=member["raised"],
                         told=frozenset(told),
+                        alarms=len(member["told"]),
                         silence=member["silence"],
                     )
                 )

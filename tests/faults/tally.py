@@ -30,6 +30,7 @@ class Received:
         arrivals: destination → sender → numbers, in the order of arrival.
         raised: what `receive()` raised.
         told: destinations that its process was told of that messages may be missing.
+        alarms: how often it was told of missing messages.
         silence: destination → when its longest silence between two messages began and ended.
         shared: it is a queue, of which each message is somebody's and no order is promised.
     """
@@ -39,6 +40,7 @@ class Received:
     arrivals: Mapping[str, Mapping[str, Sequence[int]]]
     raised: Sequence[str] = ()
     told: frozenset[str] = frozenset()
+    alarms: int = 0
     silence: Mapping[str, tuple[float, float]] | None = None
     shared: bool = False
 
@@ -50,7 +52,7 @@ class Tally:
     Attributes:
         lost: acknowledged, not received by a member, and its process was not told.
         missed: the same, whether told or not.
-        told: members that were told of missing messages.
+        told: how often members were told of missing messages.
         taken: of queues.
         twice: taken from a queue again.
         silence: the longest, in seconds.
@@ -112,7 +114,7 @@ def count(sent: Iterable[Sent], received: Iterable[Received]) -> Tally:
         duplicated=duplicated,
         disordered=disordered,
         raised=sum(len(member.raised) for member in members),
-        told=sum(bool(member.told) for member in members),
+        told=sum(member.alarms for member in members),
         taken=taken,
         twice=twice,
         silence_seconds=max(silences, default=0.0),

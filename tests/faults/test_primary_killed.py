@@ -40,6 +40,7 @@ def test_no_message_is_lost_when_primaries_are_killed_one_after_the_other(counte
             crew,
             f"{len(faults)} x kill -9 of a primary",
             sentinel=shards.needed(*faults),
+            told=len(faults) // 4,
             twice=TWICE_PER_FAILOVER * len(faults),
         )
 
@@ -69,6 +70,7 @@ def test_nothing_acknowledged_is_lost_where_senders_wait_no_longer_than_by_defau
             f"{len(faults)} x kill -9 of a primary, senders wait as by default",
             errors=("ShardUnavailable",),
             sentinel=shards.needed(*faults),
+            told=len(faults) // 4,
             twice=TWICE_PER_FAILOVER * len(faults),
         )
 

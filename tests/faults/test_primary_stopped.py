@@ -43,5 +43,6 @@ def test_no_message_is_lost_when_a_primary_stands_still_and_comes_back(counted: 
             crew,
             f"{len(faults)} x SIGSTOP of a primary",
             sentinel=shards.needed(*faults),
+            told=len(faults) // 4,
             twice=TWICE_PER_FAILOVER * len(faults),
         )

@@ -50,5 +50,6 @@ def test_no_message_is_lost_when_shards_are_rolled_during_a_failover(counted: Co
             crew,
             f"{3 * number} x a roll during a failover",
             sentinel=shards.needed(*faults),
+            told=len(faults) // 4,
             twice=TWICE_PER_FAILOVER * len(faults),
         )

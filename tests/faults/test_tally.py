@@ -40,6 +40,7 @@ def test_what_was_never_acknowledged_may_be_missing_and_may_arrive():
 def test_what_a_process_was_told_of_is_missed_but_not_lost():
     assert counted([0, 1], told=frozenset({"room"})) == (2, 0, 3, 0, 0)
     assert counted([0, 1], told=frozenset({"another"})) == (2, 3, 3, 0, 0)
+    assert count([FIVE], [replace(MEMBER, alarms=2), replace(MEMBER, alarms=1)]).told == 3
 
 
 def test_a_queue_has_each_message_once_whoever_takes_it_and_in_any_order():
