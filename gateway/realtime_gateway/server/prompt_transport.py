@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet import tcp
+from twisted.internet import main, tcp
+from twisted.python import failure
 
 
 class PromptTransport(tcp.Server):
     """Twisted's transport of an accepted TCP connection, with a shorter way out."""
+
+    _read_bytes = 0
 
     def write(self, data: bytes) -> None:
         """Send data now if nothing is waiting before it, else in order behind what waits."""
@@ -28,6 +31,49 @@ class PromptTransport(tcp.Server):
             sent = 0
         if sent < len(data):
             super().write(data[sent:])
+
+    # uvloop calls the reader of a socket that is reset once, and then watches it no more. What Twisted has not read by
+    # then it would never read, nor learn that the connection is over.
+
+    def _dataReceived(self, data: bytes) -> Any:
+        """Look again in the next turn where a whole buffer came."""
+        self._read_bytes += len(data)
+        why = super()._dataReceived(data)
+        if not why and len(data) >= self.bufferSize and self._is_read():
+            self.reactor.callLater(0, self._read_on)
+        return why
+
+    def startReading(self) -> None:
+        """Read on, or end a connection that the loop watches no more."""
+        try:
+            super().startReading()
+        except RuntimeError:
+            self.reactor.callLater(0, self._is_over)
+        else:
+            if self._read_bytes >= self.bufferSize:  # no request of a page pays for it
+                self.reactor.callLater(0, self._read_on)
+
+    def startWriting(self) -> None:
+        """Write when the socket takes it, or end a connection that the loop watches no more."""
+        try:
+            super().startWriting()
+        except RuntimeError:
+            self.reactor.callLater(0, self._is_over)
+
+    def _is_read(self) -> bool:
+        return bool(self.connected) and not self.disconnected and self in self.reactor.getReaders()
+
+    def _read_on(self) -> None:
+        if self._is_read():
+            why = self.doRead()
+            if why:
+                self._is_over()
+
+    def _is_over(self) -> None:
+        if self.connected and not self.disconnected:
+            self.stopReading()
+            self.stopWriting()
+            self.connectionLost(failure.Failure(main.CONNECTION_LOST))
 
 
 def waiting_bytes(transport: Any) -> int:
