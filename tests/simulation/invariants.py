@@ -174,8 +174,10 @@ class _Check:
         }
         if waiting:
             self.counts["runs with something left in a queue"] += 1
-        # A queue that no worker could reach for so long has expired, with what was in it.
-        away = any(self.counts[f"fault: {name}"] for name in _LONG_ABSENCES) or self.counts["dropped: expired"]
+        # A queue that no worker could reach for so long has expired, with what was in it: so also where two failovers
+        # follow one another.
+        absences = (*(f"fault: {name}" for name in _LONG_ABSENCES), "a new primary killed at once")
+        away = any(self.counts[name] for name in absences) or self.counts["dropped: expired"]
         crashed = {process.name for process in self.world.ended}
         in_vain = {
             int(parse(raw).body) for process, raw in self.world.network.taken_in_vain.values() if process in crashed

@@ -15,11 +15,11 @@
 --
 -- An entry of a stream has the fields e, its bytes, and l, its link: id and epoch of the entry before it, "0-0/0" for the
 -- first. What is pushed is id, link and bytes with a space between, so that a reader sees that nothing is missing.
-local found = redis.call('MGET', KEYS[1], KEYS[#KEYS])
-local epoch = tonumber(found[1] or '0')
+local epoch = tonumber(redis.call('GET', KEYS[1]) or '0')
 local own = tonumber(ARGV[1])
--- Other data: what this writer sent before has to come again, and before anything new.
-if epoch < own or (epoch == own and (found[2] or '') ~= ARGV[#ARGV]) then return {'OLD', epoch} end
+-- Other data: what this writer sent before has to come again, and before anything new. (Two GETs, since MGET would be
+-- one more right that a site's account needs.)
+if epoch < own or (epoch == own and (redis.call('GET', KEYS[#KEYS]) or '') ~= ARGV[#ARGV]) then return {'OLD', epoch} end
 if epoch > own then return {'NEW', epoch, redis.call('GET', KEYS[2]) or ''} end
 
 local history_ms, history_entries, life_s = tonumber(ARGV[2]), ARGV[3], ARGV[4]
