@@ -108,7 +108,7 @@ def test_a_forwarded_port_shows_what_runs_of_each_resource_and_a_messages_way(na
                 assert told["epoch"] == gateway.status["hosts"]["epoch"]
                 assert {one["name"] for one in told["shards"]} == {"chat-redis-0", "chat-redis-1"}
                 roles = [one["role"] for one in told["processes"] if one["kind"] == "redis"]
-                assert sorted(roles) == sorted(["primary", "replica"] * SHARDS)
+                assert sorted(roles) == sorted(["primary", "replica", "replica"] * SHARDS)
 
 
 @pytest.mark.usefixtures("operator")
