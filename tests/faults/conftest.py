@@ -13,7 +13,7 @@ from tests.faults.tally import HEAD, Tally
 Counted = Callable[..., Tally]
 
 _ROWS: list[tuple[str, str]] = []
-LONGEST_ERROR_SECONDS = 15.0
+LONGEST_ERROR_SECONDS = 12.0
 # A failover may undo that something was taken: of what two workers take while a replica is a moment behind.
 TWICE_PER_FAILOVER = 5
 

@@ -156,6 +156,7 @@ class Faults:
     def _kill(self, shard: Shard) -> None:
         if shard.standby is not None:
             self.die(shard.primary)
+            shard.went_down()
             # Now and then it takes longer than senders would keep what they sent, if they went by the clock.
             self.later(self._random.choice((0.05, 0.3, 1.0, 2.0, 7.0)), self.promote, shard)
 
@@ -167,6 +168,7 @@ class Faults:
             self._counts["a new primary killed at once"] += 1
             self.later(self._uniform(0.1, 1.0), self._kill, shard)
         else:
+            shard.came_back()
             self.later(self._uniform(0.5, 2), self.free, shard)
 
     def promote_stale(self) -> None:

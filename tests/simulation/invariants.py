@@ -174,10 +174,8 @@ class _Check:
         }
         if waiting:
             self.counts["runs with something left in a queue"] += 1
-        # A queue that no worker could reach for so long has expired, with what was in it: so also where two failovers
-        # follow one another.
-        absences = (*(f"fault: {name}" for name in _LONG_ABSENCES), "a new primary killed at once")
-        away = any(self.counts[name] for name in absences) or self.counts["dropped: expired"]
+        # A queue that no worker could reach for so long has expired, with what was in it.
+        away = any(self.counts[f"fault: {name}"] for name in _LONG_ABSENCES) or self.counts["dropped: expired"]
         crashed = {process.name for process in self.world.ended}
         in_vain = {
             int(parse(raw).body) for process, raw in self.world.network.taken_in_vain.values() if process in crashed
@@ -193,10 +191,21 @@ class _Check:
                 self.counts["lost with a worker that crashed"] += 1
             elif away:
                 self.counts["may have expired in a queue that nobody could reach"] += 1
+            elif self._expired_between_failovers(message):
+                self.counts["expired in a queue while one failover followed another"] += 1
             elif self.counts["dropped: replay_bound"] and self.record.gone_from_servers.get(message.number):
                 self.counts["lost from a queue with its server, and over the sender's bound"] += 1
             elif not self._died_with_its_shard(message):
                 yield f"message {message.number} to {message.destination} was acknowledged and never taken"
+
+    def _expired_between_failovers(self, message: Message) -> bool:
+        """Whether a queue was out of reach from a message's sending to its expiry, since a new primary was killed too.
+
+        One failover alone is shorter than a message's life.
+        """
+        expires_at = message.sent_at + LIMITS.expiry_seconds
+        outages = [outage for shard in self.world.shards.values() for outage in shard.outages]
+        return any(began - _LONG_SECONDS <= message.sent_at and expires_at <= ended for began, ended in outages)
 
     # The rest
 

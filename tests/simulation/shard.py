@@ -141,6 +141,7 @@ class Shard:
         loses_control: whether most of what is announced on the control channel gets lost.
         loses_pushes: whether a third of all other pushes gets lost.
         replaced: how often another server has become the primary.
+        outages: from when until when nobody could reach a primary, as far as killed ones are concerned.
         lost: told what a server had that its successor has not: entries by key.
     """
 
@@ -155,6 +156,8 @@ class Shard:
         self._made = 0
         self._offsets_ms = (0, 0)
         self.replaced = 0
+        self.outages: list[tuple[float, float]] = []
+        self._down_since: float | None = None
         self.name = name
         self.lag_seconds = lag_seconds
         self.frozen_at: float | None = None
@@ -193,6 +196,17 @@ class Shard:
         """How far the clocks of its servers are apart."""
         drift_ms = 2 * self.drift_ppm * _LONGEST_RUN_SECONDS // 1000
         return self._offsets_ms[1] - self._offsets_ms[0] + drift_ms
+
+    def went_down(self) -> None:
+        """Its primary was killed; it is out of reach from now on, unless it has been before."""
+        if self._down_since is None:
+            self._down_since = self._clock.now
+
+    def came_back(self) -> None:
+        """It has a primary that stays."""
+        if self._down_since is not None:
+            self.outages.append((self._down_since, self._clock.now))
+            self._down_since = None
 
     def server_for(self, process: str) -> Server:
         """Where a process is led that asks for this shard."""

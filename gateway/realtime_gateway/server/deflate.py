@@ -80,21 +80,27 @@ def offers(values: Iterable[bytes]) -> Iterator[Offer]:
 
 
 def _offer(parameters: list[str]) -> Offer | None:
-    said: dict[str, bool | int] = {}
+    flags: set[str] = set()
+    bits: dict[str, int] = {}
     for parameter in parameters:
         name, has_value, text = parameter.partition("=")
         name, text = name.strip().lower(), text.strip().strip('"')
-        if name in said:
+        if name in flags or name in bits:
             return None
         if name in ("server_no_context_takeover", "client_no_context_takeover") and not has_value:
-            said[name] = True
+            flags.add(name)
         elif name == "client_max_window_bits" and not has_value:
-            said[name] = WINDOW_BITS[-1]
+            bits[name] = WINDOW_BITS[-1]
         elif name in ("server_max_window_bits", "client_max_window_bits") and text in map(str, WINDOW_BITS):
-            said[name] = int(text)
+            bits[name] = int(text)
         else:
             return None
-    return Offer(**said)  # type: ignore[arg-type]  # which names hold numbers is said above
+    return Offer(
+        server_no_context_takeover="server_no_context_takeover" in flags,
+        client_no_context_takeover="client_no_context_takeover" in flags,
+        server_max_window_bits=bits.get("server_max_window_bits"),
+        client_max_window_bits=bits.get("client_max_window_bits"),
+    )
 
 
 def agree(offer: Offer, settings: Settings, *, takeover: bool) -> Agreement:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from realtime_gateway.errors import ConfigurationError
 from realtime_gateway.telemetry import recorder
@@ -53,18 +54,7 @@ def span_exporter(endpoint: str, protocol: Protocol) -> SpanExporter:
     Raises:
         ConfigurationError: the extra is not installed.
     """
-    try:
-        if protocol == GRPC:
-            from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as OverGrpc
-
-            made: SpanExporter = OverGrpc(endpoint=endpoint)
-        else:
-            from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as OverHttp
-
-            made = OverHttp(endpoint=endpoint)
-    except ImportError as error:
-        raise _missing("Traces", protocol, error) from error
-    _complain_now_and_then()
+    made: SpanExporter = _exporter("Traces", "trace_exporter", "OTLPSpanExporter", protocol)(endpoint=endpoint)
     return made
 
 
@@ -74,19 +64,18 @@ def metric_exporter(endpoint: str, protocol: Protocol) -> MetricExporter:
     Raises:
         ConfigurationError: the extra is not installed.
     """
-    try:
-        if protocol == GRPC:
-            from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as OverGrpc
-
-            made: MetricExporter = OverGrpc(endpoint=endpoint)
-        else:
-            from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as OverHttp
-
-            made = OverHttp(endpoint=endpoint)
-    except ImportError as error:
-        raise _missing("Metrics", protocol, error) from error
-    _complain_now_and_then()
+    made: MetricExporter = _exporter("Metrics", "metric_exporter", "OTLPMetricExporter", protocol)(endpoint=endpoint)
     return made
+
+
+def _exporter(what: str, module: str, name: str, protocol: Protocol) -> Any:
+    transport = "grpc" if protocol == GRPC else "http"
+    try:
+        found = getattr(import_module(f"opentelemetry.exporter.otlp.proto.{transport}.{module}"), name)
+    except ImportError as error:
+        raise _missing(what, protocol, error) from error
+    _complain_now_and_then()
+    return found
 
 
 def checked(protocol: str) -> Protocol:

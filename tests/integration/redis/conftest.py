@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.hosts_command import RESOURCE
 from tests.support.redis_process import RedisProcess
 
 from realtime_gateway.layer import RedisChannelLayer
@@ -29,3 +31,17 @@ async def make_layer() -> AsyncIterator[Callable[..., RedisChannelLayer]]:
     yield make
     for layer in made:
         await layer.close()
+
+
+@pytest.fixture
+def three_servers() -> Iterator[tuple[RedisProcess, RedisProcess, RedisProcess]]:
+    with RedisProcess() as one, RedisProcess() as two, RedisProcess() as three:
+        yield one, two, three
+
+
+@pytest.fixture
+def resource(tmp_path: Path) -> Path:
+    """A resource whose messages live for a second, so that it is what processes report that is waited for."""
+    path = tmp_path / "gateway.yaml"
+    path.write_text(RESOURCE)
+    return path
