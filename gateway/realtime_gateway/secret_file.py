@@ -6,6 +6,7 @@ readers run. Whoever has one looks at it when it is needed; a look costs one ``s
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -37,6 +38,7 @@ class SecretFile(Generic[T]):
         self._what = what
         self._read = read
         self._told = ""
+        self._digest = b""  # of the content in use
         try:
             value = self._look()
         except ConfigurationError as error:
@@ -68,12 +70,24 @@ class SecretFile(Generic[T]):
             raise ConfigurationError(f"it cannot be read: {error.strerror}.") from error
         if content is None:
             return None
-        value = self._read(_text(content))
+        # A volume of several Secrets is exchanged as a whole when one of them changes: its other files are the same.
+        digest = hashlib.sha256(content).digest()
+        if digest == self._digest:
+            self._told = ""
+            self._file.take()
+            return None
+        value = self._read(text_of(content))
         self._file.take()
+        self._digest = digest
         return value
 
 
-def _text(content: bytes) -> str:
+def text_of(content: bytes) -> str:
+    """Return a secret's text, without the white space around it.
+
+    Raises:
+        ConfigurationError: there is none, or it is not UTF-8; nothing of it is shown.
+    """
     try:
         text = content.decode().strip()
     except UnicodeDecodeError:

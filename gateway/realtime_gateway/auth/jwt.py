@@ -77,7 +77,7 @@ class JwtRules:
     def __post_init__(self) -> None:
         if [self.key, self.key_file, self.jwks_url].count(None) != 2:
             raise ConfigurationError(
-                "JWTs are checked with exactly one of a key and the address of a JWKS.",
+                "JWTs are checked with exactly one of a key, a file with a key, and the address of a JWKS.",
                 'Set REALTIME_GATEWAY["JWT"] to {"JWKS_URL": …}, {"KEY_FILE": …} or {"KEY": …}.',
             )
 

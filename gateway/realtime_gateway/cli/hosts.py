@@ -18,6 +18,7 @@ from realtime_gateway.cli.hosts_set import Change, bring_about, refuse_managed
 from realtime_gateway.environment import Environment, read_environment
 from realtime_gateway.errors import ConfigurationError, HostListInvalid, ShardUnavailable
 from realtime_gateway.hosts import Documents, HostList, Shard
+from realtime_gateway.layer.encryption_keys import keys_of
 from realtime_gateway.layer.host_survey import Deployment, Survey, survey
 from realtime_gateway.layer.names import Names
 from realtime_gateway.layer.options import LayerOptions, plain_hosts
@@ -105,8 +106,7 @@ async def find(arguments: argparse.Namespace) -> Found:
     environment = _environment(arguments)
     given = {} if arguments.prefix is None else {"prefix": arguments.prefix}
     options = choose_options(given, environment)
-    file = arguments.keys_file or options.encryption_keys_file
-    documents = Documents(_keys(None if file is None else Path(file)), options.prefix)
+    documents = Documents(_keys(arguments.keys_file, options.encryption_keys_file), options.prefix)
     deployment = Deployment(Names(options.prefix), documents, environment)
     start = choose_hosts(options, environment)
     present, seen = await look_everywhere(start, deployment)
@@ -164,11 +164,12 @@ def _environment(arguments: argparse.Namespace) -> Environment:
     return environment
 
 
-def _keys(path: Path | None) -> tuple[str, ...]:
+def _keys(path: Path | None, of_the_layer: str | Path | None) -> tuple[str, ...]:
+    """Return the keys of a file that is named here, which may hold any keys of CONFIG, or of the layer's own."""
     if path is None:
-        return ()
+        return () if of_the_layer is None else keys_of(Path(of_the_layer))
     try:
-        keys = tuple(line for line in path.read_text().splitlines() if line)
+        keys = tuple(key for line in path.read_text().splitlines() if (key := line.strip()))
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"The keys' file {path} cannot be read: {error}.") from error
     if not keys:

@@ -140,7 +140,7 @@ class Direct:
     """A source of ours, with Channels' way for as long as it cannot be looked into from here.
 
     Args:
-        source: of ours; its ``within_reach`` says whether it can be.
+        source: of ours; its ``reach`` says whether it can be, at each look.
         task: the same messages.
     """
 
@@ -151,7 +151,7 @@ class Direct:
 
     def take(self) -> Message | None:
         """As Looked."""
-        if self._task.in_use or not self._source.within_reach:
+        if self._task.in_use or not self._source.reach():
             self._waits_on = self._task
         else:
             self._waits_on = self._source
@@ -196,7 +196,7 @@ def source_of(receive: Receive, note: Callable[[int], None] | None = None) -> So
             found = make(receive.args[0])
     else:
         owner = getattr(receive, "__self__", None)
-        if getattr(owner, "get", None) == receive and hasattr(owner, "within_reach"):
+        if getattr(owner, "get", None) == receive and hasattr(owner, "reach"):
             found = owner
     return task if found is None else Direct(found, task)
 

@@ -288,7 +288,11 @@ class FanOut:
             except KeyError:
                 free[kind] = [member]
         for kind, members in free.items():
-            busy += self._write_to(members, batch, kind)
+            try:
+                busy += self._write_to(members, batch, kind)
+            except Exception:  # of one class's, or one encoding's, which no other may miss its messages for
+                recorder.fan_out_errors.add()
+                logger.exception("Messages of %s could not be written to %s", batch.group, kind.consumer.__qualname__)
         return busy
 
     def _write_to(self, members: list[Member], batch: Batch, kind: Kind) -> list[Member]:

@@ -101,11 +101,12 @@ class FanOutHandler:
         if content is None or self.leaves_out(event) == consumer.channel_name:
             return None
         if isinstance(content, str):
-            try:
-                content.encode()
-            except UnicodeEncodeError as error:
-                failed(type(consumer), self.name, error)
-                return None
+            if outcome_in(event, type(consumer)) is None:  # nobody has encoded it yet
+                try:
+                    content.encode()
+                except UnicodeEncodeError as error:
+                    failed(type(consumer), self.name, error)
+                    return None
             return partial(consumer.send, text_data=content)
         if isinstance(content, bytes | bytearray | memoryview):
             return partial(consumer.send, bytes_data=bytes(content))

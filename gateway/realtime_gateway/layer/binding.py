@@ -149,11 +149,15 @@ class Binding:
     async def _take_from(self, driver: Driver) -> None:
         """Stop the driver of another loop; one that does not run in time is severed, since two would be at odds."""
         stopping = asyncio.run_coroutine_threadsafe(driver.stop(), driver.loop)
+        stopped = asyncio.wrap_future(stopping)
         try:
-            await asyncio.wait((asyncio.wrap_future(stopping),), timeout=_MOVE_SECONDS)
+            await asyncio.wait((stopped,), timeout=_MOVE_SECONDS)
         finally:
-            if not stopping.done():
+            # Else it would go on when that loop does, beside the driver that has the machine by then.
+            if not stopped.done() and stopped.cancel():
                 driver.leave_loop()
+        if not stopped.cancelled():
+            stopped.result()
 
     def _make_driver(self) -> Driver:
         driver = Context().run(Driver, self.state)

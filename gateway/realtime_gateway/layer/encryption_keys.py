@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -117,5 +118,15 @@ class KeysFile:
             log.warning("none of the earlier encryption keys is left: what was sent with them cannot be read any more")
         self._order.use(keys, now)
         in_use = self._order.in_use(now)
-        recorder.layer_key_settling.set(int(not self._order.settled))
+        _KEYS_FILES.add(self)
+        recorder.layer_key_settling.set(sum(not one.settled for one in _KEYS_FILES))
         return in_use
+
+    @property
+    def settled(self) -> bool:
+        """Whether the first key encrypts."""
+        return self._order.settled
+
+
+# Of all channel layers of this process: whoever removes a key waits for each of them.
+_KEYS_FILES: weakref.WeakSet[KeysFile] = weakref.WeakSet()

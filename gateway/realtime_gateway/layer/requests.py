@@ -155,14 +155,13 @@ class OwnChannel:
         self._channel = channel
         self._driver: Driver | None = None
 
-    @property
-    def within_reach(self) -> bool:
-        """Whether the loop that calls has the I/O; else it is for ``receive`` to bring it here."""
+    def reach(self) -> bool:
+        """Find the driver; False where another loop has the I/O, which is for ``receive`` to bring here."""
         self._driver = self._driver_here()
         return self._driver is not None
 
     def take(self) -> dict[str, Any] | None:
-        """Return the oldest message; None while there is none. Ask ``within_reach`` before, in the same step."""
+        """Return the oldest message; None while there is none. Call ``reach`` before, in the same step."""
         message = _take(self._driver_known(), self._channel, self._box())
         return None if message is _NOTHING else message
 
@@ -184,7 +183,7 @@ class OwnChannel:
             box.attended = False
 
     def _driver_known(self) -> Driver:
-        assert self._driver is not None, "whoever calls this has asked whether it is within reach"
+        assert self._driver is not None, "whoever calls this has reached for it"
         return self._driver
 
     def _box(self) -> Mailbox:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from realtime_gateway.environment import read_environment
 from realtime_gateway.errors import ConfigurationError, StartError
 from realtime_gateway.local.options import UpOptions
 from realtime_gateway.local.plan import LOOPBACK, Place
@@ -94,7 +95,17 @@ def check_project(resource: RealtimeGateway, options: UpOptions) -> None:
 
 
 async def check_external(host: ExternalHost, password: bytes | None = None) -> None:
-    """Raise a StartError unless an external shard answers."""
+    """Raise a StartError unless an external shard answers.
+
+    Raises:
+        ConfigurationError: it cannot be asked from here.
+    """
+    if host.url is None and read_environment().redis_tls_directory is not None:
+        raise ConfigurationError(
+            f"The external Redis of shard {host.name} is spoken to by TLS (REALTIME_GATEWAY_REDIS_TLS_DIRECTORY), and "
+            "`up` asks shards by their URLs.",
+            "Name it by url, such as rediss://HOST:PORT/0?ssl_ca_certs=FILE, in spec.redis.external.hosts.",
+        )
     url = await external_url(host, password)
     refusal = "none of its Sentinels knows it" if url is None else await ping_refusal(url)
     if refusal is None:

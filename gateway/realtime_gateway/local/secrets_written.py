@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
+from realtime_gateway.errors import ConfigurationError
 from realtime_gateway.local.plan import Plan
 from realtime_gateway.local.state_directory import StateDirectory
 from realtime_gateway.resource.secret_files import redis_password
+from realtime_gateway.secret_file import text_of
 
 Contents = Mapping[str, bytes]
 
@@ -53,10 +55,18 @@ def shard_urls(plan: Plan, contents: Contents) -> tuple[str, ...]:
 
 
 def with_password(url: str, password: bytes | None, username: str = "") -> str:
-    """Put a password into a URL that has none, and a user where it names none."""
+    """Put a password into a URL that has none, and a user where it names none.
+
+    Raises:
+        ConfigurationError: the password is no text.
+    """
     parts = urlsplit(url)
     user, _, place = parts.netloc.rpartition("@")
     if password is None or ":" in user:
         return url
-    account = f"{user or quote(username, safe='')}:{quote(password.decode().strip(), safe='')}"
+    try:
+        text = text_of(password)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"The password of {place} cannot be used: {error.message}") from error
+    account = f"{user or quote(username, safe='')}:{quote(text, safe='')}"
     return urlunsplit(parts._replace(netloc=f"{account}@{place}"))

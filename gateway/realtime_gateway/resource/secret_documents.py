@@ -46,7 +46,9 @@ def secret_contents(resource: RealtimeGateway, content: bytes, path: FilePath) -
             raise ConfigurationError(
                 f"{path}: the resource refers to the Secret {ref.name}, and the file has none of that name in the "
                 f"namespace {resource.namespace}.",
-                "Add it as another document of kind Secret, after a line with ---.",
+                "Write the resource as YAML: a file of JSON holds one document, and no Secret beside it."
+                if path.suffix == ".json"
+                else "Add it as another document of kind Secret, after a line with ---.",
             )
         if ref.key not in secret:
             raise ConfigurationError(

@@ -80,7 +80,9 @@ class InputQueue:
 
     # For who looks into several sources at once (``consumers.dispatching``), on the server's loop.
 
-    within_reach = True
+    def reach(self) -> bool:
+        """Say that it can be looked into: always."""
+        return True
 
     def take(self) -> Message | None:
         """Return the oldest message; None while there is none."""

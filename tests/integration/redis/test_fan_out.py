@@ -7,6 +7,7 @@ import json
 import uuid
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
+from unittest.mock import patch
 
 import channels.consumer
 import pytest
@@ -25,6 +26,7 @@ from realtime_gateway.consumers import (
 from realtime_gateway.consumers.running import OUTBOX
 from realtime_gateway.fanout.batch import Outbox
 from realtime_gateway.layer import RedisChannelLayer
+from realtime_gateway.telemetry import recorder
 
 SECONDS = 20
 GROUPS = ("tea", "coffee")
@@ -392,4 +394,26 @@ async def test_a_fan_out_that_fails_once_keeps_nothing_else_back(redis_server: R
     await room(layer, "club", 300)
     await send_all(layer, "hall", "club")
     await until(lambda: sum(len(numbers) for numbers in listener.taken.values()) == 600 * 4 - 64)
+    await layer.close()
+
+
+class Refusing(Socket):
+    """A socket whose encoding can say nothing."""
+
+    encoding = "nothing"
+
+    def encode(self, payload: bytes, is_binary: bool) -> bytes:
+        raise ValueError("no such encoding")
+
+
+async def test_an_encoding_that_fails_keeps_nothing_back_from_members_of_another(redis_server: RedisProcess) -> None:
+    layer = RedisChannelLayer(hosts=[redis_server.url], prefix=uuid.uuid4().hex)
+    before = sum(recorder.fan_out_errors.values.values())
+    with patch("channels.consumer.get_channel_layer", lambda alias: layer):
+        sockets = [Refusing(Fast, layer), Socket(Fast, layer), Refusing(Fast, layer)]
+        await asyncio.gather(*(socket.accepted.wait() for socket in sockets))
+        await layer.group_send("tea", {"type": "said", "text": "tea 1", "sender": ""})
+        await until(lambda: sockets[1].heard == ["tea 1"])
+        await asyncio.gather(*(socket.end() for socket in sockets))
+    assert sum(recorder.fan_out_errors.values.values()) == before + 1
     await layer.close()

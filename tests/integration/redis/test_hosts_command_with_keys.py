@@ -41,7 +41,7 @@ async def test_a_signed_list_is_changed_only_by_who_has_the_keys(
     keys = tmp_path / "keys"
     write(keys, "another secret\n")
     assert "is not signed with a key" in (await set_quickly(*words, "--keys-file", str(keys), resource=resource)).err
-    write(keys, "a secret\n")
+    write(keys, " a secret \n \n")  # blanks count for nothing, as in the layer's own file
     done = await set_quickly(*words, "--keys-file", str(keys), resource=resource)
     assert done.code == 0, done
     await work(layer)

@@ -377,7 +377,7 @@ async def test_who_looks_into_an_empty_channel_asks_nothing_of_anybody(
     asked: list[Any] = []
     with monkeypatch.context() as patched:
         patched.setattr(driver, "submit", asked.append)
-        assert source.within_reach
+        assert source.reach()
         assert source.take() is None
     assert not asked
     waiter = asyncio.get_running_loop().create_future()

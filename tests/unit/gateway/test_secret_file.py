@@ -93,3 +93,12 @@ def test_no_word_of_it_is_in_a_message_or_in_its_repr(path: Path, caplog: pytest
     shown = caplog.text + repr(file)
     assert "-value" not in shown
     assert "bad" not in shown
+
+
+def test_another_file_of_the_same_content_is_no_news(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file, before = SecretFile(path, "the key", str), counted("used")
+    put(path, b"first-value\n")
+    with caplog.at_level(logging.INFO):
+        assert file.look() == "first-value"
+    assert counted("used") == before
+    assert not caplog.records

@@ -108,6 +108,7 @@ class Epochs:
     def link_up(self, shard: str) -> None:
         """Fence the new link."""
         self._led_to |= {one.name: one for one in self.shards_in_use().shards if one.name == shard}
+        self._failed_at.pop(shard, None)
         self._links[shard] = None
         self._begin()
         self._fence(shard)
@@ -116,12 +117,11 @@ class Epochs:
         """A shard out of reach is fenced by its next link."""
         self._links.pop(shard, None)
         self._fencing.pop(shard, None)
-        if self.newest is not self.hosts:
-            failed = next((one.place for one in self.shards_in_use().shards if one.name == shard), None)
-            self._led_to.pop(shard, None)
-            self._failed_at[shard] = failed
-            self._emit(UseShards(self.shards_in_use()))
+        looked_for = self.shards_in_use().shards
         self._led_to.pop(shard, None)
+        if self.newest is not self.hosts:
+            self._failed_at[shard] = next((one.place for one in looked_for if one.name == shard), None)
+            self._emit(UseShards(self.shards_in_use()))
         self.advance()
 
     def outdated(self, shard: str) -> None:

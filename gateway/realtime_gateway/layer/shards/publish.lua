@@ -7,7 +7,8 @@
 -- ARGV  1 writer's epoch, 2 history in ms, 3 history in entries, 4 life of an untouched stream in s,
 --       5 expiry of a queued message in ms, 6 group expiry in ms, then five for each message:
 --         kind (g, i, q) · bytes · pub/sub channel · capacity · sequence; and last the data-set word that the writer knows
--- Returns {"OLD", epoch} when the shard is older, or has lost the data that it had, {"NEW", epoch, document} when it is newer, and stores nothing then;
+-- Returns {"OLD", epoch} when the shard is older, or has other data than the writer knows,
+--   {"NEW", epoch, document} when it is newer, and stores nothing in either case;
 --   else {"OK", …} with one answer for each message: the stream id (for a queue 1, or 0 when it had the message already),
 --   or {id, member, …} when normal channels are in the group, or "FULL", or an error. After an error that concerns the
 --   server, not the key, the rest of the batch gets the same error without a try, so that a later message never overtakes

@@ -67,7 +67,7 @@ def test_a_key_of_a_secret_is_a_file_in_the_directory_of_the_process(
 @pytest.mark.parametrize(
     ("given", "part"),
     [
-        ({}, "exactly one of a key and the address"),
+        ({}, "exactly one of a key, a file with a key, and the address"),
         ({"KEY": "k" * 32, "JWKS_URL": "https://id.example"}, "exactly one"),
         ({"KEY": "short"}, "shorter than 32 bytes"),
         ({"KEY": "k" * 32, "ALGORITHMS": ["RS256"]}, "RS256"),

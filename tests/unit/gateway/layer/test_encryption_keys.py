@@ -99,3 +99,19 @@ def test_a_file_is_followed_and_whether_its_first_key_encrypts_is_shown(
     assert keys.look() == (NEWEST,)
     assert "none of the earlier encryption keys is left" in caplog.text
     assert OLD not in caplog.text
+
+
+def test_a_key_settles_until_it_has_in_every_layer_of_the_process(tmp_path: Path) -> None:
+    now, files = 0.0, []
+    for name in ("one", "two"):
+        (tmp_path / name).write_text(OLD)
+        files.append(KeysFile(tmp_path / name, SETTLE, lambda: now))
+    one, two = files
+    (tmp_path / "one").write_text(f"{NEW}\n{OLD}\n")
+    for each in (one, two):
+        each.look()
+    assert recorder.layer_key_settling.values[""] == 1, "the second one has nothing to settle"
+    now += SETTLE
+    for each in (one, two):
+        each.look()
+    assert recorder.layer_key_settling.values[""] == 0

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from realtime_gateway.errors import ConfigurationError
 from realtime_gateway.hosts import HostList, Shard
 from realtime_gateway.local.plan import Plan
 from realtime_gateway.local.secrets_written import WrittenSecrets, shard_urls, with_password
@@ -62,3 +63,9 @@ def test_external_shards_are_asked_with_their_passwords() -> None:
     shards = (Shard("a", 1.0, {"host": "h", "port": 1, "username": "u"}), Shard("b", 1.0, {"address": "redis://b"}))
     plan = Plan(HostList(1, shards), ())
     assert shard_urls(plan, {"redis/a": b"p"}) == ("redis://u:p@h:1/0", "redis://b")
+
+
+def test_a_password_that_is_no_text_is_refused_by_its_place_and_not_shown() -> None:
+    with pytest.raises(ConfigurationError, match=r"password of h:1 cannot be used: it is no text in UTF-8") as raised:
+        with_password("redis://u@h:1/0", b"\xff\x00")
+    assert "xff" not in str(raised.value)

@@ -74,6 +74,13 @@ def test_a_secret_or_key_that_is_missing_is_named_with_what_to_do(secrets: str, 
     assert "hunter2" not in str(raised.value)
 
 
+def test_where_no_document_can_be_added_the_remedy_is_another_form_of_the_file() -> None:
+    resource = parse_content(RESOURCE.encode(), PATH)
+    with pytest.raises(ConfigurationError) as raised:
+        secret_contents(resource, b"{}", Path("gateway.json"))
+    assert raised.value.remedy.startswith("Write the resource as YAML")
+
+
 @pytest.mark.parametrize(
     ("secret", "problem"),
     [
