@@ -42,6 +42,8 @@ class GatewaySettings:
             of CPU per message.
         direct_dispatch: apply the patch of ``consumers.dispatching``; on, since handlers see no difference and it saves
             some 30 µs of CPU per message.
+        skip_session_look: apply the patch of ``consumers.session_sends``; on, since it is exact and saves 4 µs of CPU
+            per message to a client.
         threads: how many threads the synchronous consumers of ``realtime_gateway.consumers`` share, each consumer
             always in the same one, from 1 to 1000; each may hold a database connection.
         revalidation_period_seconds: between two looks at whether connected users may still be; 0 is never; None leaves
@@ -56,6 +58,7 @@ class GatewaySettings:
     allowed_origins: tuple[str, ...] | None = None
     skip_database_hop: bool = True
     direct_dispatch: bool = True
+    skip_session_look: bool = True
     threads: int = 8
     revalidation_period_seconds: float | None = None
     report_origins_only: bool = False
@@ -92,6 +95,7 @@ def _is_list_of_text(value: Any) -> bool:
 WANTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "SKIP_DATABASE_HOP": ("True or False", lambda value: isinstance(value, bool)),
     "DIRECT_DISPATCH": ("True or False", lambda value: isinstance(value, bool)),
+    "SKIP_SESSION_LOOK": ("True or False", lambda value: isinstance(value, bool)),
     "THREADS": (
         f"a number from 1 to {MOST_THREADS}",
         lambda value: type(value) is int and 1 <= value <= MOST_THREADS,

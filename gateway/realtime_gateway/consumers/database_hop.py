@@ -17,14 +17,11 @@ versions of Channels whose source is known, and ``REALTIME_GATEWAY = {"SKIP_DATA
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import inspect
 import logging
 import threading
 import time
 import weakref
 from collections.abc import MutableMapping
-from contextlib import suppress
 from dataclasses import dataclass
 
 import channels
@@ -35,13 +32,14 @@ from django.conf import settings
 from django.db import connections
 from django.db.backends.signals import connection_created
 
+from realtime_gateway.consumers.known_source import digest
 from realtime_gateway.consumers.open_connections import Look, OpenConnections
 from realtime_gateway.settings import gateway_settings
 from realtime_gateway.telemetry import recorder
 
 logger = logging.getLogger("realtime_gateway.consumers")
 
-# SHA-256 of what the patch relies on (see upstream_source), as it is in Channels 4.3.0, 4.3.1 and 4.3.2.
+# Of the two functions that the patch relies on, as they are in Channels 4.3.0, 4.3.1 and 4.3.2.
 KNOWN_SOURCES = frozenset({"4f4f6ffedcf40f3975f125f7708826fd1d7138ee51a3d9288471fa39b9ddef9d"})
 
 
@@ -74,7 +72,7 @@ def apply() -> bool:
     """Apply the patch and say whether it is in place; a second call changes nothing."""
     if channels.consumer.aclose_old_connections is look_after_connections:
         return True
-    if hashlib.sha256(upstream_source().encode()).hexdigest() not in KNOWN_SOURCES:
+    if digest(channels.consumer.AsyncConsumer.dispatch, channels.consumer.aclose_old_connections) not in KNOWN_SOURCES:
         logger.warning(
             "Channels %s dispatches in a way that this version of realtime-gateway was not tested with, so each "
             "message still goes through a thread. Upgrade realtime-gateway, or set REALTIME_GATEWAY = "
@@ -94,15 +92,6 @@ def remove() -> None:
     """Give Channels its own function back."""
     channels.consumer.aclose_old_connections = channels.db.aclose_old_connections
     connection_created.disconnect(dispatch_uid="realtime_gateway.database_hop")
-
-
-def upstream_source() -> str:
-    """Return the source of the two functions that the patch depends on; "" where it cannot be had."""
-    with suppress(OSError, TypeError):
-        return inspect.getsource(channels.consumer.AsyncConsumer.dispatch) + inspect.getsource(
-            channels.consumer.aclose_old_connections
-        )
-    return ""
 
 
 async def look_after_connections() -> None:

@@ -18,8 +18,6 @@ versions of Channels whose source is known, and ``REALTIME_GATEWAY = {"DIRECT_DI
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import inspect
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -32,6 +30,7 @@ import channels.consumer
 import channels.utils
 from django.conf import settings
 
+from realtime_gateway.consumers.known_source import digest
 from realtime_gateway.settings import gateway_settings
 
 logger = logging.getLogger("realtime_gateway.consumers")
@@ -50,7 +49,7 @@ Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Dispatch = Callable[[Message], Awaitable[None]]
 
-# SHA-256 of the function's source as it is in Channels 4.3.0, 4.3.1 and 4.3.2.
+# Of the function as it is in Channels 4.3.0, 4.3.1 and 4.3.2.
 KNOWN_SOURCES = frozenset({"30ef889498560da3d72e6a695d2c17cf4a22b4948f2af6d53394343f4aace51d"})
 # Messages that one consumer handles before the others have a turn, where no handler waits for anything: what they send
 # in one turn leaves in one write.
@@ -256,7 +255,7 @@ def apply() -> bool:
     """Apply the patch and say whether it is in place; a second call changes nothing."""
     if _patch.applied:
         return True
-    if not is_known():
+    if digest(channels.utils.await_many_dispatch) not in KNOWN_SOURCES:
         logger.warning(
             "Channels %s waits for messages in a way that this version of realtime-gateway was not tested with, so "
             "each message still has a task of its own. Upgrade realtime-gateway, or set REALTIME_GATEWAY = "
@@ -275,11 +274,3 @@ def remove() -> None:
     _patch.applied = False
     if channels.consumer.await_many_dispatch is await_many_dispatch:
         channels.consumer.await_many_dispatch = channels.utils.await_many_dispatch
-
-
-def is_known() -> bool:
-    """Whether Channels does what is done here."""
-    with suppress(OSError, TypeError):
-        source = inspect.getsource(channels.utils.await_many_dispatch)
-        return hashlib.sha256(source.encode()).hexdigest() in KNOWN_SOURCES
-    return False

@@ -1,19 +1,22 @@
-"""The application config applies the patch of Channels' dispatch, unless the settings say otherwise."""
+"""The application config applies the patches of Channels, unless the settings say otherwise."""
 
 from __future__ import annotations
 
 import channels.consumer
 import channels.db
+import channels.sessions
 import pytest
 from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
-from realtime_gateway.consumers import database_hop
+from realtime_gateway.consumers import database_hop, dispatching, session_sends
 
 
-def test_the_patch_is_applied_at_start() -> None:
+def test_the_patches_are_applied_at_start() -> None:
     assert channels.consumer.aclose_old_connections is database_hop.look_after_connections
+    assert dispatching.chosen() is dispatching.await_many_dispatch
+    assert channels.sessions.InstanceSessionWrapper.send is session_sends.send
 
 
 def test_a_setting_turns_it_off() -> None:

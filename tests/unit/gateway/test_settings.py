@@ -22,10 +22,11 @@ def test_every_key_is_read() -> None:
         "ALLOWED_ORIGINS": ["https://a.example"],
         "SKIP_DATABASE_HOP": False,
         "DIRECT_DISPATCH": False,
+        "SKIP_SESSION_LOOK": False,
         "THREADS": 2,
     }
     with override_settings(REALTIME_GATEWAY=given):
-        assert gateway_settings() == GatewaySettings("none", None, ("https://a.example",), False, False, 2)
+        assert gateway_settings() == GatewaySettings("none", None, ("https://a.example",), False, False, False, 2)
 
 
 def test_the_stacks_that_may_be_named_are_those_that_are_there() -> None:
@@ -37,7 +38,7 @@ WRONG: dict[str, tuple[Any, str]] = {
     "a key of another case too": ({"auth_stack": "session"}, "Did you mean 'AUTH_STACK'"),
     "a stranger is answered with all keys": (
         {"XYZ": 1},
-        "AUTH_STACK, JWT, ALLOWED_ORIGINS, SKIP_DATABASE_HOP, DIRECT_DISPATCH, THREADS, REVALIDATION",
+        "AUTH_STACK, JWT, ALLOWED_ORIGINS, SKIP_DATABASE_HOP, DIRECT_DISPATCH, SKIP_SESSION_LOOK, THREADS",
     ),
     "one origin is not a list": ({"ALLOWED_ORIGINS": "https://a.example"}, "a list of origins"),
     "a number is not a switch": ({"SKIP_DATABASE_HOP": 1}, "True or False"),

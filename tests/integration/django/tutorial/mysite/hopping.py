@@ -1,5 +1,5 @@
-"""The same site with the patch of Channels' dispatch turned off."""
+"""The same site with the patches of Channels turned off."""
 
 from mysite.settings import *  # noqa: F403  (a settings module that varies another one)
 
-REALTIME_GATEWAY = {"SKIP_DATABASE_HOP": False}
+REALTIME_GATEWAY = {"SKIP_DATABASE_HOP": False, "DIRECT_DISPATCH": False, "SKIP_SESSION_LOOK": False}
