@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -37,6 +37,8 @@ class GatewayChannel(http.HTTPChannel):
     _deadline: Turn | None = None
     _lingering = False
     _ending: StallWatch | None = None
+    _rest: StallWatch | None = None  # of a whole response that has not left; nobody else waits for that
+    _written_bytes = 0
     _before_proxy_header: bytes | None = None  # what has come of it; None: none may come
 
     def connectionMade(self) -> None:
@@ -142,21 +144,60 @@ class GatewayChannel(http.HTTPChannel):
             self.transport.loseWriteConnection()
         self._deadline = self.server.wheel.call_later(LINGER_SECONDS, self.transport.abortConnection)
 
+    # What the client takes of what is sent to it.
+
+    def write(self, data: bytes) -> None:
+        """Send a piece of a response."""
+        self._written_bytes += len(data)
+        super().write(data)
+
+    def writeSequence(self, iovec: Sequence[bytes]) -> None:
+        """Send pieces of a response."""
+        self._written_bytes += sum(map(len, iovec))
+        super().writeSequence(iovec)
+
     def loseConnection(self) -> None:
         """Close it behind what is written, for as long as the client takes that; TLS waits for its farewell too."""
         super().loseConnection()
         if self._ending is None:
-            self._ending = self.watch(self.transport.abortConnection)
+            self._ending = self.watch(self._stalled)
 
     def watch(self, stalled: Callable[[], object]) -> StallWatch | None:
         """Watch whether the client takes what waits for it; None where it may take its time."""
+        self.forget_rest()  # which is a part of it: one stall is met once
+        return self._watch(self._taken_bytes, stalled)
+
+    def _watch(self, mark: Callable[[], object], stalled: Callable[[], object]) -> StallWatch | None:
         seconds = self.server.options.send_timeout_seconds
-        if not seconds:
-            return None
-        return StallWatch(self.server.wheel, seconds, lambda: waiting_bytes(self.transport), stalled)
+        return StallWatch(self.server.wheel, seconds, mark, stalled) if seconds else None
+
+    def _taken_bytes(self) -> int:
+        # Other than what waits, this does not change by what is written meanwhile. Heads of responses are not counted:
+        # it is a mark, and no number to show.
+        return self._written_bytes - waiting_bytes(self.transport)
+
+    def _watch_rest(self) -> None:
+        """A whole response leaves for as long as its client takes it, though its application is done."""
+        is_watched = self._ending is not None or (self._rest is not None and not self._rest.is_over)
+        if not is_watched and waiting_bytes(self.transport):
+            self._rest = self._watch(self._rest_mark, self._stalled)
+
+    def _rest_mark(self) -> int | None:
+        return self._taken_bytes() if waiting_bytes(self.transport) else None
+
+    def forget_rest(self) -> None:
+        """Watch no more whether the client takes a response, as when another protocol has the transport."""
+        if self._rest is not None:
+            self._rest.cancel()
+            self._rest = None
+
+    def _stalled(self) -> None:
+        self.met("http.sendTimeoutSeconds", "cut")
+        self.transport.abortConnection()
 
     def connectionLost(self, reason: Any) -> None:
         """The connection is over."""
+        self.forget_rest()
         if self._ending is not None:
             self._ending.cancel()
         super().connectionLost(reason)
@@ -181,6 +222,8 @@ class GatewayChannel(http.HTTPChannel):
     def requestDone(self, request: GatewayRequest) -> None:
         """A response is complete; what is left of a body that nobody waits for must not be read as a request."""
         if request.body_is_whole:
+            if self.persistent:
+                self._watch_rest()
             super().requestDone(request)
         else:
             self.requests.remove(request)

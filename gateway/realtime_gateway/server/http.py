@@ -231,6 +231,7 @@ class GatewayRequest(WebRequest):
         self.server.protocol_disconnected(self)
         # Channel and request know each other: without this they would wait for the garbage collector.
         self.server.http_factory.forget(channel)
+        channel.forget_rest()
         channel.requests.clear()
         protocol.makeConnection(transport)
         protocol.begin(self.facts, upgrade)

@@ -179,7 +179,12 @@ def _takes(it: ServeProcess, client: socket.socket) -> bool:
 
 @pytest.mark.parametrize(
     ("path", "connection"),
-    [("/stream?count=2000", "close"), ("/stream?count=2000", "keep-alive"), ("/large?size=50000000", "close")],
+    [
+        ("/stream?count=2000", "close"),
+        ("/stream?count=2000", "keep-alive"),
+        ("/large?size=50000000", "close"),
+        ("/large?size=50000000", "keep-alive"),
+    ],
 )
 def test_a_client_that_does_not_read_its_response_is_cut(applications, path: str, connection: str):
     with ServeProcess("conversations:application", "--send-timeout-seconds", "1", directory=applications) as it:
@@ -189,9 +194,42 @@ def test_a_client_that_does_not_read_its_response_is_cut(applications, path: str
             assert connections(it, it.port) == 1
             wait_until(lambda: connections(it, it.port) == 0)
         assert it.metric(REQUESTS) == 0
-        if path.startswith("/stream"):
-            assert limits_met(it, "http.sendTimeoutSeconds") == 1
-            assert "Limit http.sendTimeoutSeconds met by 127.0.0.1: cut" in it.output
+        assert limits_met(it, "http.sendTimeoutSeconds") == 1
+        assert "Limit http.sendTimeoutSeconds met by 127.0.0.1: cut" in it.output
+
+
+def large(connection: bytes = b"keep-alive") -> bytes:
+    return b"GET /large?size=50000000 HTTP/1.1\r\nHost: x\r\nConnection: " + connection + b"\r\n\r\n"
+
+
+def test_a_client_that_takes_a_large_response_slowly_keeps_its_connection(applications):
+    with (
+        ServeProcess("conversations:application", "--send-timeout-seconds", "1", directory=applications) as it,
+        deaf(it.port, b"GET /large?size=8000000 HTTP/1.1\r\nHost: x\r\n\r\n") as slow,
+    ):
+        received = 0
+        while received < 8_000_000:
+            it.admin("healthz")
+            received += len(slow.recv(40_000))
+        with deaf(it.port, large()):  # longer than a slow one would be left
+            wait_until(lambda: limits_met(it, "http.sendTimeoutSeconds") == 1)
+        slow.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        head = slow.recv(4096)
+        while b"hello" not in head:
+            head += slow.recv(4096)
+        assert b"HTTP/1.1 200 OK" in head
+
+
+def test_a_response_before_a_websocket_is_watched_no_more_when_that_has_the_connection(applications):
+    options = ("--send-timeout-seconds", "1", "--send-queue-seconds", "600")
+    with (
+        ServeProcess("conversations:application", *options, directory=applications) as it,
+        deaf(it.port, large(), handshake_request("/echo")),
+    ):
+        wait_until(lambda: it.metric(WEBSOCKETS) == 1)
+        with deaf(it.port, large()):  # as long as the first would be left
+            wait_until(lambda: limits_met(it, "http.sendTimeoutSeconds") == 1)
+        assert it.metric(WEBSOCKETS) == 1
 
 
 @pytest.mark.parametrize("path", ["/stream?count=2000", "/large?size=200000"], ids=["in pieces", "at once"])

@@ -12,7 +12,7 @@ class Client:
 
     def __init__(self) -> None:
         self.clock = Clock()
-        self.taken = 0
+        self.taken: int | None = 0
         self.stalls = 0
         self.watch = StallWatch(self.clock.wheel(), 10, lambda: self.taken, self._stalled)
 
@@ -49,3 +49,21 @@ def test_who_is_not_watched_any_more_is_not_said_to_have_stalled():
     later.watch.cancel()
     later.clock.advance(100)
     assert later.stalls == 0
+
+
+def test_a_watch_is_over_when_nothing_is_left_to_take():
+    client = Client()
+    client.taken = None
+    client.clock.advance(11)
+    assert client.watch.is_over
+    client.clock.advance(100)
+    assert client.stalls == 0
+
+
+def test_a_watch_that_was_ended_or_has_found_a_stall_is_over():
+    one, other = Client(), Client()
+    one.watch.cancel()
+    other.clock.advance(11)
+    assert other.stalls == 1
+    assert one.watch.is_over
+    assert other.watch.is_over
