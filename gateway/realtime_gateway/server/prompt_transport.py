@@ -17,6 +17,7 @@ class PromptTransport(tcp.Server):
     """Twisted's transport of an accepted TCP connection, with a shorter way out."""
 
     _read_bytes = 0
+    _reading = False  # the reactor would have to make a list of all connections to say whether it reads this one
 
     def write(self, data: bytes) -> None:
         """Send data now if nothing is waiting before it, else in order behind what waits."""
@@ -50,8 +51,19 @@ class PromptTransport(tcp.Server):
         except RuntimeError:
             self.reactor.callLater(0, self._is_over)
         else:
+            self._reading = True
             if self._read_bytes >= self.bufferSize:  # no request of a page pays for it
                 self.reactor.callLater(0, self._read_on)
+
+    def stopReading(self) -> None:
+        """Read no more until told to."""
+        self._reading = False
+        super().stopReading()
+
+    def readConnectionLost(self, reason: failure.Failure) -> None:
+        """The client sends no more: the reactor has stopped reading."""
+        self._reading = False
+        super().readConnectionLost(reason)
 
     def startWriting(self) -> None:
         """Write when the socket takes it, or end a connection that the loop watches no more."""
@@ -61,7 +73,7 @@ class PromptTransport(tcp.Server):
             self.reactor.callLater(0, self._is_over)
 
     def _is_read(self) -> bool:
-        return bool(self.connected) and not self.disconnected and self in self.reactor.getReaders()
+        return bool(self.connected) and not self.disconnected and self._reading
 
     def _read_on(self) -> None:
         if self._is_read():
