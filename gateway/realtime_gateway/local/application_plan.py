@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 
 from realtime_gateway.local.plan import LOOPBACK, GatewayAnswers, Kind, Place, ProcessPlan, Stage, WorkerReports
+from realtime_gateway.resource.ending_times import GRACE_MARGIN_SECONDS
 from realtime_gateway.resource.secret_files import secret_files
 from realtime_gateway.resource.spec import GatewaySpec, RealtimeGateway, Worker
 
@@ -35,7 +36,7 @@ def gateway_processes(resource: RealtimeGateway, place: Place, ports: Mapping[st
             working_directory=place.project,
             readiness=GatewayAnswers(ports[name]),
             address=f"{place.host}:{place.port}",
-            stop_seconds=spec.drain.period_seconds + 10.0,
+            stop_seconds=float(spec.drain.period_seconds + GRACE_MARGIN_SECONDS),
             environment=_environment(resource, place, ports, name),
             revision=_revision(spec),
         )

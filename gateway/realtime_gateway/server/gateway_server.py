@@ -29,6 +29,7 @@ from twisted.logger import (
 
 from realtime_gateway import endings
 from realtime_gateway.errors import GatewayError, StartError
+from realtime_gateway.resource.ending_times import FRESH_SECONDS, LAST_WORDS_SECONDS, SHUTDOWN_SECONDS
 from realtime_gateway.security.limit_log import LimitLog
 from realtime_gateway.server import admission
 from realtime_gateway.server.admin import admin_site
@@ -61,12 +62,6 @@ if daphne_server.twisted_loop is not installed_loop():
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 ADMIN_BACKLOG = 128
-# How long clients that were accepted last have to send their request before a drain goes on.
-FRESH_SECONDS = 0.2
-# How long applications have to end once their connections are cut, and forgotten tasks once they are cancelled.
-LAST_WORDS_SECONDS = 2.0
-# How long the lifespan's shutdown may take at least, when little or nothing is left of the drain's period.
-SHUTDOWN_SECONDS = 5.0
 
 
 class GatewayServer(daphne_server.Server):

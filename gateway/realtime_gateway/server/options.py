@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, replace
 
 from realtime_gateway.errors import ConfigurationError
+from realtime_gateway.resource.ending_times import CLOSE_TIMEOUT_SECONDS
 from realtime_gateway.resource.spec import Drain, Http, Telemetry, WebSocket
 
 _NOT_NEGATIVE = (
@@ -123,7 +124,7 @@ class ServerOptions:
     drain_period_seconds: float = Drain().period_seconds
     drain_jitter: float = Drain().jitter
     drain_slowest_per_second: float = 20
-    close_timeout_seconds: float = 5
+    close_timeout_seconds: float = CLOSE_TIMEOUT_SECONDS
     inbox_high_bytes: int = 256 * 1024
     inbox_low_bytes: int = 64 * 1024
     max_connections: int = 0

@@ -8,13 +8,12 @@ from typing import Any
 
 from realtime_gateway.hosts import Shard
 from realtime_gateway.resource.cluster import PodTemplate
+from realtime_gateway.resource.ending_times import GRACE_MARGIN_SECONDS
 from realtime_operator.objects import cache, identity, pods, redis_tls, secret_files
 from realtime_operator.target import API_VERSION, KIND, Target
 
 HTTP_PORT = 8000
 ADMIN_PORT = 8001
-# Beside draining: starting to end, lifespan's shutdown, and the last WAIT on the shards.
-GRACE_MARGIN_SECONDS = 10
 # What one process with a small application takes, so that the scheduler places pods by something; the resource's own
 # `podTemplate.resources` stands in its place.
 REQUESTS = {"cpu": "100m", "memory": "128Mi"}

@@ -226,7 +226,7 @@ def test_without_a_cache_and_settings_nothing_is_said_of_them():
 
 
 def test_a_gateway_has_its_drain_and_a_margin_to_end():
-    assert by_name(planned(chat(drain=Drain(period_seconds=40))))["chat-gateway-0"].stop_seconds == 50
+    assert by_name(planned(chat(drain=Drain(period_seconds=40))))["chat-gateway-0"].stop_seconds == 69
 
 
 def names(processes: tuple[ProcessPlan, ...]) -> list[str]:
