@@ -24,6 +24,7 @@ from realtime_gateway.cli.serve_options import LIMITS, LOG_LEVELS, add_arguments
 from realtime_gateway.environment import Environment, passed_sockets, read_environment
 from realtime_gateway.errors import ConfigurationError, StartError
 from realtime_gateway.resource import GatewaySpec, load_resource
+from realtime_gateway.resource.ending_times import THREADS_SECONDS
 from realtime_gateway.resource.spec import RealtimeGateway, WebSocket
 from realtime_gateway.server.options import ServerOptions, TcpAddress, parse_address
 from realtime_gateway.server.processes import ParentLine, Processes, share
@@ -35,15 +36,13 @@ logger = logging.getLogger("realtime_gateway.server")
 
 # Daphne's own, in seconds, for what a resource does not say.
 DAPHNE_DEFAULTS = {"websocket_timeout": 86400, "websocket_connect_timeout": 5, "application_close_timeout": 10}
-# How long threads of the application may go on when everything else has ended.
-THREADS_SECONDS = 5.0
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until told to stop."""
     handler = _log_to_stderr(arguments)
     if arguments.processes > 1:
-        return _run_parent(arguments)
+        return _run_parent(arguments, handler)
     _exit_when_told_to_stop()
     passed = passed_sockets()  # before Twisted is imported, which takes them out of the environment
     install_reactor(arguments.loop)
@@ -53,8 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     environment = read_environment()
     resource = own_resource(environment)
     spec = None if resource is None else resource.spec
-    if arguments.log_format is None and spec is not None:
-        handler.setFormatter(logs.formatter(spec.telemetry.log, arguments.log_fmt))
+    _follow_resource(handler, arguments, spec)
     application = load_application(arguments.application)
     _make_channel_layers()
     _make_dispatch_cheaper()
@@ -93,10 +91,18 @@ def _log_to_stderr(arguments: argparse.Namespace) -> logging.Handler:
     return handler
 
 
-def _run_parent(arguments: argparse.Namespace) -> int:
+def _follow_resource(handler: logging.Handler, arguments: argparse.Namespace, spec: GatewaySpec | None) -> None:
+    """Write the log in the form that the resource wants, where the command line wants none."""
+    if arguments.log_format is None and spec is not None:
+        handler.setFormatter(logs.formatter(spec.telemetry.log, arguments.log_fmt))
+
+
+def _run_parent(arguments: argparse.Namespace, handler: logging.Handler) -> int:
     """Run this command line in several processes."""
     resource = own_resource(read_environment())
-    options = server_options(arguments, None if resource is None else resource.spec)
+    spec = None if resource is None else resource.spec
+    _follow_resource(handler, arguments, spec)
+    options = server_options(arguments, spec)
     addresses = [parse_address(description) for description in endpoints(arguments, passed_sockets())]
     shared = share(addresses, options.listen_backlog, reuse_port=arguments.reuse_port)
     known = vars(own_arguments(arguments.application))  # `realtime-gateway` itself has added others

@@ -27,6 +27,12 @@ async def read_page(url: str) -> Any | None:
 
 async def read_bytes(url: str) -> bytes | None:
     """Return a page as it comes; None while nobody answers, or not with 200."""
+    status, body = await read_answer(url)
+    return body if status == 200 else None
+
+
+async def read_answer(url: str) -> tuple[int | None, bytes]:
+    """Return status and body of a page; no status while nobody answers, or with more than MOST_BYTES."""
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or 80
     path = parts.path + (f"?{parts.query}" if parts.query else "")
@@ -39,9 +45,10 @@ async def read_bytes(url: str) -> bytes | None:
             finally:
                 writer.close()
         head, _, body = answer.partition(b"\r\n\r\n")
-        return body if head.split(b" ")[1:2] == [b"200"] else None
+        status = head.split(b" ")[1:2]
+        return (int(status[0]), body) if status else (None, b"")
     except (OSError, TimeoutError, ValueError):
-        return None
+        return None, b""
 
 
 async def _until_the_end(reader: asyncio.StreamReader) -> bytes:

@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-
+from realtime_gateway.console import pages
 from realtime_gateway.console.gateway_numbers import GatewayNumbers, numbers_from
 from realtime_gateway.local.plan import LOOPBACK
-
-ANSWER_SECONDS = 2.0
 
 
 async def get(port: int, path: str) -> tuple[int | None, str]:
     """Return status and body of a page of an admin port; no status while it does not answer."""
-    try:
-        async with asyncio.timeout(ANSWER_SECONDS):
-            reader, writer = await asyncio.open_connection(LOOPBACK, port)
-            try:
-                writer.write(f"GET {path} HTTP/1.0\r\nHost: {LOOPBACK}\r\n\r\n".encode())
-                answer = (await reader.read()).decode(errors="replace")
-            finally:
-                writer.close()
-    except (OSError, TimeoutError):
-        return None, ""
-    head, _, body = answer.partition("\r\n\r\n")
-    status = head.split(" ")[1:2]
-    return (int(status[0]) if status and status[0].isdecimal() else None), body
+    status, body = await pages.read_answer(f"http://{LOOPBACK}:{port}{path}")
+    return status, body.decode(errors="replace")
 
 
 async def gateway_numbers(port: int) -> GatewayNumbers | None:

@@ -174,3 +174,36 @@ def test_a_change_in_the_admin_is_a_notification_on_the_users_page(windows: Wind
     playwright_api.expect(user.locator("#visits")).to_have_text(re.compile(r"^\d+$"))
     take_pictures(user, "home")
     take_pictures(admin, "admin")
+
+
+CLOSED_AGAIN_AND_AGAIN = """
+([code, reason]) => {
+  const delays = [];
+  let socket = null;
+  window.WebSocket = function () { socket = this; };
+  window.setTimeout = (connect, delay) => { delays.push(delay); connect(); };
+  Math.random = () => 1;
+  openSocket("/", () => {});
+  for (let time = 0; time < 5; time++) socket.onclose({code, reason});
+  return delays;
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "delays"),
+    [
+        (1012, "connected for too long", [1000] * 5),
+        (1012, "server restarting; reconnect in 7 s", [7000] * 5),
+        (1006, "", [500, 1000, 2000, 4000, 8000]),
+    ],
+)
+def test_a_page_comes_back_soon_after_an_end_in_order_and_later_each_time_after_a_failure(
+    browser: playwright_api.Browser, code: int, reason: str, delays: list[int]
+) -> None:
+    page = browser.new_page()
+    page.route("**", lambda route: route.fulfill(body="<!doctype html>", content_type="text/html"))
+    page.goto("http://127.0.0.1:9/")
+    page.add_script_tag(path=DIRECTORY / "chat" / "static" / "chat" / "socket.js")
+    assert page.evaluate(CLOSED_AGAIN_AND_AGAIN, [code, reason]) == delays
+    page.close()

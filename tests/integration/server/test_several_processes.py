@@ -108,3 +108,25 @@ async def test_a_second_signal_ends_the_drain_of_every_process(applications):
         assert it.output.count("disconnect 1012") == 20
     finally:
         it.stop()
+
+
+def test_the_parent_writes_its_log_in_the_form_of_the_resource_as_the_processes_do(applications, tmp_path):
+    resource = tmp_path / "gateway.json"
+    described = {
+        "apiVersion": "realtime-gateway.io/v1alpha1",
+        "kind": "RealtimeGateway",
+        "metadata": {"name": "chat"},
+        "spec": {"application": "conversations:application", "telemetry": {"log": "json"}},
+    }
+    resource.write_text(json.dumps(described))
+    environment = {"REALTIME_GATEWAY_RESOURCE": str(resource)}
+    several = ("conversations:application", "--processes", "2")
+    it = ServeProcess(*several, directory=applications, environment=environment, admin=False).launch()
+    try:
+        it.wait_for_output("in 2 processes")
+        (line,) = [line for line in it.output.splitlines() if "in 2 processes" in line]
+        assert json.loads(line)["logger"] == "realtime_gateway.server"
+        it.terminate()
+        assert it.wait() == 0
+    finally:
+        it.stop()
