@@ -43,12 +43,13 @@ class OpenTelemetry:
         endpoint: OTEL_EXPORTER_OTLP_ENDPOINT, without the path of a signal.
         traces_endpoint: OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, with its path.
         exporter: OTEL_TRACES_EXPORTER.
-        protocol: OTEL_EXPORTER_OTLP_TRACES_PROTOCOL, else OTEL_EXPORTER_OTLP_PROTOCOL.
+        protocol: OTEL_EXPORTER_OTLP_PROTOCOL, for signals that have none of their own.
+        traces_protocol: OTEL_EXPORTER_OTLP_TRACES_PROTOCOL.
         sampler: OTEL_TRACES_SAMPLER.
         sampler_argument: OTEL_TRACES_SAMPLER_ARG.
         metrics_endpoint: OTEL_EXPORTER_OTLP_METRICS_ENDPOINT, with its path.
         metrics_exporter: OTEL_METRICS_EXPORTER.
-        metrics_protocol: OTEL_EXPORTER_OTLP_METRICS_PROTOCOL, else OTEL_EXPORTER_OTLP_PROTOCOL.
+        metrics_protocol: OTEL_EXPORTER_OTLP_METRICS_PROTOCOL.
         metrics_interval: OTEL_METRIC_EXPORT_INTERVAL, in ms.
         queue_size: OTEL_BSP_MAX_QUEUE_SIZE, in spans.
         batch_size: OTEL_BSP_MAX_EXPORT_BATCH_SIZE, in spans.
@@ -60,6 +61,7 @@ class OpenTelemetry:
     traces_endpoint: str | None = field(default=None, repr=False)
     exporter: str | None = None
     protocol: str | None = None
+    traces_protocol: str | None = None
     sampler: str | None = None
     sampler_argument: str | None = None
     metrics_endpoint: str | None = field(default=None, repr=False)
@@ -174,19 +176,20 @@ def passed_sockets(environ: Mapping[str, str] | None = None, pid: int | None = N
 
 
 def _opentelemetry(values: Mapping[str, str]) -> OpenTelemetry:
-    def given(*names: str) -> str | None:
-        return next((values[name] for name in names if values.get(name)), None)
+    def given(name: str) -> str | None:
+        return values.get(name) or None
 
     return OpenTelemetry(
         endpoint=given("OTEL_EXPORTER_OTLP_ENDPOINT"),
         traces_endpoint=given("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
         exporter=given("OTEL_TRACES_EXPORTER"),
-        protocol=given("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"),
+        protocol=given("OTEL_EXPORTER_OTLP_PROTOCOL"),
+        traces_protocol=given("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"),
         sampler=given("OTEL_TRACES_SAMPLER"),
         sampler_argument=given("OTEL_TRACES_SAMPLER_ARG"),
         metrics_endpoint=given("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"),
         metrics_exporter=given("OTEL_METRICS_EXPORTER"),
-        metrics_protocol=given("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"),
+        metrics_protocol=given("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL"),
         metrics_interval=given("OTEL_METRIC_EXPORT_INTERVAL"),
         queue_size=given("OTEL_BSP_MAX_QUEUE_SIZE"),
         batch_size=given("OTEL_BSP_MAX_EXPORT_BATCH_SIZE"),

@@ -131,7 +131,7 @@ def trace_export(environment: Environment, resource: RealtimeGateway | None) -> 
     if given.exporter == "none" or (endpoint is None and base is None):
         return everywhere
     _check(given)
-    protocol = _protocol("OTEL_EXPORTER_OTLP_PROTOCOL", given.protocol, telemetry)
+    protocol = _protocol("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", given.traces_protocol, given, telemetry)
     if endpoint is None and base is not None:
         endpoint = base if protocol == GRPC else traces_url(base)
     return replace(
@@ -158,7 +158,7 @@ def metrics_export(environment: Environment, resource: RealtimeGateway | None) -
     if given.disabled or given.metrics_exporter == "none" or endpoint is None or project_has_provider():
         return MetricsExport(None)
     _check_words("OTEL_METRICS_EXPORTER", given.metrics_exporter, EXPORTERS)
-    protocol = _protocol("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", given.metrics_protocol, telemetry)
+    protocol = _protocol("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", given.metrics_protocol, given, telemetry)
     if given.metrics_endpoint is None and protocol == HTTP:
         endpoint = metrics_url(endpoint)
     interval_ms = _positive("OTEL_METRIC_EXPORT_INTERVAL", given.metrics_interval, "milliseconds between two exports")
@@ -166,7 +166,9 @@ def metrics_export(environment: Environment, resource: RealtimeGateway | None) -
     return MetricsExport(endpoint, seconds, _attributes(environment, resource), protocol)
 
 
-def _protocol(variable: str, value: str | None, telemetry: Telemetry) -> Protocol:
+def _protocol(variable: str, value: str | None, given: OpenTelemetry, telemetry: Telemetry) -> Protocol:
+    if value is None:
+        variable, value = "OTEL_EXPORTER_OTLP_PROTOCOL", given.protocol
     _check_words(variable, value, PROTOCOLS)
     return telemetry.otlp_protocol if value is None else checked(value)
 

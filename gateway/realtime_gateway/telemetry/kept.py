@@ -2,7 +2,7 @@
 
 Such a message has no spans, and nobody knew in time that it would be worth any. So one span is made after the fact, a
 trace of its own, and its context becomes the exemplar of the metric in which the message counts. Nothing is made where
-nothing is traced, and of many at once the first few of each second: an overload makes everything slow.
+nothing is traced, and of many at once the first few of each kind and second: an overload makes everything slow.
 """
 
 from __future__ import annotations
@@ -22,12 +22,14 @@ from realtime_gateway.telemetry.spans import KEPT, WIRED, failed
 SLOW_SECONDS = 1.0
 KEPT_PER_SECOND = 10
 
-_may_keep = Few(KEPT_PER_SECOND, time.monotonic)
+# Apart: a backlog makes thousands slow, and would leave nothing for what failed in it.
+_may_keep_slow = Few(KEPT_PER_SECOND, time.monotonic)
+_may_keep_failed = Few(KEPT_PER_SECOND, time.monotonic)
 
 
 def slow(name: str, seconds: float, attributes: Mapping[str, str]) -> bytes:
     """Keep a message that took ``seconds`` until now; return its span's context for an exemplar, or nothing."""
-    if WIRED.tracing is None or not _may_keep():
+    if WIRED.tracing is None or not _may_keep_slow():
         return b""
     ended_ns = time.time_ns()
     span = _span(name, "slow", attributes, began_ns=ended_ns - int(seconds * 1e9))
@@ -47,7 +49,7 @@ def failure(
         label_value: under which.
         link: a span that it has to do with.
     """
-    if WIRED.tracing is None or not _may_keep():
+    if WIRED.tracing is None or not _may_keep_failed():
         return
     span = _span(name, "failed", {}, link=link)
     failed(span, error_type)

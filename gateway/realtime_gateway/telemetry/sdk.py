@@ -84,9 +84,10 @@ def wire(export: TraceExport) -> Callable[[], None]:
         return _follow_project(export)
     if export.endpoint is None:
         return _keep_recent_only(export)
-    exporter = exporters.span_exporter(export.endpoint, export.protocol)
+    make_exporter = partial(exporters.span_exporter, export.endpoint, export.protocol)
+    exporter = make_exporter()  # what is not installed is missed here, and not while messages are on their way
     logger.info("Tracing %g of all messages, to %s", export.ratio, urlsplit(export.endpoint).hostname)
-    return partial(_end, _wire_sdk(export, exporter))
+    return partial(_end, _wire_sdk(export, exporter, make_exporter))
 
 
 def _follow_project(export: TraceExport) -> Callable[[], None]:
@@ -151,12 +152,14 @@ def _recent_span(span: ReadableSpan) -> recent.RecentSpan:
     )
 
 
-def _wire_sdk(export: TraceExport, exporter: SpanExporter) -> Callable[[], None]:
+def _wire_sdk(
+    export: TraceExport, exporter: SpanExporter, make_exporter: Callable[[], SpanExporter]
+) -> Callable[[], None]:
     from opentelemetry.sdk.trace import TracerProvider, sampling
 
     from realtime_gateway.telemetry.span_queue import SpanQueue
 
-    processor = SpanQueue(exporter, export.queue)
+    processor = SpanQueue(exporter, export.queue, make_exporter)
     make_provider = partial(TracerProvider, resource=_resource(export.attributes), shutdown_on_exit=False)
     # Whether a message is traced is decided before a span is made, which the SDK's sampler could not do. So our spans
     # are all sampled but for what a parent says, and the project's own follow the usual sampler.

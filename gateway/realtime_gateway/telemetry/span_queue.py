@@ -8,8 +8,11 @@ has such a queue, and says of what it drops only a line in the log.
 from __future__ import annotations
 
 import logging
+import os
 import threading
+import weakref
 from collections import deque
+from collections.abc import Callable
 
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, detach, set_value
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
@@ -29,15 +32,24 @@ class SpanQueue(SpanProcessor):
     Args:
         exporter: may block for as long as it likes.
         bounds: what waits at most.
+        make_exporter: makes another for a forked child, whose connections are the parent's; by default it is kept.
     """
 
-    def __init__(self, exporter: SpanExporter, bounds: QueueBounds) -> None:
+    def __init__(
+        self, exporter: SpanExporter, bounds: QueueBounds, make_exporter: Callable[[], SpanExporter] | None = None
+    ) -> None:
         self._exporter = exporter
         self._bounds = bounds
+        self._make_exporter = make_exporter
+        self._is_forked = False
+        self._is_ended = False
+        self._start()
+        _QUEUES.add(self)
+
+    def _start(self) -> None:
         self._waiting: deque[ReadableSpan] = deque()
         self._wake = threading.Event()
         self._exporting = threading.Lock()
-        self._is_ended = False
         self._thread = threading.Thread(target=self._run, name=THREAD, daemon=True)
         self._thread.start()
 
@@ -73,6 +85,12 @@ class SpanQueue(SpanProcessor):
             self._exporting.release()
         return True
 
+    def after_fork_in_child(self) -> None:
+        """The thread is the parent's, which sends what waited; it may have held a lock."""
+        if not self._is_ended:
+            self._is_forked = True
+            self._start()
+
     def _run(self) -> None:
         while not self._is_ended:
             self._wake.wait(self._bounds.delay_seconds)
@@ -84,6 +102,8 @@ class SpanQueue(SpanProcessor):
         # What the exporter does is nobody's trace.
         token = attach(set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
         try:
+            if self._is_forked and self._make_exporter is not None:
+                self._exporter, self._is_forked = self._make_exporter(), False
             while self._waiting:
                 count = min(self._bounds.batch, len(self._waiting))
                 self._export([self._waiting.popleft() for _ in range(count)])
@@ -99,3 +119,15 @@ class SpanQueue(SpanProcessor):
         if result is not SpanExportResult.SUCCESS:
             recorder.exports_failed.add(1, "traces")
             recorder.spans_dropped.add(len(batch), "refused")
+
+
+_QUEUES: weakref.WeakSet[SpanQueue] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for queue in list(_QUEUES):
+        queue.after_fork_in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -7,7 +7,6 @@ seconds, and of those above MOST_CONNECTIONS each is closed at once.
 from __future__ import annotations
 
 import logging
-import re
 import socket
 import threading
 from collections.abc import Callable
@@ -23,9 +22,6 @@ LOOPBACK = "127.0.0.1"
 REQUEST_SECONDS = 5.0
 # A few scrapers at once, and people who look.
 MOST_CONNECTIONS = 16
-TRACE_ID = re.compile(r"[0-9a-f]{32}")
-# Status, content type, body.
-Answer = tuple[int, str, bytes]
 
 
 class BoundedServer(ThreadingHTTPServer):
@@ -71,7 +67,7 @@ def serve(address: tuple[str, int], process: str | None) -> Callable[[], None]:
                 status = 200
                 content_type, body = metrics_page.render(registry, self.headers.get("accept", ""))
             elif path.path == "/traces":
-                status, content_type, body = _traces(path.query, process)
+                status, content_type, body = recent.answer(process, parse_qs(path.query).get("trace_id", [None])[-1])
             self.send_response(status)
             self.send_header("content-type", content_type)
             self.send_header("content-length", str(len(body)))
@@ -95,10 +91,3 @@ def serve(address: tuple[str, int], process: str | None) -> Callable[[], None]:
         server.server_close()
 
     return end
-
-
-def _traces(query: str, process: str | None) -> Answer:
-    asked = parse_qs(query).get("trace_id")
-    if asked is not None and not TRACE_ID.fullmatch(asked[-1]):
-        return 400, "text/plain", b"trace_id has 32 hexadecimal digits.\n"
-    return 200, "application/json", recent.page(process, None if asked is None else asked[-1])

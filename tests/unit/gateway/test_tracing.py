@@ -87,6 +87,7 @@ def test_a_sampler_of_the_environment_decides_about_messages(sampler: str, argum
     ("variables", "named"),
     [
         ({"OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"}, "http/protobuf, grpc"),
+        ({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/json"}, "grpc"),
         ({"OTEL_BSP_MAX_QUEUE_SIZE": "0"}, "above 0"),
         ({"OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "many"}, "spans of one export"),
         ({"OTEL_BSP_SCHEDULE_DELAY": "-1"}, "milliseconds"),
@@ -171,6 +172,7 @@ def test_the_environment_says_whether_and_where_metrics_go(
     [
         ("OTEL_METRICS_EXPORTER", "prometheus"),
         ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "http/json"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
         ("OTEL_METRIC_EXPORT_INTERVAL", "often"),
         ("OTEL_METRIC_EXPORT_INTERVAL", "0"),
     ],

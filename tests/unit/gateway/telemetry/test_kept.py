@@ -22,7 +22,8 @@ def exporter(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
 
 
 def exporting(monkeypatch: pytest.MonkeyPatch, sampler: sampling.Sampler) -> Iterator[InMemorySpanExporter]:
-    monkeypatch.setattr(kept, "_may_keep", Few(kept.KEPT_PER_SECOND, lambda: 7.0))
+    for budget in ("_may_keep_slow", "_may_keep_failed"):
+        monkeypatch.setattr(kept, budget, Few(kept.KEPT_PER_SECOND, lambda: 7.0))
     exporter = InMemorySpanExporter()
     provider = TracerProvider(sampler=sampler)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
@@ -60,11 +61,16 @@ def test_what_failed_is_the_exemplar_of_what_counts_it(exporter: InMemorySpanExp
     assert (context.span_id, exemplar.value) == (span.context.span_id, 1.0)
 
 
-def test_of_many_at_once_the_first_are_kept(exporter: InMemorySpanExporter) -> None:
+def test_of_many_at_once_the_first_are_kept_and_slow_ones_leave_those_that_failed_their_own(
+    exporter: InMemorySpanExporter,
+) -> None:
     counter = Family("x", "counter", "X.")
+    traces = [kept.slow("slow delivery", 2.0, {}) for _ in range(3 * kept.KEPT_PER_SECOND)]
+    assert [bool(trace) for trace in traces] == [True] * kept.KEPT_PER_SECOND + [False] * 2 * kept.KEPT_PER_SECOND
+    assert len(exporter.get_finished_spans()) == kept.KEPT_PER_SECOND
     for _ in range(3 * kept.KEPT_PER_SECOND):
         kept.failure("application failed", "ValueError", counter)
-    assert len(exporter.get_finished_spans()) == kept.KEPT_PER_SECOND
+    assert len(exporter.get_finished_spans()) == 2 * kept.KEPT_PER_SECOND
     assert kept.slow("slow delivery", 2.0, {}) == b""
 
 

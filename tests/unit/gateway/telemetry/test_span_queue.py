@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Sequence
 
@@ -120,3 +122,57 @@ def test_flushing_sends_what_waits_at_once() -> None:
     assert queue.force_flush()
     assert exporter.batches == [["a", "b"]]
     queue.shutdown()
+
+
+IN_A_CHILD = """
+import os, sys, threading, warnings
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from realtime_gateway.telemetry.exporters import QueueBounds
+from realtime_gateway.telemetry.span_queue import SpanQueue
+
+warnings.simplefilter("ignore", DeprecationWarning)  # that threads are running is the point
+begun, goes_on, sent = threading.Event(), threading.Event(), threading.Event()
+
+class Exporter(SpanExporter):
+    def __init__(self, process):
+        self.process = process
+    def export(self, spans):
+        names = [span.name for span in spans]
+        if "held" in names:
+            begun.set()
+            goes_on.wait(30)
+        os.write(1, f"{self.process} {names}\\n".encode())
+        if "last" in names:
+            sent.set()
+        return SpanExportResult.SUCCESS
+
+queue = SpanQueue(Exporter("first"), QueueBounds(most=9, batch=1, delay_seconds=3600), MAKE)
+provider = TracerProvider(shutdown_on_exit=False)
+provider.add_span_processor(queue)
+span = lambda name: provider.get_tracer("test").start_span(name).end()
+span("held")
+assert begun.wait(30)
+span("waits")
+child = os.fork()
+if not child:
+    span("last")
+    os._exit(0 if sent.wait(10) else 1)
+assert os.waitpid(child, 0)[1] == 0, "the child exported nothing"
+goes_on.set()
+span("last")
+assert sent.wait(10)
+"""
+
+
+@pytest.mark.parametrize(("make", "childs"), [("None", "first"), ("lambda: Exporter('another')", "another")])
+def test_a_forked_child_sends_its_own_spans_and_none_of_its_parents(make: str, childs: str) -> None:
+    script = IN_A_CHILD.replace("MAKE", make)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        f"{childs} ['last']",
+        "first ['held']",
+        "first ['waits']",
+        "first ['last']",
+    ]
