@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+from pathlib import Path
 
 import psutil
 from tests.integration.server.test_serve_command import children, two_adjacent_free_ports
@@ -27,8 +28,7 @@ ZEROS = {
 
 def test_options_of_value_zero_reach_each_process(applications):
     words = [word for option in ZEROS for word in (option, "0")]
-    several = ("--processes", "2", "--no-server-name", *words)
-    with ServeProcess("conversations:application", *several, directory=applications) as it:
+    with two_processes(applications, "--no-server-name", *words) as it:
         it.wait_until(lambda: len(children(it)) == 2, "complete", 10)
         for pid in children(it):
             given = json.loads(psutil.Process(pid).cmdline()[-1])
@@ -37,10 +37,19 @@ def test_options_of_value_zero_reach_each_process(applications):
             assert b"\r\nserver:" not in client.head.lower()
             large = b"x" * (2 * 1024 * 1024)
             client.send(client_frame(0x82, large))
-            assert client.frame() == (0x82, large)
+            assert client.frame() == (0x82, large), it.output
         assert "WebSocket" not in it.output, "the access log of verbosity 1"
         it.terminate()
         assert it.wait() == 0
+
+
+def two_processes(applications: Path, *options: str) -> ServeProcess:
+    """Return two processes, not yet started, whose admin ports are both free: the second has the next one."""
+    it = ServeProcess("conversations:application", "--processes", "2", *options, directory=applications)
+    first = two_adjacent_free_ports()
+    it.words[it.words.index(str(it.admin_port))] = str(first)
+    it.admin_port = first
+    return it
 
 
 def counted(it: ServeProcess) -> list[int]:
@@ -66,11 +75,7 @@ def ask(port: int) -> dict[str, dict[str, int]]:
 
 
 async def test_the_websockets_of_every_process_are_closed_and_its_applications_hear_of_it(applications):
-    first = two_adjacent_free_ports()
-    it = ServeProcess("conversations:application", "--processes", "2", directory=applications)
-    it.words[it.words.index(str(it.admin_port))] = str(first)
-    it.admin_port = first
-    with it:
+    with two_processes(applications) as it:
         it.wait_for_output("in 2 processes")
         clients = await asyncio.gather(*(connect(f"{it.websocket_url}/echo") for _ in range(40)))
         shares = counted(it)
