@@ -15,15 +15,17 @@ from __future__ import annotations
 import time
 from collections.abc import Collection
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from realtime_gateway.layer.envelope import Kind
 from realtime_gateway.layer.machine.actions import Acknowledged, HandOver
 from realtime_gateway.layer.mailboxes import Body
-from realtime_gateway.layer.process_state import ProcessState
 from realtime_gateway.telemetry import kept, recorder
 from realtime_gateway.telemetry.kept import SLOW_SECONDS
 from realtime_gateway.telemetry.spans import DESTINATION_KIND
+
+if TYPE_CHECKING:
+    from realtime_gateway.layer.process_state import ProcessState
 
 # By number: an enum member made of each message costs a microsecond.
 KINDS: dict[int, str] = {Kind.GROUP: "group", Kind.CHANNEL: "channel", Kind.QUEUED: "queue"}
