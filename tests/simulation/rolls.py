@@ -40,7 +40,7 @@ class Operator:
         self._publish(hosts, unheard_by)
 
     def _publish(self, hosts: HostList, unheard_by: str = "") -> None:
-        self.world.hosts = hosts
+        self.world.allot(hosts)
         self._complete_since = None
         self._clock.note("operator", "ROLL", hosts.epoch, *(one.name for one in hosts.shards))
         random = self._random

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -13,9 +14,8 @@ from tests.simulation.values import RedisError, Stream
 # What TIME says at the start of every run.
 _BEGINNING_MS = 1_700_000_000_000
 _DRIFTS_MS = (0, 0, 0, 0, 20, -20, 250, -250, -1500)
-# How much faster or slower than time a server's clock runs; and for how long, at most.
+# How much faster or slower than time a server's clock runs.
 _DRIFTS_PPM = (0, 0, 0, 1000, -1000)
-_LONGEST_RUN_SECONDS = 100
 
 
 class Subscriber(Protocol):
@@ -140,7 +140,7 @@ class Shard:
         deaf: processes that nothing of the control channel reaches.
         loses_control: whether most of what is announced on the control channel gets lost.
         loses_pushes: whether a third of all other pushes gets lost.
-        replaced: how often another server has become the primary.
+        replaced_at: when another server became the primary, or this one lost all that it had.
         outages: from when until when nobody could reach a primary, as far as killed ones are concerned.
         lost: told what a server had that its successor has not: entries by key.
     """
@@ -155,7 +155,7 @@ class Shard:
         self._scripts = scripts
         self._made = 0
         self._offsets_ms = (0, 0)
-        self.replaced = 0
+        self.replaced_at: list[float] = []
         self.outages: list[tuple[float, float]] = []
         self._down_since: float | None = None
         self.name = name
@@ -193,8 +193,8 @@ class Shard:
 
     @property
     def clock_spread_ms(self) -> int:
-        """How far the clocks of its servers are apart."""
-        drift_ms = 2 * self.drift_ppm * _LONGEST_RUN_SECONDS // 1000
+        """How far the clocks of its servers have been apart up to now, at most."""
+        drift_ms = math.ceil(2 * self.drift_ppm * self._clock.now / 1000)
         return self._offsets_ms[1] - self._offsets_ms[0] + drift_ms
 
     def went_down(self) -> None:
@@ -226,9 +226,9 @@ class Shard:
     def _take_over(self, server: Server, data: DataSet) -> int:
         """Put a server in the primary's place; return how many changes are gone."""
         lacking = len(self.primary.data.journal)
-        self.replaced += 1
+        self.replaced_at.append(self._clock.now)
         server.data, server.replica = data, False
-        server.replication_id = f"{server.run_id}:{self.replaced}"
+        server.replication_id = f"{server.run_id}:{len(self.replaced_at)}"
         self.primary.forward_to = None
         self.primary = server
         server.begin_journal()
@@ -282,7 +282,7 @@ class Shard:
         """Let somebody type FLUSHALL: all data are gone, and every connection stays."""
         gone = self.primary.bodies()
         self.primary.flush()
-        self.replaced += 1
+        self.replaced_at.append(self._clock.now)
         self.lost(gone)
         self._clock.note(self.name, "emptied", self.primary.name)
 

@@ -47,6 +47,7 @@ class World:
 
     Attributes:
         plain: it begins with a list that no file or shard holds, only the code of each process.
+        hosts: the newest list, and ``lists`` all that there were, each with when it became the newest.
     """
 
     def __init__(self, seed: int, keep_log: bool = False, limits: Limits = LIMITS) -> None:
@@ -76,12 +77,18 @@ class World:
         self.plain = self.random.random() < 0.3
         first = SHARD_NAMES[: self.random.choice((1, 2, 2, 2, 3))]
         self.hosts = host_list(0 if self.plain else 1, first, self.weights)
+        self.lists: list[tuple[float, HostList]] = [(0.0, self.hosts)]
         self.processes: dict[str, Process] = {}
         self.ended: list[Process] = []
         self.crashed_at: dict[str, float] = {}  # process id → when
         self.born: list[Callable[[Process], None]] = []
         self._incarnations = dict.fromkeys(PROCESS_NAMES, 0)
         self._parts = Parts(self.clock, self.network, self.record, limits)
+
+    def allot(self, hosts: HostList) -> None:
+        """Let a list be the newest."""
+        self.hosts = hosts
+        self.lists.append((self.clock.now, hosts))
 
     def start_process(self, name: str, hosts: HostList | None = None) -> Process:
         """Start a process with the host list that its file has."""
