@@ -4,8 +4,12 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import socket
 import ssl
+import sys
+import termios
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +34,12 @@ MIB = 1024 * 1024
 MAY_RISE_BYTES = 2 * MIB
 CLOSE = client_frame(0x88, b"\x03\xe8")
 WEBSOCKETS = 'realtime_gateway_connections{protocol="websocket"}'
+SENT = "realtime_gateway_messages_sent_total"
+LOOKS = 20
+# With limits of one second, which are looked at once in each.
+SEVERAL_PERIODS_SECONDS = 3.5
+LITTLE_BYTES = 256 * 1024
+LONG_BYTES = 32 * MIB
 REQUESTS = 'realtime_gateway_connections{protocol="http"}'
 # Nothing but the time of a closing handshake ends a client in these.
 NOTHING_ELSE = ("--ping-interval", "0", "--send-queue-seconds", "600", "--send-timeout-seconds", "600")
@@ -77,17 +87,27 @@ def connections(it: ServeProcess, port: int) -> int:
 
 def test_a_client_that_closes_and_reads_nothing_leaves_its_application_free(patient: ServeProcess):
     with deaf(patient.port, handshake_request("/drip")) as client:
-        wait_until(lambda: _stands_still(patient))
+        wait_until(lambda: _stands_still(patient, client))
+        sent = patient.metric(SENT)
         client.sendall(CLOSE)
         patient.wait_for_output("disconnect 1000")
         wait_until(lambda: patient.metric(WEBSOCKETS) == 0)
+        assert patient.metric(SENT) == sent, "the client could have been told"
 
 
-def _stands_still(it: ServeProcess) -> bool:
-    """Say whether nothing is sent for a while."""
-    line = "realtime_gateway_messages_sent_total"
-    before = it.metric(line)
-    return before > 0 and all(it.metric(line) == before for _ in range(20))
+def _stands_still(it: ServeProcess, client: socket.socket) -> bool:
+    """Say whether the server sends nothing while its loop goes round, as what it has sent fills the client's window.
+
+    Each look is an answer of the loop that the application runs in, which sends in every turn in which it can.
+    """
+    sent, arrived = it.metric(SENT), _unread(client)
+    looks = (it.metric(SENT) == sent and _unread(client) == arrived for _ in range(LOOKS))
+    return sent > 0 and arrived > 0 and all(looks)
+
+
+def _unread(client: socket.socket) -> int:
+    """How many bytes wait in the socket for the client."""
+    return int.from_bytes(fcntl.ioctl(client, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
 def test_a_client_that_closes_and_leaves_tls_open_is_cut(start: Start):
@@ -159,19 +179,49 @@ def test_a_client_that_reads_nothing_of_small_messages_is_closed_with_1013_at_th
         assert rise <= MAY_RISE_BYTES, f"{rise / MIB:.1f} MiB"
 
 
-def test_a_client_that_reads_little_but_goes_on_reading_stays(applications):
+def test_a_client_that_catches_up_now_and_then_stays(applications):
     options = ("--send-queue-seconds", "1", "--send-timeout-seconds", "1")
     with ServeProcess("conversations:application", *options, directory=applications) as it:
         with deaf(it.port, handshake_request("/drip")) as slow:
-            for _ in range(50):
-                wait_until(lambda: _takes(it, slow))
+            wait_until(lambda: _stands_still(it, slow), 30)
+            begun = time.monotonic()
+            while time.monotonic() - begun < SEVERAL_PERIODS_SECONDS:
+                sent = it.metric(SENT)
+                while it.metric(SENT) == sent:
+                    _take(slow, LITTLE_BYTES)
+                wait_until(lambda: _stands_still(it, slow), 30)
+            assert it.metric(WEBSOCKETS) == 1
         assert limits_met(it, "websocket.sendQueueSeconds") == 0
 
 
-def _takes(it: ServeProcess, client: socket.socket) -> bool:
-    """Read so much that the server notices, after a while."""
-    it.admin("healthz")
-    return bool(client.recv(200_000))
+def test_a_client_that_reads_little_but_goes_on_reading_stays(applications):
+    """Something waits for it all the time, and it takes some of it in each period."""
+    options = ("--send-queue-seconds", "1", "--send-timeout-seconds", "1", "--send-queue-bytes", "200000000")
+    with ServeProcess("conversations:application", *options, directory=applications) as it:
+        with deaf(it.port, handshake_request("/large-messages?size=50000000")) as slow:
+            begun, taken = time.monotonic(), 0
+            while time.monotonic() - begun < SEVERAL_PERIODS_SECONDS:
+                _have_turns(it)
+                _take(slow, LITTLE_BYTES)
+                taken += LITTLE_BYTES
+            assert it.metric(WEBSOCKETS) == 1
+            assert it.metric(SENT) < 3, "nothing waits for it"
+        assert limits_met(it, "websocket.sendQueueSeconds") == 0
+
+
+def _have_turns(it: ServeProcess) -> None:
+    """Let the loop of the server go round some times: it sends whatever it can."""
+    for _ in range(LOOKS):
+        assert it.admin("healthz")[0] == 200
+
+
+def _take(client: socket.socket, size: int) -> None:
+    """Read so much."""
+    left = size
+    while left:
+        received = client.recv(left)
+        assert received, "the server has closed"
+        left -= len(received)
 
 
 # A client that asks by HTTP.
@@ -254,18 +304,20 @@ def test_a_stream_of_http2_whose_client_reads_nothing_at_all_is_given_up(start: 
     assert it.process.metric(REQUESTS) == 0
 
 
-def test_a_stream_of_http2_whose_client_reads_slowly_goes_on(start: Start, converse):
+@pytest.mark.parametrize(
+    "path", [f"/stream?count=2&size={LONG_BYTES // 2}", f"/large?size={LONG_BYTES}"], ids=["in pieces", "at once"]
+)
+def test_a_stream_of_http2_whose_client_reads_slowly_goes_on(start: Start, converse, path: str):
+    """Each piece waits for the client for several periods, and it takes some of it in each."""
     it = start("--send-timeout-seconds", "1")
     client = converse(it)
-    stream = client.ask("GET", "/stream?count=6")
-    received = 0
-    while received < 6 * 65_536:
-        for _ in range(3):
-            it.process.wait_until(lambda: _goes_on(it), "serving", 10)
+    stream = client.ask("GET", path)
+    begun, received = time.monotonic(), 0
+    while time.monotonic() - begun < SEVERAL_PERIODS_SECONDS:
+        _have_turns(it.process)
+        received += client.pieces()
+    assert received < LONG_BYTES // 2, "the client does not read slowly"
+    while received < LONG_BYTES:
         received += client.pieces()
     client.until(h2.events.StreamEnded, stream)
     assert limits_met(it.process, "http.sendTimeoutSeconds") == 0
-
-
-def _goes_on(it: Secure) -> bool:
-    return it.process.admin("healthz")[0] == 200

@@ -320,8 +320,9 @@ async def websocket_last_words(scope, receive, send, query):
 
 async def http_stream(scope, receive, send, query):
     await send({"type": "http.response.start", "status": 200, "headers": []})
+    piece = b"x" * int(query.get("size", 65536))
     for number in range(int(query["count"])):
-        await send({"type": "http.response.body", "body": b"x" * 65536, "more_body": True})
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
         say("streamed", number + 1)
     await send({"type": "http.response.body", "body": b""})
 
