@@ -20,9 +20,9 @@ from realtime_gateway.resource.spec import RealtimeGateway, Telemetry
 from realtime_gateway.telemetry import metrics_export as metrics_exports
 from realtime_gateway.telemetry import spans, worker_page
 from realtime_gateway.telemetry.destinations import Destinations
-from realtime_gateway.telemetry.exporters import GRPC, HTTP, Protocol, QueueBounds, checked
-from realtime_gateway.telemetry.metrics_export import INTERVAL_SECONDS, MetricsExport, metrics_url
-from realtime_gateway.telemetry.sdk import TraceExport, project_has_provider, traces_url, wire
+from realtime_gateway.telemetry.exporters import GRPC, HTTP, Protocol, QueueBounds, checked, signal_url
+from realtime_gateway.telemetry.metrics_export import INTERVAL_SECONDS, MetricsExport
+from realtime_gateway.telemetry.sdk import TraceExport, project_has_provider, wire
 
 DEFAULT_SERVICE = "realtime-gateway"
 PROTOCOLS = (None, HTTP, GRPC)
@@ -133,7 +133,7 @@ def trace_export(environment: Environment, resource: RealtimeGateway | None) -> 
     _check(given)
     protocol = _protocol("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", given.traces_protocol, given, telemetry)
     if endpoint is None and base is not None:
-        endpoint = base if protocol == GRPC else traces_url(base)
+        endpoint = base if protocol == GRPC else signal_url(base, "traces")
     return replace(
         everywhere,
         endpoint=endpoint,
@@ -160,7 +160,7 @@ def metrics_export(environment: Environment, resource: RealtimeGateway | None) -
     _check_words("OTEL_METRICS_EXPORTER", given.metrics_exporter, EXPORTERS)
     protocol = _protocol("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", given.metrics_protocol, given, telemetry)
     if given.metrics_endpoint is None and protocol == HTTP:
-        endpoint = metrics_url(endpoint)
+        endpoint = signal_url(endpoint, "metrics")
     interval_ms = _positive("OTEL_METRIC_EXPORT_INTERVAL", given.metrics_interval, "milliseconds between two exports")
     seconds = INTERVAL_SECONDS if interval_ms is None else interval_ms / 1000
     return MetricsExport(endpoint, seconds, _attributes(environment, resource), protocol)

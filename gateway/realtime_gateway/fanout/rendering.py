@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Hashable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, SupportsIndex
 
 from realtime_gateway.telemetry import kept, recorder, spans
 
@@ -66,6 +66,10 @@ class RenderedEvent(dict[str, Any]):
     def __init__(self, event: Event, outcomes: Outcomes) -> None:
         super().__init__(event)
         self.outcomes = outcomes
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[type[Event], tuple[Event]]:
+        """Be copied and pickled as the event alone: who changes a copy wants that one rendered."""
+        return dict, (dict(self),)
 
 
 class TracedRenderedEvent(spans.TracedMessage):

@@ -31,6 +31,18 @@ _LOGGERS = (
     "opentelemetry.exporter.otlp.proto.http.metric_exporter",
     "opentelemetry.exporter.otlp.proto.http.trace_exporter",
 )
+_PATHS = {"traces": "/v1/traces", "metrics": "/v1/metrics"}
+
+
+def signal_url(base: str, signal: Literal["traces", "metrics"]) -> str:
+    """Return where a signal goes over HTTP, given a collector's address as OTEL_EXPORTER_OTLP_ENDPOINT has it.
+
+    The path of a signal at the end of the address, as exporters of one signal want it, is no part of the base.
+    """
+    base = base.rstrip("/")
+    for path in _PATHS.values():
+        base = base.removesuffix(path)
+    return base + _PATHS[signal]
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("realtime_gateway.telemetry")
 
-METRICS_PATH = "/v1/metrics"
 SCOPE = "realtime_gateway"
 INTERVAL_SECONDS = 60.0
 # How long the end of a process waits for its last snapshot to leave.
@@ -54,11 +53,6 @@ class MetricsExport:
     interval_seconds: float = INTERVAL_SECONDS
     attributes: Mapping[str, str] = field(default_factory=dict)
     protocol: Protocol = HTTP
-
-
-def metrics_url(base: str) -> str:
-    """Return where metrics go, given a collector's address as OTEL_EXPORTER_OTLP_ENDPOINT has it."""
-    return base.rstrip("/") + METRICS_PATH
 
 
 class Sending:

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("realtime_gateway.telemetry")
 
-TRACES_PATH = "/v1/traces"
 # Of messages without a parent, where spans are kept and sent nowhere: enough to look at, and a percent of a core.
 TRACES_PER_SECOND = 20
 
@@ -62,11 +61,6 @@ class TraceExport:
     recent_spans: int = 0
     protocol: Protocol = HTTP
     queue: QueueBounds = field(default_factory=QueueBounds)
-
-
-def traces_url(base: str) -> str:
-    """Return where traces go, given a collector's address as OTEL_EXPORTER_OTLP_ENDPOINT has it."""
-    return base if base.rstrip("/").endswith(TRACES_PATH) else base.rstrip("/") + TRACES_PATH
 
 
 def project_has_provider() -> bool:

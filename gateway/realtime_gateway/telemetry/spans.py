@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, SupportsIndex
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
@@ -108,6 +108,8 @@ def is_wired() -> bool:
 class TracedMessage(dict[str, Any]):
     """A message, with the span that its handler is to continue. To its handler it is a dict like any other.
 
+    A copy of it, and what comes out of its pickle, is a plain dict.
+
     Attributes:
         span: the span.
         waits_since: when it came here, by the monotonic clock.
@@ -119,6 +121,10 @@ class TracedMessage(dict[str, Any]):
         super().__init__(message)
         self.span = span
         self.waits_since = waits_since
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[type[dict[str, Any]], tuple[dict[str, Any]]]:
+        """Be copied and pickled as what it says alone: a span belongs to this process, and has a lock."""
+        return dict, (dict(self),)
 
 
 @contextmanager

@@ -148,6 +148,9 @@ def test_metrics_go_where_traces_go() -> None:
     assert made.attributes["service.name"] == "chat"
     assert made.attributes["service.instance.id"] == "chat-0"
     assert metrics_export(read_environment({}), resource()).endpoint is None
+    wanted = resource(otlpEndpoint=f"{COLLECTOR}/v1/traces")
+    assert metrics_export(read_environment({}), wanted).endpoint == f"{COLLECTOR}/v1/metrics"
+    assert export(wanted).endpoint == f"{COLLECTOR}/v1/traces"
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,21 @@ def test_an_extra_that_is_missing_is_one_clear_error(
     assert "secret" not in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("address", "base"),
+    [
+        ("http://collector:4318", "http://collector:4318"),
+        ("http://collector:4318/", "http://collector:4318"),
+        ("https://example.com/otlp", "https://example.com/otlp"),
+        ("http://collector:4318/v1/traces", "http://collector:4318"),
+        ("http://collector:4318/v1/metrics/", "http://collector:4318"),
+    ],
+)
+def test_both_signals_have_a_path_of_their_own_at_the_same_collector(address: str, base: str) -> None:
+    assert exporters.signal_url(address, "traces") == f"{base}/v1/traces"
+    assert exporters.signal_url(address, "metrics") == f"{base}/v1/metrics"
+
+
 def test_the_same_complaint_is_written_once_a_minute_and_the_others_are_counted() -> None:
     now_and_then = exporters.NowAndThen()
 

@@ -11,19 +11,6 @@ from realtime_gateway.errors import ConfigurationError
 from realtime_gateway.telemetry import sdk, spans
 
 
-@pytest.mark.parametrize(
-    ("base", "url"),
-    [
-        ("http://collector:4318", "http://collector:4318/v1/traces"),
-        ("http://collector:4318/", "http://collector:4318/v1/traces"),
-        ("https://example.com/otlp", "https://example.com/otlp/v1/traces"),
-        ("http://collector:4318/v1/traces", "http://collector:4318/v1/traces"),
-    ],
-)
-def test_a_collectors_address_becomes_that_of_its_traces(base: str, url: str) -> None:
-    assert sdk.traces_url(base) == url
-
-
 def test_without_an_endpoint_nothing_is_wired() -> None:
     end = sdk.wire(sdk.TraceExport(endpoint=None, ratio=1.0))
     assert not spans.is_wired()

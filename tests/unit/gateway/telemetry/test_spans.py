@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
+import pickle
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from math import inf
 from typing import Any, NamedTuple, cast
 
 import pytest
+from channels.layers import InMemoryChannelLayer
 from opentelemetry import baggage, trace
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
@@ -19,6 +23,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider, sampling
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from realtime_gateway.fanout.rendering import TracedRenderedEvent
 from realtime_gateway.telemetry import layer_spans, socket_spans, spans
 
 PARENT = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -63,6 +68,10 @@ class Way(NamedTuple):
     redis_seconds: float
     error_seconds: float
     replayed: bool
+
+
+def pickled(given: Any, protocol: int) -> Any:
+    return pickle.loads(pickle.dumps(given, protocol))
 
 
 class Encoded:
@@ -155,6 +164,32 @@ def test_a_handler_is_a_span_that_knows_how_long_its_message_has_waited(traced: 
     assert (failed.attributes or {})["error.type"] == "KeyError"
     assert not failed.events
     assert not otel_context.get_current()
+
+
+@pytest.mark.parametrize("is_rendered", [False, True])
+@pytest.mark.parametrize(
+    "copied",
+    [copy.copy, copy.deepcopy, *(partial(pickled, protocol=number) for number in range(pickle.HIGHEST_PROTOCOL + 1))],
+)
+def test_a_copy_of_a_traced_message_is_a_plain_dict(
+    copied: Callable[[Any], Any], is_rendered: bool, traced: Traced
+) -> None:
+    said = {"type": "chat.message", "to": ["a", "b"]}
+    message = spans.TracedMessage(said, traced.tracing.tracer.start_span("deliver"), time.monotonic())
+    event = TracedRenderedEvent(message, {}) if is_rendered else message
+    made = copied(event)
+    assert (type(made), made) == (dict, said)
+    assert (made["to"] is said["to"]) == (copied is copy.copy)
+
+
+async def test_another_layer_takes_a_traced_message(traced: Traced) -> None:
+    """channels' own layer copies what it is given."""
+    layer = InMemoryChannelLayer()
+    message = spans.TracedMessage(
+        {"type": "chat.message"}, traced.tracing.tracer.start_span("deliver"), time.monotonic()
+    )
+    await layer.send("a", message)
+    assert await layer.receive("a") == {"type": "chat.message"}
 
 
 def test_a_handshake_says_how_it_was_answered_and_nothing_that_comes_later(
