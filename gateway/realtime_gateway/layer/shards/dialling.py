@@ -105,7 +105,11 @@ async def _find_by_sentinel(entry: dict[str, Any], limit_seconds: float) -> Targ
 async def _primary_of(
     name: str, address: tuple[str, int], given: Mapping[str, Any], limit_seconds: float
 ) -> tuple[str, int]:
-    """Ask one Sentinel where a primary is that it takes for alive."""
+    """Ask one Sentinel where a primary is that it takes for alive.
+
+    While it leads a failover, SENTINEL MASTER describes the server that is being replaced, until the last replica
+    follows the new one; SENTINEL GET-MASTER-ADDR-BY-NAME names the new one from its promotion on.
+    """
     limits = {"socket_connect_timeout": limit_seconds, "socket_timeout": limit_seconds}
     arguments = {**limits, **given, "retry": Retry(NoBackoff(), 0), "protocol": 2}
     # redis-py types its connections in part only.
@@ -116,12 +120,15 @@ async def _primary_of(
     client.response_callbacks.clear()
     try:
         answer = await client.execute_command("SENTINEL", "MASTER", name)
+        host, port = await client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", name)
     finally:
         await client.aclose()
     said = {key.decode(): value.decode(errors="replace") for key, value in zip(answer[::2], answer[1::2], strict=True)}
-    if {"s_down", "o_down"} & set(said["flags"].split(",")):
+    primary = host.decode(), int(port)
+    is_described = primary == (said["ip"], int(said["port"]))
+    if is_described and {"s_down", "o_down"} & set(said["flags"].split(",")):
         raise DialFailed(f"it takes {said['ip']}:{said['port']} for down")
-    return said["ip"], int(said["port"])
+    return primary
 
 
 async def dial(

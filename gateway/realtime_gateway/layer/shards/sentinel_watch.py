@@ -39,7 +39,8 @@ class SentinelWatch:
         sentinels: host and port of each.
         arguments: called for the arguments of each connection, as ``sentinel_kwargs`` of a host has them.
         limit_seconds: for connecting to one.
-        on_primary: called with the name of a primary and its address, whenever another server has become it.
+        on_primary: called with the name of a primary and its address, whenever another server has become it, and
+            again with each Sentinel that announces so: whoever asked a late one in between was led back.
     """
 
     def __init__(
@@ -123,18 +124,18 @@ class SentinelWatch:
             # "<name> <old host> <old port> <new host> <new port>"
             name, _, _, host, port = reply[2].decode().split(" ")
             known = self._known.get(name)
-            self._is_now(name, known[0] + 1 if known else 0, (host, int(port)))
+            self._is_now(name, known[0] + 1 if known else 0, (host, int(port)), announced=True)
         elif len(reply) % 2 == 0 and b"config-epoch" in reply:
             said = dict(zip(reply[::2], reply[1::2], strict=True))
             address = (said[b"ip"].decode(), int(said[b"port"]))
             self._is_now(said[b"name"].decode(), int(said[b"config-epoch"]), address)
 
-    def _is_now(self, name: str, epoch: int, address: Address) -> None:
+    def _is_now(self, name: str, epoch: int, address: Address, *, announced: bool = False) -> None:
         known = self._known.get(name)
         if name not in self.names or (known is not None and epoch < known[0]):
             return
         self._known[name] = (epoch, address)
-        if known is None or known[1] != address:
+        if announced or known is None or known[1] != address:
             self._on_primary(name, address)
 
 
