@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
@@ -49,6 +50,7 @@ class Crew:
         self.members = members
         self.options = options
         self.workers: list[WorkerProcess] = []
+        self._twice_so_far: list[int] = []
 
     def add(
         self, name: str, hosts: Sequence[Any] | None, environment: Mapping[str, str] | None = None, **options: Any
@@ -112,6 +114,16 @@ class Crew:
     def gone(self) -> dict[str, int]:
         """How often each process was told that a shard is out of reach."""
         return {worker.name: self._progress(worker)["gone"] for worker in self.workers}
+
+    def note_what_was_taken_twice(self) -> None:
+        """Say that a failover is over: what is taken again from now on is due to the next one, if there is one."""
+        self._twice_so_far.append(self._taken_twice())
+
+    def twice_per_failover(self) -> list[int]:
+        """How many messages of queues were taken again after each failover that was noted, the last one to the end."""
+        before = [0, *self._twice_so_far[:-1]]
+        after = [*self._twice_so_far[:-1], self._taken_twice()]
+        return [until - since for since, until in zip(before, after, strict=True)]
 
     def finish(self, seconds: float = 40) -> tuple[Tally, dict[str, list[tuple[str, float]]]]:
         """Stop sending, wait until everything has arrived or nothing comes any more; count.
@@ -185,6 +197,15 @@ class Crew:
                     and _newest_taken(now.values(), queue, destination, sender) < number
                 ]
         return waiting
+
+    def _taken_twice(self) -> int:
+        taken: Counter[tuple[str, str, str, int]] = Counter()
+        for worker in self.workers if self.queues else ():
+            for queue, arrivals in worker.ask("taken").items():
+                for destination, by_sender in arrivals.items():
+                    for sender, numbers in by_sender.items():
+                        taken.update((queue, destination, sender, number) for number in numbers)
+        return taken.total() - len(taken)
 
     def _members_of(self, destination: str) -> list[tuple[str, str]]:
         return [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Collection, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 
 import pytest
@@ -19,23 +20,26 @@ PERIOD_SECONDS = 1.0
 
 
 @contextmanager
-def killed_every_second(servers: Collection[RedisProcess], times: list[float]) -> Iterator[None]:
-    """Kill every connection each time that a second is over, whatever the test does meanwhile; note when."""
+def killed_every_second(servers: Collection[RedisProcess], times: list[float]) -> Iterator[Future[None]]:
+    """Kill every connection each time that a second is over, whatever the test does meanwhile; note when.
+
+    What is returned is done where that has failed; then the error is raised at the end.
+    """
     ended, begun = threading.Event(), time.monotonic()
 
     def kill() -> None:
         while not ended.wait(max(begun + len(times) * PERIOD_SECONDS - time.monotonic(), 0)):
-            times.append(time.monotonic())
             for server in servers:
                 server.kill_connections("normal", "pubsub")
+            times.append(time.monotonic())
 
-    thread = threading.Thread(target=kill)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        killing = pool.submit(kill)
+        try:
+            yield killing
+        finally:
+            ended.set()
+        killing.result()
 
 
 @pytest.mark.timeout(300)
@@ -46,8 +50,8 @@ def test_no_message_is_lost_while_every_connection_is_killed_once_a_second(count
         crew.add_usual([{"name": name, "address": server.url} for name, server in servers.items()])
         crew.begin()
         number, times = rounds(15), list[float]()
-        with killed_every_second(servers.values(), times):
-            while len(times) < number:
+        with killed_every_second(servers.values(), times) as killing:
+            while len(times) < number and not killing.done():
                 # What was missed is read although the next cut is never farther than a second away.
                 crew.wait_until_everyone_hears_everyone(RECOVERS_WITHIN_SECONDS)
         crew.wait_until_everyone_hears_everyone(RECOVERS_WITHIN_SECONDS)

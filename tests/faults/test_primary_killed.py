@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import time
-from itertools import cycle, islice
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.faults.conftest import TWICE_PER_FAILOVER, Counted, rounds
 from tests.faults.crew import Crew
+from tests.faults.failovers import RECOVERS_WITHIN_SECONDS, in_turn, killed, restarted_empty
 from tests.faults.groups import groups_on_each, queues_on_each
 from tests.faults.sentinel_shards import PATIENT, TRUSTING, SentinelShards
 from tests.support.authority import Authority
-
-# A kill costs some three seconds, of which the layer itself takes less than one; where a Sentinel begins a second
-# failover by mistake, ten more.
-RECOVERS_WITHIN_SECONDS = 60
 
 
 @pytest.mark.timeout(900)
@@ -25,29 +22,21 @@ def test_no_message_is_lost_when_primaries_are_killed_one_after_the_other(counte
     with SentinelShards("a", "b") as shards, Crew(groups_on_each("a", "b"), queues=queues, **PATIENT) as crew:
         crew.add_usual(shards.hosts())
         crew.begin()
-        faults = []
-        for name in islice(cycle("ab"), rounds(20)):
-            shard = shards[name]
-            shards.wait_until_whole(name)
-            killed, at = shard.primary, time.monotonic()
-            killed.kill()
-            shards.wait_for_failover(name, at)
-            faults.append((name, at))
-            crew.wait_until_everyone_hears_everyone(RECOVERS_WITHIN_SECONDS)
-            killed.start_as_replica_of(shard.primary)
+        number = rounds(20)
+        in_turn(shards, crew, number, killed)
         crew.stays_well()
         counted(
             crew,
-            f"{len(faults)} x kill -9 of a primary",
-            sentinel=shards.needed(*faults),
-            told=len(faults) // 4,
-            twice=TWICE_PER_FAILOVER * len(faults),
+            f"{number} x kill -9 of a primary",
+            sentinel=shards.needed(),
+            told=number // 4,
+            twice=TWICE_PER_FAILOVER,
         )
 
 
 @pytest.mark.timeout(600)
 def test_nothing_acknowledged_is_lost_where_senders_wait_no_longer_than_by_default(counted: Counted) -> None:
-    """A failover within ``send_timeout`` costs no error; a longer one does, and the row says how many.
+    """A failover within ``send_timeout`` costs no error.
 
     The queues are in no groups: what they do not get of a group's message in that time is dropped, and counted.
     """
@@ -55,15 +44,8 @@ def test_nothing_acknowledged_is_lost_where_senders_wait_no_longer_than_by_defau
     with SentinelShards("a", "b") as shards, Crew(groups, queues=queues, queues_in_groups=False) as crew:
         crew.add_usual(shards.hosts())
         crew.begin()
-        faults = []
-        for name in islice(cycle("ab"), rounds(4)):
-            shards.wait_until_whole(name)
-            killed, at = shards[name].primary, time.monotonic()
-            killed.kill()
-            shards.wait_for_failover(name, at)
-            faults.append((name, at))
-            crew.wait_until_everyone_hears_everyone(RECOVERS_WITHIN_SECONDS)
-            killed.start_as_replica_of(shards[name].primary)
+        number = rounds(4)
+        in_turn(shards, crew, number, killed)
         for name in "ab":
             # A server that is back may be made a primary once more before Sentinels agree: that is no calm yet.
             shards.wait_until_whole(name)
@@ -72,11 +54,10 @@ def test_nothing_acknowledged_is_lost_where_senders_wait_no_longer_than_by_defau
         crew.stays_well()
         counted(
             crew,
-            f"{len(faults)} x kill -9 of a primary, senders wait as by default",
-            errors=("ShardUnavailable",),
-            sentinel=shards.needed(*faults),
-            told=len(faults) // 4,
-            twice=TWICE_PER_FAILOVER * len(faults),
+            f"{number} x kill -9 of a primary, senders wait as by default",
+            sentinel=shards.needed(),
+            told=number // 4,
+            twice=TWICE_PER_FAILOVER,
         )
 
 
@@ -88,18 +69,10 @@ def test_no_message_is_lost_when_primaries_that_speak_tls_only_are_killed(counte
     with SentinelShards("a", "b", tls=tls) as shards, Crew(groups_on_each("a", "b"), **PATIENT) as crew:
         crew.add_usual(shards.hosts(), environment)
         crew.begin()
-        faults = []
-        for name in islice(cycle("ab"), rounds(4)):
-            shard = shards[name]
-            shards.wait_until_whole(name)
-            killed, at = shard.primary, time.monotonic()
-            killed.kill()
-            shards.wait_for_failover(name, at)
-            faults.append((name, at))
-            crew.wait_until_everyone_hears_everyone(RECOVERS_WITHIN_SECONDS)
-            killed.start_as_replica_of(shard.primary)
+        number = rounds(4)
+        in_turn(shards, crew, number, killed)
         crew.stays_well()
-        counted(crew, f"{len(faults)} x kill -9 of a primary, all by TLS", sentinel=shards.needed(*faults))
+        counted(crew, f"{number} x kill -9 of a primary, all by TLS", sentinel=shards.needed())
 
 
 @pytest.mark.timeout(300)
@@ -108,25 +81,23 @@ def test_what_only_a_killed_primary_had_is_sent_again_to_a_process_that_was_away
         crew.add_usual(shards.hosts())
         away = crew.add("receiver, away", shards.hosts())
         crew.begin()
-        faults = []
-        for name in islice(cycle("ab"), rounds(2)):
-            shard = shards[name]
-            shards.wait_until_whole(name)
+
+        @contextmanager
+        def ahead(shards: SentinelShards, name: str) -> Iterator[None]:
             away.pause()
-            shard.stop_replicating()
-            shard.primary.kill_connections("pubsub")
+            shards[name].stop_replicating()
+            shards[name].primary.kill_connections("pubsub")
             # What is acknowledged now, neither a replica has nor the process that stands still, nor its sockets.
             for _ in range(3):
                 crew.wait_until_everyone_hears_everyone(RECOVERS_WITHIN_SECONDS)
-            at = time.monotonic()
-            killed = shard.kill_primary()
-            shards.wait_for_failover(name, at)
-            faults.append((name, at))
-            away.resume()
-            crew.wait_until_everyone_hears_everyone(RECOVERS_WITHIN_SECONDS)
-            killed.start_as_replica_of(shard.primary)
+            with killed(shards, name):
+                away.resume()
+                yield
+
+        number = rounds(2)
+        in_turn(shards, crew, number, ahead)
         crew.stays_well()
-        counted(crew, f"{len(faults)} x kill -9 of a primary ahead of its replicas", sentinel=shards.needed(*faults))
+        counted(crew, f"{number} x kill -9 of a primary ahead of its replicas", sentinel=shards.needed())
 
 
 @pytest.mark.timeout(300)
@@ -135,10 +106,6 @@ def test_no_message_is_lost_when_a_primary_is_back_empty_before_any_sentinel_sus
         crew.add_usual(shards.hosts())
         crew.begin()
         number = rounds(2)
-        for name in islice(cycle("ab"), number):
-            shards.wait_until_whole(name)
-            # Its replicas follow it again, and drop what they had.
-            shards[name].primary.restart()
-            crew.wait_until_everyone_hears_everyone(RECOVERS_WITHIN_SECONDS)
+        in_turn(shards, crew, number, restarted_empty)
         crew.stays_well()
         counted(crew, f"{number} x a primary that comes back empty")

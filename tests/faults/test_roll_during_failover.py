@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
 from tests.faults.conftest import TWICE_PER_FAILOVER, Counted, rounds
 from tests.faults.crew import Crew
+from tests.faults.failovers import RECOVERS_WITHIN_SECONDS, in_turn
 from tests.faults.groups import groups_on_each, queues_on_each
 from tests.faults.roller import Roller
 from tests.faults.sentinel_shards import PATIENT, SentinelShards
 from tests.support.conditions import wait_until
 from tests.support.redis_process import RedisProcess
-
-RECOVERS_WITHIN_SECONDS = 60
 
 
 @pytest.mark.timeout(600)
@@ -32,24 +32,26 @@ def test_no_message_is_lost_when_shards_are_rolled_during_a_failover(counted: Co
         )
         crew.add_usual([{"name": name, **entries[name]} for name in "ab"])
         crew.begin()
-        number, faults = rounds(1), []
-        for _ in range(number):
-            for names in ("abc", "bc", "ab"):
-                shards.wait_until_whole("a")
-                killed, at = shards["a"].primary, time.monotonic()
-                killed.kill()
-                # Its Sentinels do not even suspect it yet.
-                roller.roll(*names)
-                shards.wait_for_failover("a", at)
-                faults.append(("a", at))
-                wait_until(lambda: roller.followed_by(3), RECOVERS_WITHIN_SECONDS)
-                crew.wait_until_everyone_hears_everyone(RECOVERS_WITHIN_SECONDS)
-                killed.start_as_replica_of(shards["a"].primary)
+        lists = iter(("abc", "bc", "ab") * rounds(1))
+
+        @contextmanager
+        def killed_and_rolled(shards: SentinelShards, name: str) -> Iterator[None]:
+            at = time.monotonic()
+            server = shards[name].kill_primary()
+            # Its Sentinels do not even suspect it yet.
+            roller.roll(*next(lists))
+            shards.wait_for_failover(name, at)
+            wait_until(lambda: roller.followed_by(3), RECOVERS_WITHIN_SECONDS)
+            yield
+            server.start_as_replica_of(shards[name].primary)
+
+        number = 3 * rounds(1)
+        in_turn(shards, crew, number, killed_and_rolled, names="a")
         crew.stays_well()
         counted(
             crew,
-            f"{3 * number} x a roll during a failover",
-            sentinel=shards.needed(*faults),
-            told=len(faults) // 4,
-            twice=TWICE_PER_FAILOVER * len(faults),
+            f"{number} x a roll during a failover",
+            sentinel=shards.needed(),
+            told=number // 4,
+            twice=TWICE_PER_FAILOVER,
         )

@@ -10,7 +10,6 @@ from tests.faults.conftest import Counted, rounds
 from tests.faults.crew import Crew
 from tests.faults.groups import groups_on_each, queues_on_each
 from tests.faults.roller import Roller
-from tests.faults.sentinel_shards import PATIENT
 from tests.support.conditions import wait_until
 from tests.support.redis_process import RedisProcess
 
@@ -23,7 +22,7 @@ def test_no_message_is_lost_while_shards_come_and_go_and_one_process_learns_late
         servers = {name: stack.enter_context(RedisProcess()) for name in "abcd"}
         entries = {name: {"address": server.url} for name, server in servers.items()}
         roller = Roller(entries, "ab", lambda name: servers[name].client)
-        crew = stack.enter_context(Crew(groups_on_each(*servers), queues=queues_on_each(*servers), **PATIENT))
+        crew = stack.enter_context(Crew(groups_on_each(*servers), queues=queues_on_each(*servers)))
         hosts = [{"name": name, **entries[name]} for name in "ab"]
         crew.add_usual(hosts)
         late = crew.add("both, late", hosts)
@@ -62,7 +61,7 @@ def test_no_message_is_lost_when_lists_follow_each_other_faster_than_they_are_ad
         servers = {name: stack.enter_context(RedisProcess()) for name in "abc"}
         entries = {name: {"address": server.url} for name, server in servers.items()}
         roller = Roller(entries, "ab", lambda name: servers[name].client)
-        crew = stack.enter_context(Crew(groups_on_each(*servers), queues=queues_on_each(*servers), **PATIENT))
+        crew = stack.enter_context(Crew(groups_on_each(*servers), queues=queues_on_each(*servers)))
         crew.add_usual([{"name": name, **entries[name]} for name in "ab"])
         crew.begin()
         number = rounds(5)

@@ -127,6 +127,7 @@ class Worker:
             "add": self.add,
             "send": self.send,
             "progress": self.progress,
+            "taken": self.taken,
             "finish": self.finish,
             "report": self.report,
         }
@@ -177,6 +178,10 @@ class Worker:
             },
             "gone": max((member.gone for member in self.members), default=0),
         }
+
+    async def taken(self) -> dict[str, dict[str, dict[str, list[int]]]]:
+        """What was taken from queues: by queue, destination and sender."""
+        return {member.channel: member.arrivals for member in self.members if is_queue(member.channel)}
 
     async def finish(self) -> None:
         """Send nothing new, and wait until nothing is on its way."""
