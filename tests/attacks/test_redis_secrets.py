@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
 
 from realtime_gateway.errors import ShardRefused, ShardUnavailable
 from realtime_gateway.hosts import Documents, HostList, Shard
 from realtime_gateway.layer import RedisChannelLayer
+from realtime_gateway.layer.refusals import REMEDIES
 from realtime_gateway.telemetry import recorder
 from tests.support.conditions import until
+from tests.support.receiving import nothing
 from tests.support.redis_process import RedisProcess
+from tests.support.replaced_file import put
 
-PASSWORD = "correct-horse-battery"
+PASSWORD, FORMER_PASSWORD = "correct-horse-battery", "former-staple-battery"
+SECRETS = (PASSWORD, FORMER_PASSWORD, "guess")
 REMOVED, PRESENT = "removed-key-of-16-characters", "present-key-of-16-characters"
 
 
 @asynccontextmanager
 async def a_layer(server: RedisProcess, **options: Any) -> AsyncIterator[RedisChannelLayer]:
-    address = {"host": "127.0.0.1", "port": server.port, "password": options.pop("password", None)}
-    layer = RedisChannelLayer(hosts=[address], send_timeout=1, **options)
+    login = {name: options.pop(name) for name in ("username", "password") if name in options}
+    address = {"host": "127.0.0.1", "port": server.port, **login}
+    layer = RedisChannelLayer(hosts=[address], **{"send_timeout": 1, **options})
     try:
         yield layer
     finally:
@@ -40,12 +44,6 @@ async def next_said(layer: RedisChannelLayer, channel: str) -> str:
 
 def said(text: str) -> dict[str, Any]:
     return {"type": "said", "text": text}
-
-
-def put(path: Path, text: str) -> None:
-    replacement = path.with_name("new")
-    replacement.write_text(text)
-    replacement.replace(path)
 
 
 async def test_a_message_of_somebody_who_kept_a_key_that_was_removed_reaches_nobody(
@@ -99,45 +97,44 @@ async def test_a_host_list_signed_with_a_key_that_was_removed_leads_nobody_elsew
             assert their_client.info("stats")["total_connections_received"] == visitors
 
 
-INTRUDERS: dict[str, Callable[[], dict[str, Any]]] = {
-    "without a password": dict,
-    "with a password of their own": lambda: {"password": "guess"},
-    "with the password that was exchanged": lambda: {"password": "former-password"},
-    "as a user of their own": lambda: {"username": "eve", "password": PASSWORD},
+# How they log in, and what they are told.
+INTRUDERS: dict[str, tuple[dict[str, str], str]] = {
+    "without a password": ({}, "NOAUTH"),
+    "with a password of their own": ({"password": "guess"}, "WRONGPASS"),
+    "with the password that was exchanged": ({"password": FORMER_PASSWORD}, "WRONGPASS"),
+    "as a user of their own": ({"username": "eve", "password": PASSWORD}, "WRONGPASS"),
 }
 
 
 @pytest.mark.parametrize("intruder", INTRUDERS)
-async def test_redis_lets_nobody_in(intruder: str) -> None:
-    with RedisProcess("--requirepass", "former-password") as server:
-        with redis.Redis(port=server.port, password="former-password") as administrator:
+async def test_a_process_without_the_right_password_says_nothing_to_anybody_and_is_told_why_without_any_password(
+    intruder: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    login, refusal = INTRUDERS[intruder]
+    with RedisProcess("--requirepass", FORMER_PASSWORD) as server:
+        with server.new_client(password=FORMER_PASSWORD) as administrator:
             administrator.config_set("requirepass", PASSWORD)
-        async with a_layer(server, password=PASSWORD) as site:
+        async with a_layer(server, password=PASSWORD) as site, a_layer(server, send_timeout=2, **login) as theirs:
             channel = await site.new_channel()
             await site.group_add("lobby", channel)
-            with redis.Redis(port=server.port, retry=None, **INTRUDERS[intruder]()) as client:  # type: ignore[arg-type]
-                for command in (
-                    ("PUBLISH", "asgi", "x"),
-                    ("KEYS", "*"),
-                    ("MONITOR",),
-                    ("CONFIG", "GET", "requirepass"),
-                ):
-                    with pytest.raises(
-                        (redis.AuthenticationError, redis.ResponseError), match=r"(?i)auth|password|user"
-                    ):
-                        client.execute_command(*command)
+            before = recorder.layer_connection_failures.values["refused"]
+            for attempt, error in (
+                (theirs.group_send("lobby", said("buy at eve's")), ShardRefused),
+                (theirs.send(channel, said("and again")), ShardRefused),
+                (theirs.send("work", said("for a worker")), ShardRefused),
+                # Who joins waits for the shard to come back.
+                (theirs.group_add("lobby", "eve"), ShardUnavailable),
+            ):
+                with pytest.raises(error, match="shard '0'") as caught:
+                    await attempt
+                assert (caught.value.shard, caught.value.remedy) == ("0", REMEDIES[refusal])
+                assert not [word for word in SECRETS if word in str(caught.value)]
+            assert recorder.layer_connection_failures.values["refused"] > before
+            assert "shard 0 cannot be used: " in caplog.text
+            assert REMEDIES[refusal] in caplog.text
+            assert not [word for word in SECRETS if word in caplog.text + repr(theirs)]
             await site.group_send("lobby", said("from the site"))
+            await site.send("work", said("of the site"))
             assert await next_said(site, channel) == "from the site"
-
-
-@pytest.mark.parametrize("given", [None, "guess"])
-async def test_a_process_that_lacks_the_password_is_told_so_and_shows_none(
-    given: str | None, caplog: pytest.LogCaptureFixture
-) -> None:
-    with RedisProcess("--requirepass", PASSWORD) as server:
-        async with a_layer(server, password=given) as layer:
-            with pytest.raises((ShardRefused, ShardUnavailable)) as caught:
-                await layer.group_send("lobby", said("anything"))
-            assert "password" in str(caught.value).lower() or "auth" in str(caught.value).lower()
-            assert PASSWORD not in caplog.text + str(caught.value) + repr(layer)
-            assert "guess" not in caplog.text + str(caught.value) + repr(layer)
+            assert await next_said(site, "work") == "of the site"
+            assert await nothing(site, channel)

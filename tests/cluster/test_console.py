@@ -18,7 +18,7 @@ import pytest
 
 from tests.cluster.cluster import ClientPod, Cluster, Namespace
 from tests.cluster.operator_bed import NAMESPACE, Gateway, operators
-from tests.support.chromium import ARGUMENTS, CHROMIUM, WIDE, take_pictures
+from tests.support.chromium import ARGUMENTS, CHROMIUM, NEEDS_CHROMIUM, WIDE, take_pictures
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 PORT = 9001
@@ -64,7 +64,7 @@ def opened(url: str) -> Iterator[playwright_api.Page]:
 
 
 @pytest.mark.usefixtures("operator")
-@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian package chromium)")
+@NEEDS_CHROMIUM
 @pytest.mark.timeout(600, func_only=True)
 def test_a_forwarded_port_shows_what_runs_of_each_resource_and_a_messages_way(namespace: Namespace) -> None:
     gateway = Gateway(namespace, {"telemetry": {"recentSpans": 500}})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -35,7 +34,7 @@ def collector(image: str) -> list[Object]:
     ]
 
 
-def traces(namespace: Namespace) -> list[list[dict[str, Any]]]:
+def traces(namespace: Namespace) -> list[list[dict[str, str]]]:
     """Return the spans that have come so far, by trace."""
     found = defaultdict(list)
     for line in namespace.kubectl("logs", "collector").splitlines():
@@ -44,7 +43,7 @@ def traces(namespace: Namespace) -> list[list[dict[str, Any]]]:
     return list(found.values())
 
 
-def sent(trace: list[dict[str, Any]]) -> int:
+def sent(trace: list[dict[str, str]]) -> int:
     return sum(span["name"] == "websocket send" for span in trace)
 
 
@@ -81,7 +80,7 @@ async def test_one_trace_shows_a_message_from_one_pod_to_another(namespace: Name
     assert {span["service"] for span in trace} == {"chat"}
 
 
-def _way_of_one(trace: list[dict[str, Any]], by_id: dict[str, dict[str, Any]], publish: str) -> list[dict[str, Any]]:
+def _way_of_one(trace: list[dict[str, str]], by_id: dict[str, dict[str, str]], publish: str) -> list[dict[str, str]]:
     """Return what came before a publication, and the handler that has sent it to one client."""
     published = next(span for span in trace if span["name"] == publish)
     sent = next(span for span in trace if span["name"] == "websocket send")
@@ -89,5 +88,5 @@ def _way_of_one(trace: list[dict[str, Any]], by_id: dict[str, dict[str, Any]], p
     return [by_id[receiving["parent"]], receiving, by_id[sent["parent"]]]
 
 
-def received(trace: list[dict[str, Any]]) -> bool:
+def received(trace: list[dict[str, str]]) -> bool:
     return any(span["name"] == "websocket receive" for span in trace)

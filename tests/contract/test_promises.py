@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from channels.exceptions import ChannelFull
 from tests.contract.backends import OURS, Deployment, Servers, deployed
-from tests.contract.receiving import SOON, nothing, soon
+from tests.support.receiving import SOON, nothing, soon
 
 from realtime_gateway.errors import MembershipRefused, MessageTooLarge
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from channels.exceptions import ChannelFull
 from tests.contract.backends import OURS, UPSTREAM, Deployment, Servers, deployed
-from tests.contract.receiving import nothing, soon
+from tests.support.receiving import nothing, soon
 
 pytestmark = pytest.mark.filterwarnings(
     # channels_redis leaves its connections to the garbage collector.

@@ -13,6 +13,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.support.replaced_file import put
+
 HOUR = timedelta(hours=1)
 VALID = (-HOUR, 24 * HOUR)
 EXPIRED = (-48 * HOUR, -HOUR)
@@ -63,9 +65,7 @@ class Authority:
             "tls.crt": made.public_bytes(serialization.Encoding.PEM),
             "tls.key": key.private_bytes(*pem),
         }.items():
-            fresh = directory / f".{name}"
-            fresh.write_bytes(content)
-            fresh.rename(directory / name)
+            put(directory / name, content)
         return directory
 
 

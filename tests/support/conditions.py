@@ -19,9 +19,15 @@ async def until(condition: Callable[[], object], seconds: float = 10.0, poll_sec
         await asyncio.sleep(poll_seconds)
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 10.0, poll_seconds: float = POLL_SECONDS) -> None:
-    """The same, for code that is not asynchronous."""
+def wait_until(
+    condition: Callable[[], object],
+    seconds: float = 10.0,
+    poll_seconds: float = POLL_SECONDS,
+    *,
+    seen: Callable[[], object] = str,
+) -> None:
+    """The same, for code that is not asynchronous; a failure tells what ``seen`` returns."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s"
+        assert time.monotonic() < deadline, f"not within {seconds} s: {seen()}"
         time.sleep(poll_seconds)

@@ -6,6 +6,7 @@ import socket
 import struct
 
 MASK = b"\x1f\x2e\x3d\x4c"
+NO_LINGERING = struct.pack("ii", 1, 0)
 
 
 def client_frame(head: int, payload: bytes = b"", *, mask: bytes | None = MASK, length: bytes | None = None) -> bytes:
@@ -48,6 +49,11 @@ class RawClient:
         return self
 
     def __exit__(self, *problem: object) -> None:
+        self.socket.close()
+
+    def reset(self) -> None:
+        """Cut the connection: the server gets a reset in place of an end."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGERING)
         self.socket.close()
 
     def send(self, *frames: bytes) -> None:

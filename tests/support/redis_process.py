@@ -39,7 +39,7 @@ def redis_server_program() -> str | None:
 
 
 class RedisProcess:
-    """One redis-server on 127.0.0.1, without persistence, in a directory of its own.
+    """One redis-server on an address of this machine, without persistence, in a directory of its own.
 
     With ``tls``, a directory with ca.crt, tls.crt and tls.key, it speaks TLS only. Then this class's own questions are
     asked with the certificate of ``tls_client``, by default the same, and without a look at the server's.
@@ -50,11 +50,13 @@ class RedisProcess:
     def __init__(
         self,
         *options: str,
+        host: str = "127.0.0.1",
         port: int | None = None,
         program: str | None = None,
         tls: Path | None = None,
         tls_client: Path | None = None,
     ) -> None:
+        self.host = host
         self.port = port or free_port()
         self.program = program or redis_server_program()
         self.options = options
@@ -64,11 +66,11 @@ class RedisProcess:
 
     @property
     def address(self) -> tuple[str, int]:
-        return ("127.0.0.1", self.port)
+        return (self.host, self.port)
 
     @property
     def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}"
+        return f"redis://{self.host}:{self.port}"
 
     @property
     def client(self) -> redis.Redis:
@@ -83,7 +85,7 @@ class RedisProcess:
                 "ssl_keyfile": str(self._tls_client / "tls.key"),
             }
             arguments |= {"ssl": True, "ssl_cert_reqs": "none", "ssl_check_hostname": False, **certificate}
-        return redis.Redis(host="127.0.0.1", port=self.port, socket_timeout=5, **arguments)
+        return redis.Redis(host=self.host, port=self.port, socket_timeout=5, **arguments)
 
     def start(self, *more: str) -> RedisProcess:
         """Start it, with ``more`` options for this time only."""
@@ -97,7 +99,7 @@ class RedisProcess:
         return self
 
     def command(self, program: str) -> list[str]:
-        base = [program, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        base = [program, "--bind", self.host, "--save", "", "--appendonly", "no"]
         listening = [word for name, value in self.listening().items() for word in (f"--{name}", value)]
         return [*base, *listening, *self.options]
 
@@ -148,7 +150,7 @@ class RedisProcess:
 
     def start_as_replica_of(self, primary: RedisProcess) -> RedisProcess:
         """Start it as what an operator starts after a failover."""
-        return self.start("--replicaof", "127.0.0.1", str(primary.port))
+        return self.start("--replicaof", primary.host, str(primary.port))
 
     def kill_connections(self, *kinds: str) -> None:
         """CLIENT KILL every connection of each kind: normal, pubsub, replica."""

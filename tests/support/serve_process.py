@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
 import urllib.request
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +18,7 @@ from typing import Any
 import psutil
 
 from tests.support.free_port import free_port
+from tests.support.pages import get
 
 START_SECONDS = 30
 END_SECONDS = 30
@@ -90,14 +90,8 @@ class ServeProcess:
 
     def admin(self, page: str) -> tuple[int, str]:
         """Get a page of the admin port; status 0 when nothing answers."""
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.admin_port}/{page}", timeout=5) as response:
-                return response.status, response.read().decode()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read().decode()
-        except OSError:
-            return 0, ""
+        answer = get(f"http://127.0.0.1:{self.admin_port}/{page}", seconds=5)
+        return answer.status, answer.text
 
     def health(self) -> dict[str, Any]:
         facts: dict[str, Any] = json.loads(self.admin("healthz")[1])

@@ -8,6 +8,7 @@ import threading
 from contextlib import suppress
 from types import TracebackType
 
+from tests.support.frames import NO_LINGERING
 from tests.support.free_port import free_port
 
 _CHUNK_BYTES = 65536
@@ -125,5 +126,5 @@ class TcpProxy:
                 self._selector.unregister(end)
             with suppress(OSError):
                 # Linger of 0 seconds: a reset, not an orderly end.
-                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGERING)
             end.close()

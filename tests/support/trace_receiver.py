@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +14,8 @@ from typing import Any
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+
+from tests.support.conditions import wait_until
 
 
 @dataclass(frozen=True)
@@ -37,13 +38,14 @@ class ReceivedSpan:
 
 
 class TraceReceiver:
-    """Listens from ``start`` to ``stop``; answers ``status`` to every export."""
+    """Listens in its block; answers ``status`` to every export, or never, where that is None."""
 
-    def __init__(self, status: int = 200) -> None:
+    def __init__(self, status: int | None = 200) -> None:
         self.status = status
         self.exports = 0
         self.bodies: list[tuple[str, bytes]] = []
         self._spans: list[ReceivedSpan] = []
+        self._ended = threading.Event()
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -55,6 +57,9 @@ class TraceReceiver:
                 receiver.bodies.append((self.path, body))
                 if receiver.status == 200 and self.path == "/v1/traces":
                     receiver._spans.extend(spans_of(body))
+                if receiver.status is None:
+                    receiver._ended.wait()  # whoever was not answered is let go in the end
+                    return
                 self.send_response(receiver.status)
                 self.send_header("content-length", "0")
                 self.end_headers()
@@ -77,21 +82,20 @@ class TraceReceiver:
 
     def wait_for(self, seconds: float = 20.0, **counts: int) -> list[ReceivedSpan]:
         """Wait until that many spans' names begin with each word, behind ``websocket``; return all spans."""
-        deadline = time.monotonic() + seconds
-        while True:
-            names = [span.name for span in self.spans()]
-            words = Counter(name.removeprefix("websocket ").split()[0] for name in names)
-            if all(words[word] >= count for word, count in counts.items()):
-                return self.spans()
-            assert time.monotonic() < deadline, f"not {counts} within {seconds} s: {names}"
-            time.sleep(0.02)
+
+        def came() -> bool:
+            words = Counter(name.removeprefix("websocket ").split()[0] for name in self._names())
+            return all(words[word] >= count for word, count in counts.items())
+
+        wait_until(came, seconds, seen=lambda: f"{self._names()}, not {counts}")
+        return self.spans()
 
     def wait_until(self, condition: Callable[[], bool], seconds: float = 20.0) -> None:
         """Wait until something holds of what has come."""
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, f"not within {seconds} s: {[span.name for span in self.spans()]}"
-            time.sleep(0.02)
+        wait_until(condition, seconds, seen=self._names)
+
+    def _names(self) -> list[str]:
+        return [span.name for span in self.spans()]
 
     def __enter__(self) -> TraceReceiver:
         self._thread.start()
@@ -100,6 +104,7 @@ class TraceReceiver:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._ended.set()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()

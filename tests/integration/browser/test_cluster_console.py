@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -16,12 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
 from tests.integration.telemetry.conftest import redis_server, serve  # noqa: F401  (fixtures)
-from tests.support.chromium import CHROMIUM, WIDE, take_pictures
+from tests.support.chromium import NEEDS_CHROMIUM_AND_REDIS, WIDE, take_pictures, uncomplaining_page
 from tests.support.conditions import wait_until
 from tests.support.free_port import free_port
-from tests.support.redis_process import redis_server_program
+from tests.support.redis_process import RedisProcess
 from tests.support.traced_processes import Serve
 from websockets.sync.client import connect
 
@@ -35,10 +33,7 @@ from realtime_operator.options import read_options
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = playwright_api.expect
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian package chromium)"),
-    pytest.mark.skipif(redis_server_program() is None, reason="no redis-server"),
-]
+pytestmark = NEEDS_CHROMIUM_AND_REDIS
 
 PASSWORD = "of-a-test"
 # Addresses of this machine alone, in the place of those that a cluster gives to Services.
@@ -50,27 +45,13 @@ WITHOUT_IMAGE = "chat-5d9c-zz9pl"
 @contextmanager
 def redis_servers(port: int) -> Iterator[None]:
     """The servers of two shards, the first of which has a replica; they know the operator by its password."""
-    program = redis_server_program()
-    assert program is not None
-    with ExitStack() as stack:
-        for name, address in ADDRESSES.items():
-            words = [program, "--bind", address, "--port", str(port), "--save", "", "--daemonize", "no"]
-            words += ["--user", "operator", "on", f">{PASSWORD}", "~*", "&*", "+@all"]
-            if name.endswith("-0-1"):
-                words += ["--replicaof", ADDRESSES["chat-redis-0-0"], str(port)]
-            process = stack.enter_context(subprocess.Popen(words, stdout=subprocess.DEVNULL, cwd="/tmp"))
-            stack.callback(process.terminate)
-            with redis.Redis(address, port) as client:
-                wait_until(lambda client=client: answers(client), 30)
+    operator = ("--user", "operator", "on", f">{PASSWORD}", "~*", "&*", "+@all")
+    first, replica, second = (RedisProcess(*operator, host=address, port=port) for address in ADDRESSES.values())
+    with first, second, ExitStack() as stack:
+        stack.callback(replica.stop)
+        replica.start_as_replica_of(first)
+        wait_until(lambda: replica.info("replication")["master_link_status"] == "up", 30)
         yield
-
-
-def answers(client: redis.Redis) -> bool:
-    try:
-        info: Any = client.info("replication")
-    except redis.ConnectionError:
-        return False
-    return bool(info["role"] == "master" or info["master_link_status"] == "up")
 
 
 def hosts(port: int) -> HostList:
@@ -162,12 +143,10 @@ def test_the_page_shows_each_resource_of_a_cluster_and_a_messages_way(
     monkeypatch.setattr(observing, "REDIS_PORT", port)
     file = tmp_path / "hosts.json"
     file.write_text(hosts(port).to_json())
-    with redis_servers(port), console(cache_of(port)) as url:
+    with redis_servers(port), console(cache_of(port)) as url, ExitStack() as stack:
         gateway = serve(POD, more={"recentSpans": 500}, REALTIME_GATEWAY_CONFIG=str(file))
         monkeypatch.setattr(cluster_source, "ADMIN_PORT", gateway.admin_port)
-        page = browser.new_page(viewport=WIDE)
-        complaints: list[str] = []
-        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page = stack.enter_context(uncomplaining_page(browser, viewport=WIDE))
         page.goto(url)
         expect(page.get_by_role("navigation", name="Resources").get_by_role("link")).to_have_count(2)
         # By keyboard alone.
@@ -204,5 +183,3 @@ def test_the_page_shows_each_resource_of_a_cluster_and_a_messages_way(
         expect(page.locator("#recent")).to_contain_text("No process keeps spans")
         page.goto(f"{url}/?resource=town/gone")
         expect(page.get_by_role("status").first).to_contain_text("There is no RealtimeGateway town/gone any more.")
-        page.close()
-    assert not complaints

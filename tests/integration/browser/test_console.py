@@ -13,18 +13,14 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from tests.support.chromium import CHROMIUM, WIDE, take_pictures
-from tests.support.redis_process import redis_server_program
+from tests.support.chromium import NEEDS_CHROMIUM_AND_REDIS, WIDE, take_pictures, uncomplaining_page
 from tests.support.traced_processes import PARENT
 from tests.support.up_process import UpProcess, running_example
 from websockets.sync.client import ClientConnection, connect
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = playwright_api.expect
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian package chromium)"),
-    pytest.mark.skipif(redis_server_program() is None, reason="no redis-server"),
-]
+pytestmark = NEEDS_CHROMIUM_AND_REDIS
 
 SLOW_MS = 30_000
 
@@ -41,16 +37,10 @@ def console_of(up: UpProcess) -> str:
 
 @pytest.fixture
 def page(browser: playwright_api.Browser, chat: UpProcess) -> Iterator[playwright_api.Page]:
-    """The console; the test fails for whatever the page, or its policy, complains of."""
-    context = browser.new_context(base_url=console_of(chat), viewport=WIDE)
-    opened = context.new_page()
-    complaints: list[str] = []
-    opened.on("pageerror", lambda error: complaints.append(str(error)))
-    opened.on("console", lambda said: complaints.append(said.text) if "Content Security" in said.text else None)
-    opened.goto("/")
-    yield opened
-    context.close()
-    assert not complaints
+    """The console."""
+    with uncomplaining_page(browser, base_url=console_of(chat), viewport=WIDE) as opened:
+        opened.goto("/")
+        yield opened
 
 
 def client(up: UpProcess, query: str = "") -> ClientConnection:

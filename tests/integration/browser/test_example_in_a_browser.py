@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.support.chromium import CHROMIUM, WIDE, take_pictures
+from tests.support.chromium import NEEDS_CHROMIUM, WIDE, take_pictures
 from tests.support.conditions import wait_until
 from tests.support.example_project import APPLICATION, DIRECTORY, ExampleProject
 from tests.support.free_port import free_port
@@ -22,7 +22,7 @@ from tests.support.redis_process import RedisProcess
 from tests.support.server_process import PYTHON, ServerProcess
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian package chromium)")
+pytestmark = NEEDS_CHROMIUM
 
 
 @dataclass(frozen=True)

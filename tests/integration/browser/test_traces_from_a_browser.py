@@ -7,9 +7,8 @@ from contextlib import ExitStack
 
 import pytest
 from tests.integration.telemetry.conftest import receiver, redis_server, serve  # noqa: F401  (fixtures)
-from tests.support.chromium import CHROMIUM
+from tests.support.chromium import NEEDS_CHROMIUM_AND_REDIS, uncomplaining_page
 from tests.support.message_trace import check_one_trace
-from tests.support.redis_process import redis_server_program
 from tests.support.serve_process import ServeProcess
 from tests.support.trace_receiver import TraceReceiver
 from tests.support.traced_processes import Serve, messages, one, running_worker
@@ -17,10 +16,7 @@ from websockets.sync.client import ClientConnection, connect
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = playwright_api.expect
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian package chromium)"),
-    pytest.mark.skipif(redis_server_program() is None, reason="no redis-server"),
-]
+pytestmark = NEEDS_CHROMIUM_AND_REDIS
 
 MEMBERS = 25
 TEXT = "hello from a browser"
@@ -28,14 +24,8 @@ TEXT = "hello from a browser"
 
 @pytest.fixture
 def page(browser: playwright_api.Browser) -> Iterator[playwright_api.Page]:
-    """A window; the test fails for whatever its script complains of."""
-    context = browser.new_context()
-    opened = context.new_page()
-    complaints: list[str] = []
-    opened.on("pageerror", lambda error: complaints.append(str(error)))
-    yield opened
-    context.close()
-    assert not complaints
+    with uncomplaining_page(browser) as opened:
+        yield opened
 
 
 def enter(page: playwright_api.Page, process: ServeProcess, room: str, context: str = "") -> None:

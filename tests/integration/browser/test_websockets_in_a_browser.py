@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.chromium import CHROMIUM
+from tests.support.chromium import NEEDS_CHROMIUM
 from tests.support.serve_process import ServeProcess
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian package chromium)")
+pytestmark = NEEDS_CHROMIUM
 
 APPLICATIONS = Path(__file__).parents[1] / "server" / "applications"
 LIMIT_BYTES = 100_000

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
+from tests.support.replaced_file import put
 from tests.support.up_process import UpProcess
 from websockets.sync.client import connect
 
@@ -58,9 +59,7 @@ def writer(directory: Path) -> Write:
             "drain": "{periodSeconds: 1}",
             **fields,
         }
-        file, replacement = directory / "gateway.yaml", directory / "gateway.yaml.new"
-        replacement.write_text(HEAD + "".join(f"  {name}: {value}\n" for name, value in spec.items()))
-        return replacement.replace(file)  # as editors do, and never half written
+        return put(directory / "gateway.yaml", HEAD + "".join(f"  {name}: {value}\n" for name, value in spec.items()))
 
     return write
 

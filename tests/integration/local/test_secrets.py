@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import json
-import os
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from urllib.error import HTTPError
-from urllib.request import urlopen
 
 import jwt
 import psutil
 import pytest
 import redis
+from cryptography.fernet import InvalidToken
 from tests.integration.local.conftest import HEAD
+from tests.support.pages import get
 from tests.support.redis_process import RedisProcess, redis_server_program
+from tests.support.replaced_file import put
 from tests.support.up_process import UpProcess, inherited, until
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
+
+from realtime_gateway.layer.serializers import Serializer
 
 pytestmark = pytest.mark.skipif(redis_server_program() is None, reason="no redis-server")
 
@@ -32,7 +35,14 @@ pytestmark = pytest.mark.skipif(redis_server_program() is None, reason="no redis
 PASSWORD = "sentinel-redis-password-6f1d"
 JWT_KEY, OTHER_JWT_KEY = ("sentinel-jwt-key-93ab-" + letter * 16 for letter in "xy")
 KEY, OTHER_KEY = ("sentinel-encryption-key-c2e7-" + letter * 4 for letter in "xy")
+PROCESSES = ("gateway", "gateway", "worker")
 SPOKEN = "sentinel-spoken-word-0b5e"
+# What each process says when it has taken another content of the file of encryption keys.
+KEYS_CHANGED = "encryption-keys has changed"
+WEBSOCKETS = 'realtime_gateway_connections{protocol="websocket"}'
+SETTLING = "realtime_gateway_layer_key_settling"
+UNDECODABLE = 'realtime_gateway_layer_dropped_total{reason="undecodable"}'
+FERNET_TOKEN = rb"gAAAA[\w=-]+"
 
 SITE = {
     "site_settings.py": """
@@ -48,7 +58,10 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "handlers": {"stderr": {"class": "logging.StreamHandler"}},
-    "loggers": {"django": {"handlers": ["stderr"]}},
+    "loggers": {
+        "django": {"handlers": ["stderr"]},
+        "realtime_gateway.security": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
+    },
 }
 CHANNEL_LAYERS = {"default": {
     "BACKEND": "realtime_gateway.layer.RedisChannelLayer", "CONFIG": {"key_settle_seconds": 2},
@@ -134,7 +147,7 @@ class Site:
 
     def __init__(self, directory: Path, server: RedisProcess) -> None:
         self.directory = directory
-        self._server = server
+        self.server = server
         for name, code in SITE.items():
             (directory / name).write_text(code)
         self.environment = {"SITE_DATABASE": str(directory / "site.sqlite3")}
@@ -145,12 +158,10 @@ class Site:
         subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, cwd=directory, env=environment)
 
     def write(self, jwt_key: str = JWT_KEY, keys: str = KEY, *, without: str = "") -> Path:
-        text = HEAD + SPEC.format(port=self._server.port)
+        text = HEAD + SPEC.format(port=self.server.port)
         for name, values in {"site": {"jwt": jwt_key, "keys": keys}, "redis": {"password": PASSWORD}}.items():
             text += "" if name == without else secret(name, **values)
-        file, replacement = self.directory / "gateway.yaml", self.directory / "gateway.yaml.new"
-        replacement.write_text(text)
-        return replacement.replace(file)
+        return put(self.directory / "gateway.yaml", text)
 
 
 @pytest.fixture
@@ -167,6 +178,20 @@ def room(up: UpProcess, given: str) -> ClientConnection:
     return connect(f"ws://127.0.0.1:{up.port}/room/?token={given}", origin="http://127.0.0.1", proxy=None)  # type: ignore[arg-type]
 
 
+@contextmanager
+def one_in_each_gateway(up: UpProcess, given: str) -> Iterator[tuple[ClientConnection, ClientConnection]]:
+    """Two clients of different processes, of as many as it takes; the others have gone."""
+    with room(up, given) as one:
+        before = metrics(up, WEBSOCKETS)
+        for _ in range(100):
+            with room(up, given) as other:
+                if 2 not in metrics(up, WEBSOCKETS):
+                    yield one, other
+                    return
+            until(lambda: metrics(up, WEBSOCKETS) == before, 10, "the other one has gone")
+    raise AssertionError("all of them are in one process")
+
+
 def refused(up: UpProcess, given: str) -> bool:
     try:
         with room(up, given):
@@ -179,19 +204,49 @@ def hear(client: ClientConnection, word: str) -> None:
     assert client.recv(timeout=10) == word
 
 
+def say(word: str, *clients: ClientConnection) -> None:
+    """The first says a word, which all of them hear."""
+    clients[0].send(word)
+    for client in clients:
+        hear(client, word)
+
+
+def both_say(word: str, one: ClientConnection, other: ClientConnection) -> set[str]:
+    """Return what each of them has said, and both have heard."""
+    say(f"{word}, by one", one, other)
+    say(f"{word}, by the other", other, one)
+    return {f"{word}, by one", f"{word}, by the other"}
+
+
+def talk_until(condition: Callable[[], bool], *clients: ClientConnection) -> None:
+    """All of them hear every number that the first one says until something holds."""
+    numbers = itertools.count()
+
+    def holds() -> bool:
+        say(str(next(numbers)), *clients)
+        return condition()
+
+    until(holds, 30, "what was talked for")
+
+
+def read_with(site: Site, key: str) -> set[str]:
+    """The texts in Redis's streams that a key decrypts."""
+    serializer, texts = Serializer(symmetric_encryption_keys=[key]), set()
+    with site.server.new_client(password=PASSWORD) as client:
+        entries = [entry for stream in client.scan_iter(_type="stream") for _, entry in client.xrange(stream)]
+    tokens = [token for entry in entries for value in entry.values() for token in re.findall(FERNET_TOKEN, value)]
+    assert tokens
+    for token in tokens:
+        with suppress(InvalidToken):
+            texts.add(serializer.decode(serializer.open(token))["text"])
+    return texts
+
+
 @contextmanager
 def running(site: Site) -> Iterator[UpProcess]:
     with UpProcess(site.write(), environment=site.environment) as up:
         up.wait_until_ready()
         yield up
-
-
-def page(url: str) -> bytes:
-    try:
-        with urlopen(url, timeout=10) as answer:
-            return bytes(answer.read())
-    except HTTPError as error:
-        return bytes(error.read())
 
 
 def shown_by_processes(up: UpProcess) -> dict[str, bytes]:
@@ -205,21 +260,40 @@ def shown_by_processes(up: UpProcess) -> dict[str, bytes]:
     return found
 
 
-def shown_by_pages(up: UpProcess) -> dict[str, bytes]:
-    """What the console and the admin ports answer."""
-    console = up.wait_for(r"console: (http://\S+)").group(1).rstrip("/")
+def admin_ports(up: UpProcess) -> set[str]:
+    """Those of the gateways and of the worker."""
     ports = set()
     for process in up.children().values():
         words = process.cmdline()
         ports |= {words[index + 1] for index, word in enumerate(words) if word == "--admin-port"}
         ports |= {port for port in [process.environ().get("REALTIME_GATEWAY_ADMIN_PORT", "")] if port}
+    assert len(ports) == len(PROCESSES)
+    return ports
+
+
+def metrics(up: UpProcess, sample: str) -> list[float]:
+    """What each process says of a sample."""
+    pages = [get(f"http://127.0.0.1:{port}/metrics").text for port in admin_ports(up)]
+    return [float(value) for page in pages for value in re.findall(rf"^{re.escape(sample)} (\S+)$", page, re.M)]
+
+
+def answered(url: str) -> bytes:
+    answer = get(url)
+    assert answer.status, f"nothing answers at {url}"
+    return answer.body
+
+
+def shown_by_pages(up: UpProcess) -> dict[str, bytes]:
+    """What the console and the admin ports answer."""
+    console = up.wait_for(r"console: (http://\S+)").group(1).rstrip("/")
+    ports = admin_ports(up)
     urls = [f"{console}/api/{name}" for name in ("state", "traces", "ring")] + [up.url, f"{up.url}fails/"]
     urls += [f"http://127.0.0.1:{port}/{name}" for port in ports for name in ("healthz", "metrics", "traces")]
-    pages = {url: page(url) for url in urls}
+    pages = {url: answered(url) for url in urls}
     ids = set(re.findall(rb'"trace_id": "([0-9a-f]{32})"', pages[f"{console}/api/traces"]))
     for trace_id in sorted(ids)[:20]:
         url = f"{console}/api/traces?trace_id={trace_id.decode()}"
-        pages[url] = page(url)
+        pages[url] = answered(url)
     return pages
 
 
@@ -262,14 +336,16 @@ def test_no_secret_stands_in_a_command_an_environment_a_log_a_metric_a_trace_a_p
                 for listener in (one, other):
                     hear(listener, SPOKEN)
             one.send("boom")
-            with pytest.raises(Exception, match="1011"):
+            with pytest.raises(ConnectionClosedError) as ended:
                 one.recv(timeout=10)
+            assert ended.value.rcvd is not None
+            assert ended.value.rcvd.code == 1011
             assert refused(up, forged)
             assert refused(up, good + "x")
-            assert page(f"{up.url}fails/")
+            assert get(f"{up.url}fails/").status == 500
             until(lambda: logged(up) >= {"this view fails", "this consumer fails"}, 10, "both errors logged")
             shown: dict[str, bytes] = {**shown_by_processes(up), **shown_by_pages(up), **shown_in_files(up)}
-            with redis.Redis(port=site._server.port, password=PASSWORD) as client:
+            with redis.Redis(port=site.server.port, password=PASSWORD) as client:
                 kept = {str(key): client.dump(key) or b"" for key in client.scan_iter()}
             assert any("room" in key for key in kept)
         pages = b"".join(shown.values())
@@ -300,28 +376,31 @@ def test_keys_and_passwords_are_exchanged_in_the_file_while_clients_talk(site: S
     old, new = token(JWT_KEY), token(OTHER_JWT_KEY)
     with running(site) as up:
         pids = {name: process.pid for name, process in up.children().items()}
-        with room(up, old) as one, room(up, old) as other:
+        with one_in_each_gateway(up, old) as (one, other):
+            assert both_say("before", one, other) <= read_with(site, KEY)
+            assert not read_with(site, OTHER_KEY)
             said = len(up.text)
             site.write(OTHER_JWT_KEY, f"{OTHER_KEY}\n{KEY}\n")
             up.wait_for("the secrets of the file are in use from now on", after=said)
-            for number in range(400):
-                one.send(str(number))
-                for client in (one, other):
-                    hear(client, str(number))
-                time.sleep(0.01)  # words over longer than it takes a key to settle
+            talk_until(lambda: up.text[said:].count(KEYS_CHANGED) == len(PROCESSES), one, other)
+            talk_until(lambda: metrics(up, SETTLING) == [0] * len(PROCESSES), one, other)
+            newer = both_say("settled", one, other)
+            said = len(up.text)
+            site.write(OTHER_JWT_KEY, OTHER_KEY)
+            talk_until(lambda: up.text[said:].count(KEYS_CHANGED) == len(PROCESSES), one, other)
+            newer |= both_say("without the old key", one, other)
+            assert newer <= read_with(site, OTHER_KEY)
+            assert not newer & read_with(site, KEY)
+            assert metrics(up, UNDECODABLE) == [0] * len(PROCESSES)
             until(lambda: refused(up, old), 10, "the old token is refused")
             assert refused(up, old), "by each of the gateways"
             with room(up, new) as third:
-                third.send("hello")
-                for client in (one, other, third):
-                    hear(client, "hello")
+                say("hello", third, one, other)
             said = len(up.text)
             site.write("short", "")
             up.wait_for("encryption-keys, with .*: it is empty.* The one in use stays in use", after=said)
             with room(up, new) as third:
-                third.send("still here")
-                for client in (one, other, third):
-                    hear(client, "still here")
+                say("still here", third, one, other)
             up.wait_for("jwt-key, with the key that JWTs are checked with: .* The one in use stays in use", after=said)
         assert {name: process.pid for name, process in up.children().items()} == pids, "nothing was restarted"
 
@@ -347,10 +426,12 @@ def test_an_edit_that_takes_a_secret_away_is_not_followed(site: Site) -> None:
 
 
 def test_a_password_that_the_server_does_not_know_is_told_without_it(site: Site) -> None:
-    with redis.Redis(port=site._server.port, password=PASSWORD) as client:
+    with redis.Redis(port=site.server.port, password=PASSWORD) as client:
         client.config_set("requirepass", "another-one")
     with UpProcess(site.write(), environment=site.environment) as up:
         assert up.wait_for_end() == 1
         assert "external Redis of shard main" in up.error_text
+        assert "invalid username-password pair" in up.error_text
+        assert "correct spec.redis.external.hosts" in up.error_text
         assert PASSWORD not in up.error_text + up.text
-    assert os.path.exists(site.directory / "gateway.yaml")
+        assert not up.left_behind()

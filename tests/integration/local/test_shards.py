@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from tests.integration.local.conftest import HEAD
 from tests.support.redis_process import RedisProcess, redis_server_program
+from tests.support.replaced_file import put
 from tests.support.up_process import UpProcess
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.sync.client import ClientConnection as SyncConnection
@@ -76,9 +77,7 @@ def write(directory: Path, redis: str, expiry_seconds: int = EXPIRY_SECONDS) -> 
         "drain: {periodSeconds: 1}",
     ]
     (directory / "rooms.py").write_text(APPLICATION)
-    file, replacement = directory / "gateway.yaml", directory / "gateway.yaml.new"
-    replacement.write_text(HEAD + "".join(f"  {line}\n" for line in spec))
-    return replacement.replace(file)
+    return put(directory / "gateway.yaml", HEAD + "".join(f"  {line}\n" for line in spec))
 
 
 def managed(shards: int, replicas: int = 1) -> str:

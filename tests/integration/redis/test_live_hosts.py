@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 import redis
+from tests.support.conditions import until
 from tests.support.free_port import free_port
 from tests.support.redis_process import RedisProcess
+from tests.support.replaced_file import put
 
 from realtime_gateway.hosts import Documents, HostList, Shard
 from realtime_gateway.layer import RedisChannelLayer
@@ -31,15 +33,9 @@ async def pair() -> AsyncIterator[tuple[Shard, Shard]]:
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pair: tuple[Shard, Shard]) -> Path:
     """A mounted list of epoch 1 with the first shard."""
     path = tmp_path / "hosts.json"
-    put(path, HostList(1, pair[:1]))
+    put(path, HostList(1, pair[:1]).to_json())
     monkeypatch.setenv("REALTIME_GATEWAY_CONFIG", str(path))
     return path
-
-
-def put(path: Path, hosts: HostList) -> None:
-    replacement = path.with_name("replacement")
-    replacement.write_text(hosts.to_json())
-    replacement.replace(path)
 
 
 def write_in_place(path: Path, text: str) -> None:
@@ -79,12 +75,6 @@ def epoch_of(layer: RedisChannelLayer) -> int:
     return layer._binding.state.machine.epochs.hosts.epoch
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(SECONDS):
-        while not condition():
-            await asyncio.sleep(0.02)
-
-
 def stored(shard: Shard, key: str, prefix: str = "asgi") -> str:
     with redis.Redis.from_url(shard.connection["address"], decode_responses=True) as client:
         value = client.get(f"{prefix}:{key}")
@@ -100,8 +90,8 @@ def store(shard: Shard, hosts: HostList, document: str) -> None:
 async def test_a_file_that_is_replaced_is_followed(file: Path, pair: tuple[Shard, Shard], make_layer: Make) -> None:
     layer = make_layer()
     await use(layer)
-    put(file, grown(pair))
-    await until(lambda: epoch_of(layer) == 2)
+    put(file, grown(pair).to_json())
+    await until(lambda: epoch_of(layer) == 2, SECONDS)
     await use(layer)
     assert stored(pair[1], "epoch") == "2"
 
@@ -114,7 +104,7 @@ async def test_a_config_map_is_followed(
     layer = make_layer()
     await use(layer)
     swap(tmp_path, grown(pair))
-    await until(lambda: epoch_of(layer) == 2)
+    await until(lambda: epoch_of(layer) == 2, SECONDS)
     await use(layer)
 
 
@@ -125,11 +115,11 @@ async def test_a_half_written_file_is_told_of_once_and_the_working_list_stays(
     await use(layer)
     whole = grown(pair).to_json()
     write_in_place(file, whole[:40])
-    await until(lambda: "not a JSON document" in caplog.text)
+    await until(lambda: "not a JSON document" in caplog.text, SECONDS)
     await use(layer)
     assert epoch_of(layer) == 1
     write_in_place(file, whole)
-    await until(lambda: epoch_of(layer) == 2)
+    await until(lambda: epoch_of(layer) == 2, SECONDS)
     assert caplog.text.count("not a JSON document") == 1
 
 
@@ -137,8 +127,8 @@ async def test_a_pinned_list_does_not_follow_the_file(file: Path, pair: tuple[Sh
     pinned, following = make_layer(follow_hosts=False), make_layer(prefix="other")
     await use(pinned)
     await use(following)
-    put(file, grown(pair))
-    await until(lambda: epoch_of(following) == 2)
+    put(file, grown(pair).to_json())
+    await until(lambda: epoch_of(following) == 2, SECONDS)
     assert epoch_of(pinned) == 1
     await use(pinned)
 
@@ -148,8 +138,8 @@ async def test_another_list_of_the_same_epoch_is_told_once_and_not_adopted(
 ) -> None:
     layer = make_layer()
     await use(layer)
-    put(file, HostList(1, pair[1:]))
-    await until(lambda: "holds another host list of epoch 1" in caplog.text)
+    put(file, HostList(1, pair[1:]).to_json())
+    await until(lambda: "holds another host list of epoch 1" in caplog.text, SECONDS)
     assert str(file) in caplog.text
     await use(layer)
     assert stored(pair[1], "epoch") == ""
@@ -171,8 +161,8 @@ async def test_a_list_whose_shards_are_all_out_of_reach_does_not_break_the_one_i
     layer = make_layer(send_timeout=2)
     await use(layer)
     nowhere = Shard("nowhere", 1.0, {"address": f"redis://127.0.0.1:{free_port()}"})
-    put(file, HostList(2, (nowhere,), (HostList(1, pair[:1]),)))
-    await until(lambda: layer._binding.state.machine.epochs.newest.epoch == 2)
+    put(file, HostList(2, (nowhere,), (HostList(1, pair[:1]),)).to_json())
+    await until(lambda: layer._binding.state.machine.epochs.newest.epoch == 2, SECONDS)
     # Longer than a heartbeat, and with new connections, since both compare what the shard holds with what is known.
     for _ in range(8):
         await use(layer)
@@ -181,8 +171,8 @@ async def test_a_list_whose_shards_are_all_out_of_reach_does_not_break_the_one_i
         client.client_kill_filter(_type="normal", skipme=True)
     await use(layer)
     assert stored(pair[0], "epoch") == "1"
-    put(file, replace(grown(pair), epoch=3))
-    await until(lambda: epoch_of(layer) == 3)
+    put(file, replace(grown(pair), epoch=3).to_json())
+    await until(lambda: epoch_of(layer) == 3, SECONDS)
     await use(layer)
 
 
@@ -193,11 +183,11 @@ async def test_with_encryption_keys_an_unsigned_list_on_a_shard_is_refused_and_a
     await use(layer)
     with redis.Redis.from_url(pair[0].connection["address"]) as client:
         client.publish("asgi:one:control", grown(pair).to_json())
-        await until(lambda: "is not signed with a key of this channel layer" in caplog.text)
+        await until(lambda: "is not signed with a key of this channel layer" in caplog.text, SECONDS)
         await use(layer)
         assert epoch_of(layer) == 0
         client.publish("asgi:one:control", Documents(KEYS, "asgi").write(grown(pair)))
-    await until(lambda: epoch_of(layer) == 2)
+    await until(lambda: epoch_of(layer) == 2, SECONDS)
     await use(layer)
     for shard in pair:
         assert Documents(KEYS, "asgi").read(stored(shard, "hosts"), shard.name) == grown(pair)
@@ -209,7 +199,7 @@ async def test_whoever_has_the_keys_and_the_list_from_the_file_signs_what_somebo
     store(pair[0], HostList(1, pair[:1]), HostList(1, pair[:1]).to_json())
     with_file = make_layer(symmetric_encryption_keys=KEYS)
     await use(with_file)
-    await until(lambda: '"signature"' in stored(pair[0], "hosts"))
+    await until(lambda: '"signature"' in stored(pair[0], "hosts"), SECONDS)
     monkeypatch.delenv("REALTIME_GATEWAY_CONFIG")
     without_file = make_layer({"name": "one", **pair[0].connection}, symmetric_encryption_keys=KEYS)
     await use(without_file)
@@ -225,8 +215,8 @@ async def test_what_waits_in_queues_is_taken_once_and_in_order_by_a_worker_that_
     for number in range(5):
         for queue in queues:
             await sender.send(queue, {"type": "job", "n": number})
-    put(file, grown(pair))
-    await until(lambda: epoch_of(sender) == 2)
+    put(file, grown(pair).to_json())
+    await until(lambda: epoch_of(sender) == 2, SECONDS)
     for number in range(5, 10):
         for queue in queues:
             await sender.send(queue, {"type": "job", "n": number})

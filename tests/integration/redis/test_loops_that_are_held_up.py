@@ -9,9 +9,9 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
+from tests.support.receiving import soon
 from tests.support.redis_process import RedisProcess
 
 from realtime_gateway.layer import RedisChannelLayer, binding
@@ -19,12 +19,6 @@ from realtime_gateway.layer.driver import Driver
 
 Make = Callable[..., RedisChannelLayer]
 SECONDS = 20.0
-
-
-async def soon(layer: RedisChannelLayer, channel: str) -> dict[str, Any]:
-    async with asyncio.timeout(SECONDS):
-        message: dict[str, Any] = await layer.receive(channel)
-    return message
 
 
 @contextmanager
@@ -49,28 +43,20 @@ async def test_a_loop_that_is_held_up_loses_the_connections_and_never_serves_bes
         assert first is not None
         go_on = threading.Event()
         other.call_soon_threadsafe(go_on.wait)
-        turns = 0
-
-        async def count() -> None:
-            nonlocal turns
-            while True:
-                turns += 1
-                await asyncio.sleep(0.01)
-
-        counting = asyncio.create_task(count())
-        receiving = asyncio.create_task(soon(layer, "work"))
+        receiving = asyncio.create_task(soon(layer, "work", SECONDS))
         async with asyncio.timeout(SECONDS):
+            turns = 0
             while layer._binding._driver in (first, None):
-                await asyncio.sleep(0.01)
-        assert turns > 5, "the loop that waits for another goes on itself"
-        counting.cancel()
+                turns += layer._binding._driver is None  # nobody has the connections: the other loop is waited for
+                await asyncio.sleep(0)
+        assert turns, "the loop that waits for another goes on itself"
         second = layer._binding._driver
         assert first.stopped
         go_on.set()
         # The other loop has had its turns by the time that a call through it comes back; it is handed over to this one.
         sending = asyncio.run_coroutine_threadsafe(layer.send(channel, {"type": "word"}), other)
         await asyncio.wrap_future(sending)
-        assert await soon(layer, channel) == {"type": "word"}
+        assert await soon(layer, channel, SECONDS) == {"type": "word"}
         assert layer._binding._driver is second
         assert first._tick_task is not None
         assert first._tick_task.done()

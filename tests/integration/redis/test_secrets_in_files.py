@@ -12,6 +12,7 @@ import pytest
 import redis
 from tests.support.conditions import until
 from tests.support.redis_process import RedisProcess, SentinelProcess
+from tests.support.replaced_file import put
 
 from realtime_gateway.hosts import Documents, HostList, Shard
 from realtime_gateway.layer import RedisChannelLayer
@@ -21,12 +22,6 @@ Make = Callable[..., RedisChannelLayer]
 OLD, NEW = "old-key-of-16-characters", "new-key-of-16-characters"
 # Longer than it takes a layer here to see a file, shorter than a test.
 SETTLE_SECONDS = 3.0
-
-
-def put(path: Path, text: str) -> None:
-    replacement = path.with_name(f"{path.name}.new")
-    replacement.write_text(text)
-    replacement.replace(path)
 
 
 def keys_in_use(layer: RedisChannelLayer) -> tuple[str, ...]:

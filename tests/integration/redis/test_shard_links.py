@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator
 
 import pytest
+from tests.support.conditions import until
 from tests.support.redis_process import RedisProcess
 
 from realtime_gateway.hosts import HostList, Shard
@@ -42,10 +42,8 @@ class Owner:
         if self.told.count(what) == 1:
             raise KeyError(what)
 
-    async def until(self, told: list[str]) -> None:
-        async with asyncio.timeout(SECONDS):
-            while self.told != told:
-                await asyncio.sleep(0.01)
+    async def heard(self, *told: str) -> None:
+        await until(lambda: self.told == [*told], SECONDS)
 
 
 async def test_an_error_of_those_who_are_told_ends_no_dialling(
@@ -54,9 +52,9 @@ async def test_an_error_of_those_who_are_told_ends_no_dialling(
     owner = Owner()
     owner.links.use(HostList(0, (Shard("0", 1.0, {"address": server.url}),)))
     # The first link is not taken; the second is lost, and the third comes after it.
-    await owner.until(["up", "down", "down", "up"])
+    await owner.heard("up", "down", "down", "up")
     server.kill_connections("normal")
-    await owner.until(["up", "down", "down", "up", "down", "up"])
+    await owner.heard("up", "down", "down", "up", "down", "up")
     said = [record.message for record in caplog.records if record.levelname == "ERROR"]
     assert said == ["an unexpected error in the channel layer", "shard 0 cannot be used"]
     await owner.links.stop()

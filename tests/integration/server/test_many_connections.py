@@ -6,7 +6,6 @@ import contextlib
 import itertools
 import resource
 import socket
-import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -118,8 +117,7 @@ def leaves_without_a_word(port: int) -> None:
 
 
 def is_cut_off(port: int) -> None:
-    with RawClient(port, "/echo") as client:
-        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    RawClient(port, "/echo").reset()
 
 
 def is_rejected(port: int) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-import struct
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,7 +12,6 @@ from tests.support.serve_process import ServeProcess
 
 APPLICATIONS = Path(__file__).parent / "applications"
 WEBSOCKETS = 'realtime_gateway_connections{protocol="websocket"}'
-RESET = struct.pack("ii", 1, 0)  # SO_LINGER for no time at all
 
 
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
@@ -28,7 +25,6 @@ def test_a_reset_while_reading_is_paused_is_met_when_it_goes_on(loop: str, tmp_p
         with suppress(TimeoutError):
             while True:
                 client.socket.sendall(client_frame(0x82, b"x" * 10_000))
-        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-        client.socket.close()
+        client.reset()
         gate.touch()
         wait_until(lambda: server.metric(WEBSOCKETS) == 0, seconds=30)

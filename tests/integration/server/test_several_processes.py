@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from pathlib import Path
 
 import psutil
@@ -12,6 +11,7 @@ from tests.integration.server.test_serve_command import children, two_adjacent_f
 from tests.integration.server.test_websocket import closed
 from tests.support.conditions import until
 from tests.support.frames import RawClient, client_frame
+from tests.support.pages import get
 from tests.support.serve_process import ServeProcess
 from websockets.asyncio.client import connect
 
@@ -61,17 +61,8 @@ def counted(it: ServeProcess) -> list[int]:
         for connection in child.net_connections("tcp")
         if connection.status == psutil.CONN_LISTEN and connection.laddr.port != it.port
     )
-    return [ask(port)["connections"].get("websocket", 0) for port in ports]
-
-
-def ask(port: int) -> dict[str, dict[str, int]]:
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
-        client.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
-        answer = b""
-        while piece := client.recv(65536):
-            answer += piece
-    facts: dict[str, dict[str, int]] = json.loads(answer.partition(b"\r\n\r\n")[2])
-    return facts
+    pages = [json.loads(get(f"http://127.0.0.1:{port}/healthz").body) for port in ports]
+    return [page["connections"].get("websocket", 0) for page in pages]
 
 
 async def test_the_websockets_of_every_process_are_closed_and_its_applications_hear_of_it(applications):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import urllib.request
 from collections.abc import Iterator
 
 import pytest
+from tests.support.pages import get
 from tests.support.redis_process import RedisProcess
 from tests.support.serve_process import ServeProcess
 from tests.support.trace_receiver import ReceivedSpan, TraceReceiver
@@ -31,12 +31,6 @@ def site(redis_server: RedisProcess, receiver: TraceReceiver) -> Iterator[ServeP
         yield process
 
 
-def get(url: str) -> bytes:
-    with urllib.request.urlopen(url, timeout=30) as answer:
-        body: bytes = answer.read()
-        return body
-
-
 def names(spans: list[ReceivedSpan]) -> list[str]:
     return [span.name for span in spans]
 
@@ -46,7 +40,7 @@ async def test_what_an_instrumented_view_sends_is_a_part_of_the_requests_trace(
 ) -> None:
     async with client(site, "/chat/") as alice:
         receiver.wait_for(GET=1)
-        assert await asyncio.to_thread(get, f"{site.url}/announce/") == b"told"
+        assert await asyncio.to_thread(get, f"{site.url}/announce/") == (200, b"told")
         assert await alice.recv() == "announced"
         receiver.wait_for(publish=1, deliver=1)
         trace_id = next(span.trace_id for span in receiver.spans() if span.name == "publish chat_{name}")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import urllib.request
-
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.samples import Exemplar
 from tests.support.conditions import wait_until
+from tests.support.pages import get
 from tests.support.redis_process import RedisProcess
 from tests.support.serve_process import ServeProcess
 from tests.support.tcp_proxy import TcpProxy
@@ -19,12 +18,11 @@ SLOW_SECONDS = 1.0
 
 def exemplars(process: ServeProcess, name: str) -> list[Exemplar]:
     """Those of one metric, without the project's prefix."""
-    asked = urllib.request.Request(f"http://127.0.0.1:{process.admin_port}/metrics", headers={"Accept": OPENMETRICS})
-    with urllib.request.urlopen(asked, timeout=30) as answer:
-        page = answer.read().decode()
+    answer = get(f"http://127.0.0.1:{process.admin_port}/metrics", accept=OPENMETRICS)
+    assert answer.status == 200
     return [
         sample.exemplar
-        for family in text_string_to_metric_families(page)
+        for family in text_string_to_metric_families(answer.text)
         for sample in family.samples
         if sample.name == f"realtime_gateway_{name}" and sample.exemplar
     ]

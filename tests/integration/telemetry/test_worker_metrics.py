@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-import urllib.request
 
 from prometheus_client.parser import text_string_to_metric_families
 from tests.support.conditions import until
 from tests.support.free_port import free_port
+from tests.support.pages import get
 from tests.support.redis_process import RedisProcess
 from tests.support.traced_processes import Serve, client, running_worker, say
 
@@ -17,12 +17,7 @@ WAITED = "realtime_gateway_layer_queue_wait_seconds_count"
 
 def samples(port: int) -> dict[str, float]:
     """The samples without labels, by name; none while nothing answers."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
-            page = answer.read().decode()
-    except OSError:
-        return {}
-    families = text_string_to_metric_families(page)
+    families = text_string_to_metric_families(get(f"http://127.0.0.1:{port}/metrics", seconds=5).text)
     return {one.name: one.value for family in families for one in family.samples if not one.labels}
 
 

@@ -7,16 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.support.replaced_file import put
 
 from realtime_gateway.errors import ConfigurationError
 from realtime_gateway.secret_file import SecretFile
 from realtime_gateway.telemetry import recorder
-
-
-def put(path: Path, content: bytes) -> None:
-    replacement = path.with_name("replacement")
-    replacement.write_bytes(content)
-    replacement.replace(path)
 
 
 def refuse_short(text: str) -> str:

@@ -6,14 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
+from tests.support.replaced_file import put
 
 from realtime_gateway.watched_file import WatchedFile
-
-
-def put(path: Path, text: str) -> None:
-    replacement = path.with_name("replacement")
-    replacement.write_text(text)
-    replacement.replace(path)
 
 
 def test_content_is_returned_until_it_is_taken_and_again_when_it_is_another_file(tmp_path: Path) -> None:

@@ -5,17 +5,12 @@ import os
 from pathlib import Path
 
 import pytest
+from tests.support.replaced_file import put
 
 from realtime_gateway.hosts import HostList, Shard
 from realtime_gateway.layer.hosts_file import HostsFile
 
 ONE, TWO = (HostList(epoch, (Shard("a", 1.0, {"host": "h"}),)) for epoch in (1, 2))
-
-
-def put(path: Path, text: str) -> None:
-    replacement = path.with_name("replacement")
-    replacement.write_text(text)
-    replacement.replace(path)
 
 
 @pytest.fixture

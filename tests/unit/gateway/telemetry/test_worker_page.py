@@ -65,9 +65,7 @@ def test_a_port_that_is_taken_is_left_out_and_the_worker_goes_on(port: int) -> N
     assert traces(port)["process"] == "worker"
 
 
-def test_connections_that_ask_nothing_take_no_more_than_their_places(
-    port: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_connections_that_ask_nothing_take_no_more_than_their_places(port: int) -> None:
     def answers() -> bool:
         try:
             return traces(port)["process"] == "worker"

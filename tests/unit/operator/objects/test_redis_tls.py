@@ -6,6 +6,7 @@ import ssl
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from importlib import resources
 from pathlib import Path
 
@@ -107,7 +108,9 @@ def test_files_that_do_not_belong_together_are_told_of_and_the_old_ones_stay(tmp
 
 
 @pytest.mark.parametrize("valid", [None, EXPIRED], ids=["in time", "after it had expired"])
-def test_a_sentinel_ends_in_order_to_be_started_with_the_renewed_one(tmp_path: Path, valid: None) -> None:
+def test_a_sentinel_ends_in_order_to_be_started_with_the_renewed_one(
+    tmp_path: Path, valid: tuple[timedelta, timedelta] | None
+) -> None:
     authority = Authority()
     tls, client = authority.issue(tmp_path / "tls", NAME), authority.issue(tmp_path / "client", "gateway")
     if valid:

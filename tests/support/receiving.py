@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-SOON = 5
+SOON = 5  # seconds
 
 
-async def soon(layer: Any, channel: str) -> dict[str, Any]:
-    async with asyncio.timeout(SOON):
+async def soon(layer: Any, channel: str, seconds: float = SOON) -> dict[str, Any]:
+    async with asyncio.timeout(seconds):
         message: dict[str, Any] = await layer.receive(channel)
         return message
 
