@@ -56,23 +56,29 @@ class TokenSource(Protocol):
 
 @dataclass(frozen=True)
 class Header:
-    """A header with a keyword before the token, as RFC 6750 section 2.1 has it."""
+    """A header with a keyword before the token, as RFC 6750 section 2.1 has it.
+
+    Attributes:
+        keywords: any of them may stand before the token; () is a header that holds the token alone.
+        name: the header's, in any case.
+    """
 
     keywords: tuple[str, ...] = ("Bearer",)
     name: str = "authorization"
 
     def find(self, scope: Scope) -> Token | None:
         """Look for the keyword, in any case."""
-        found = [value.decode("latin1") for name, value in scope["headers"] if name == self.name.lower().encode()]
-        wanted = {keyword.lower() for keyword in self.keywords}
-        tokens = []
-        for value in found:
-            keyword, _, rest = value.strip().partition(" ")
-            if keyword.lower() in wanted:
-                tokens.append(rest.strip())
+        header = self.name.lower().encode()
+        found = [value.decode("latin1").strip() for name, value in scope["headers"] if name == header]
+        tokens = self._behind_keywords(found) if self.keywords else found
         if len(tokens) > 1 or any(" " in token for token in tokens):
             raise Rejected(Reason.TOKEN_MALFORMED, f"its {self.name} header holds more than one token")
         return Token(tokens[0]) if tokens else None
+
+    def _behind_keywords(self, values: list[str]) -> list[str]:
+        wanted = {keyword.lower() for keyword in self.keywords}
+        parts = [value.partition(" ") for value in values]
+        return [rest.strip() for keyword, _, rest in parts if keyword.lower() in wanted]
 
 
 @dataclass(frozen=True)

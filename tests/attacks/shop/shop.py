@@ -11,8 +11,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from django.contrib.auth import login, logout
 from django.contrib.auth.models import User
 from django.http import HttpResponse
-from django.urls import path
+from django.urls import include, path
 from django.views.decorators.csrf import csrf_exempt
+from knox.views import LogoutView
 from tests.support.documented import code_under
 
 from realtime_gateway.auth.drf_token import DRFAuthTokenMiddleware
@@ -22,7 +23,7 @@ from realtime_gateway.auth.login import login as login_on
 from realtime_gateway.auth.login import logout as logout_on
 from realtime_gateway.auth.session import session_stack
 from realtime_gateway.auth.simple_jwt import QueryStringSimpleJWTAuthTokenMiddleware, SimpleJWTAuthTokenMiddleware
-from realtime_gateway.auth.token_sources import Cookie, FirstMessage, Header, Query
+from realtime_gateway.auth.token_sources import FirstMessage, Header, Query
 from realtime_gateway.consumers import AsyncJsonWebsocketConsumer as OurConsumer
 from realtime_gateway.consumers import requires
 from realtime_gateway.resource.limits import ConnectionLimits, Limits, MessageRate, UserLimits
@@ -101,10 +102,10 @@ class SlowDesk(WebsocketConsumer):
         self.send(async_to_sync(get_user)(self.scope).get_username() or "nobody")
 
 
-# The stack that the documentation has for others to copy, as it is written there.
+# The stacks that the documentation has for others to copy, as they are written there.
 documented = {}
-exec(code_under("auth.md", "## A stack of your own"), documented)
-KnoxMiddleware = documented["KnoxMiddleware"]
+for heading in ("## A stack of your own", "### On allauth's session tokens", "### On a cookie of dj-rest-auth"):
+    exec(code_under("auth.md", heading), documented)
 
 RSA = rsa.generate_private_key(65537, 2048).public_key()
 RSA_KEY = RSA.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
@@ -128,9 +129,10 @@ STACKS = {
     "drf": DRFAuthTokenMiddleware(knock),
     "simplejwt": SimpleJWTAuthTokenMiddleware(knock),
     "query": QueryStringSimpleJWTAuthTokenMiddleware(knock),
-    "cookie": SimpleJWTAuthTokenMiddleware(knock, sources=(Cookie("jwt-auth"),)),  # as dj-rest-auth names it
+    "cookie": documented["CookieTokenMiddleware"](knock),
     "first": SimpleJWTAuthTokenMiddleware(knock, sources=(FirstMessage(within_seconds=1.0),), required=True),
-    "knox": KnoxMiddleware(knock),
+    "knox": documented["KnoxMiddleware"](knock),
+    "session-token": documented["SessionTokenMiddleware"](knock),
 }
 
 
@@ -149,6 +151,13 @@ def ready(request):
     return HttpResponse("ready")
 
 
-urlpatterns = [path("ready/", ready), path("login/<name>/", log_in), path("logout/", log_out)]
+urlpatterns = [
+    path("ready/", ready),
+    path("login/<name>/", log_in),
+    path("logout/", log_out),
+    path("knox-logout/", LogoutView.as_view()),
+    path("allauth/", include("allauth.headless.urls")),
+    path("rest/", include("dj_rest_auth.urls")),
+]
 knocking_urlpatterns = [path("knock/", knock)]
 websocket_urlpatterns = [path(f"{name}/", stack) for name, stack in STACKS.items()]

@@ -16,6 +16,10 @@ INSTALLED_APPS = [
     "rest_framework.authtoken",
     "rest_framework_simplejwt.token_blacklist",
     "knox",
+    "allauth",
+    "allauth.account",
+    "allauth.headless",
+    "dj_rest_auth",
 ]
 ROOT_URLCONF = "shop"
 ASGI_APPLICATION = "asgi.application"
@@ -32,7 +36,11 @@ MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
 ]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": ["dj_rest_auth.jwt_auth.JWTCookieAuthentication"]}
+REST_AUTH = {"USE_JWT": True, "JWT_AUTH_COOKIE": "jwt-auth", "JWT_AUTH_REFRESH_COOKIE": "jwt-refresh"}
 SIMPLE_JWT = {"ACCESS_TOKEN_LIFETIME": timedelta(minutes=5)}
 if os.environ.get("REDIS_URL"):
     CHANNEL_LAYERS = {"default": {"BACKEND": "realtime_gateway.layer.RedisChannelLayer"}}

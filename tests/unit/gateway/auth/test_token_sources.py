@@ -32,6 +32,21 @@ def test_a_header_of_another_scheme_is_left_alone() -> None:
     assert Header().find(scope(headers=[(b"authorization", b"Basic YTpi")])) is None
 
 
+def test_a_header_without_a_keyword_holds_the_token_alone() -> None:
+    found = Header((), "X-Session-Token").find(
+        scope(headers=[(b"authorization", b"no"), (b"x-session-token", b" abc ")])
+    )
+    assert found is not None
+    assert found.value == "abc"
+    assert Header((), "X-Session-Token").find(scope(headers=[(b"authorization", b"abc")])) is None
+
+
+@pytest.mark.parametrize("values", [[b""], [b"a b"], [b"Bearer a"], [b"a", b"a"], [b"a" * 9000], [b"\xff"]])
+def test_a_header_without_a_keyword_that_holds_anything_else_is_refused(values: list[bytes]) -> None:
+    with pytest.raises(Rejected):
+        Header((), "x-api-key").find(scope(headers=[(b"x-api-key", value) for value in values]))
+
+
 @pytest.mark.parametrize(
     "headers",
     [
