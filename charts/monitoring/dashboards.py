@@ -76,16 +76,16 @@ OVERVIEW = Page(
         ],
         "Telemetry": [
             Lines(
-                "Exports that failed, by signal",
+                "Exports that failed, by signal and process",
                 "What a collector did not take over OTLP. Messages are not touched by it.",
                 "ops",
-                [Query(rate("exports_failed_total", "signal"), "{{signal}}")],
+                [Query(rate("exports_failed_total", "signal, instance"), "{{signal}} {{instance}}")],
             ),
             Lines(
-                "Spans dropped, by reason",
+                "Spans dropped, by reason and process",
                 "Traces that are not whole: the queue was full, or the collector did not take a batch.",
                 "ops",
-                [Query(rate("spans_dropped_total", "reason"), "{{reason}}")],
+                [Query(rate("spans_dropped_total", "reason, instance"), "{{reason}} {{instance}}")],
             ),
             Lines(
                 "Log lines left out",
@@ -249,6 +249,12 @@ CHANNEL_LAYER = Page(
         ],
         "Trouble": [
             _DROPPED,
+            Lines(
+                "Sends that failed, by reason",
+                "Calls of the layer that raised: the channel was full, its shard refused, or it could not be reached.",
+                "ops",
+                [Query(rate("layer_refused_total", "reason"), "{{reason}}")],
+            ),
             Lines(
                 "Recognised as seen before",
                 "What came twice by a failover or a move, and was dropped.",

@@ -40,7 +40,7 @@ from realtime_gateway.layer.shared_limits import (
     take_tokens,
 )
 from realtime_gateway.layer.sources import choose_hosts, choose_options
-from realtime_gateway.telemetry import layer_spans
+from realtime_gateway.telemetry import kept, layer_spans, recorder
 
 # Sends a message: (driver, trace context, destination, body).
 Request = Callable[[Driver, bytes, str, bytes], Coroutine[Any, Any, Settle]]
@@ -124,6 +124,7 @@ class RedisChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels shi
         body = self._encode(message, channel)
         settled = await self._publish(requests.send, kind, channel, body)
         if settled.verdict is Verdict.FULL:
+            _count("publish failed", "full", ChannelFull)
             raise ChannelFull(channel)
         self._raise_unless_done(settled)
 
@@ -216,7 +217,7 @@ class RedisChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels shi
         settled = await self._binding.run(lambda driver: requests.join(driver, group, channel), receives=own)
         if settled.verdict is Verdict.OWNER_GONE:
             raise MembershipRefused(channel, f"{channel} was not added to the group {group}: {settled.detail}.")
-        self._raise_unless_done(settled)
+        self._raise_unless_done(settled, "membership failed")
 
     async def group_discard(self, group: str, channel: str) -> None:
         """Take a channel out of a group; does nothing when it is not in it."""
@@ -225,7 +226,7 @@ class RedisChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels shi
         settled = await self._binding.run(lambda driver: requests.leave(driver, group, channel))
         if settled.verdict is Verdict.OWNER_GONE:
             raise MembershipRefused(channel, f"{channel} was not taken out of the group {group}: {settled.detail}.")
-        self._raise_unless_done(settled)
+        self._raise_unless_done(settled, "membership failed")
 
     async def group_send(self, group: str, message: dict[str, Any]) -> None:
         """Send a message to everybody in a group; one write, however many there are.
@@ -293,12 +294,13 @@ class RedisChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels shi
             )
         return body
 
-    def _raise_unless_done(self, settled: Settle) -> None:
+    def _raise_unless_done(self, settled: Settle, kept_as: str = "publish failed") -> None:
         if settled.verdict is Verdict.DONE:
             return
-        if settled.verdict is Verdict.UNAVAILABLE and not settled.shard:
-            raise ShardUnavailable("", f"It is not known whether this was stored: {settled.detail}.")
         if settled.verdict is Verdict.UNAVAILABLE:
+            _count(kept_as, "unavailable", ShardUnavailable)
+            if not settled.shard:
+                raise ShardUnavailable("", f"It is not known whether this was stored: {settled.detail}.")
             raise ShardUnavailable(
                 settled.shard,
                 f"The Redis shard {settled.shard!r} could not be reached within {self.options.send_timeout:g} s"
@@ -306,6 +308,7 @@ class RedisChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels shi
                 remedy_for(settled.detail),
             )
         if settled.verdict is Verdict.REFUSED:
+            _count(kept_as, "refused", ShardRefused)
             raise ShardRefused(
                 settled.shard,
                 f"The Redis shard {settled.shard!r} refused: {readable(settled.detail)}.",
@@ -320,6 +323,11 @@ log = logging.getLogger("realtime_gateway.layer")
 _LAYERS: weakref.WeakSet[RedisChannelLayer] = weakref.WeakSet()
 # Whoever replaces it, in a subclass or by a patch, wants to be asked for each message.
 _RECEIVE = RedisChannelLayer.receive
+
+
+def _count(kept_as: str, reason: str, error: type[Exception]) -> None:
+    recorder.layer_refused.add(1, reason)
+    kept.failure(kept_as, error.__name__, recorder.layer_refused, reason)
 
 
 def _after_fork_in_child() -> None:

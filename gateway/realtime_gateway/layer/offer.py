@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Container
 from typing import TYPE_CHECKING
 
-from realtime_gateway.layer import measuring
+from realtime_gateway.layer import drops, measuring
 from realtime_gateway.layer.mailboxes import Body
 from realtime_gateway.layer.undelivered import Delivery
 from realtime_gateway.telemetry import recorder
@@ -58,7 +58,7 @@ class Offer:
 
     def refused(self, members: int) -> None:
         """Count those who do not get it, because too much waits already."""
-        recorder.layer_dropped.add(members, "capacity")
+        drops.count("capacity", members)
 
 
 # Takes a message for those of the channels that it can serve, and returns the others.

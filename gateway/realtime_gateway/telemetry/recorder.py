@@ -173,6 +173,12 @@ layer_publish_seconds = histogram(
     "kind",
     _KINDS,
 )
+layer_refused = counter(
+    "layer_refused",
+    "Calls of the layer that raised, by why: the channel was full, its shard refused, or it could not be reached.",
+    "reason",
+    ("full", "refused", "unavailable"),
+)
 layer_resent = counter("layer_resent", "Messages sent again to a shard that is another server, or the group's new one.")
 layer_delivered = counter("layer_delivered", "Messages put into local mailboxes.", "kind", _KINDS)
 layer_replayed = counter("layer_replayed", "Messages read back from a shard's history, as they were not pushed here.")

@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 import redis
+from channels.exceptions import ChannelFull
 from tests.support.conditions import until
 from tests.support.redis_process import RedisProcess
 
 from realtime_gateway.errors import ShardError, ShardRefused, ShardUnavailable
 from realtime_gateway.layer import RedisChannelLayer
 from realtime_gateway.layer.refusals import REMEDIES
+from realtime_gateway.telemetry import recorder
 
 Make = Callable[..., RedisChannelLayer]
 Fault = Callable[[RedisProcess], AbstractAsyncContextManager[None]]
@@ -240,6 +242,24 @@ async def _as_soon_as_possible(layer: RedisChannelLayer, number: int) -> None:
         while True:
             with suppress(ShardError):
                 return await layer.group_send("room", {"type": "count", "n": number})
+
+
+async def test_each_call_that_raises_is_counted_by_why(server: RedisProcess, make_layer: Make) -> None:
+    def counted() -> dict[str, float]:
+        return {reason: value - before[reason] for reason, value in recorder.layer_refused.values.items()}
+
+    before = dict(recorder.layer_refused.values)
+    layer = make_layer(server.url, capacity=1, send_timeout=SEND_TIMEOUT_SECONDS)
+    await layer.send("work", {"type": "x"})
+    assert counted() == {"full": 0, "refused": 0, "unavailable": 0}
+    with pytest.raises(ChannelFull):
+        await layer.send("work", {"type": "x"})
+    async with FAULTS["no memory left"][0](server):
+        await refused(layer.group_send("room", {"type": "x"}))
+    server.kill()
+    await refused(layer.group_send("room", {"type": "x"}))
+    await refused(layer.group_add("room", "work"))
+    assert counted() == {"full": 1, "refused": 1, "unavailable": 2}
 
 
 async def test_a_wrong_password_is_named_without_being_shown(server: RedisProcess, make_layer: Make) -> None:

@@ -74,3 +74,26 @@ async def test_a_slow_message_is_kept_though_it_was_not_traced(
     assert any(leads_to(one, published) for one in exemplars(a, "layer_publish_seconds_bucket"))
     assert any(leads_to(one, delivered) for one in exemplars(b, "delivery_seconds_bucket"))
     assert {span.name for span in spans} == {"slow publish", "slow delivery"}
+
+
+async def test_a_send_that_fails_is_counted_and_kept_though_it_was_not_traced(
+    serve: Serve, receiver: TraceReceiver, redis_server: RedisProcess
+) -> None:
+    a = serve("a", endpoint=receiver.url, ratio=0.0)
+    async with client(a, "/chat/lobby/") as alice:
+        await say(alice, "hello", alice)
+        refused = 'realtime_gateway_layer_refused_total{reason="refused"}'
+        assert a.metric(refused) == 0
+        with redis_server.client as redis:
+            redis.config_set("maxmemory", "1")
+            try:
+                await alice.send("no memory")
+                await alice.wait_closed()
+                spans = receiver.wait_for(publish=1, application=1)
+            finally:
+                redis.config_set("maxmemory", "0")
+    (span,) = [span for span in spans if span.name == "publish failed"]
+    assert span.failed
+    assert span.attributes == {"realtime_gateway.kept": "failed", "error.type": "ShardRefused"}
+    assert a.metric(refused) == 1
+    assert any(leads_to(one, span) for one in exemplars(a, "layer_refused_total"))

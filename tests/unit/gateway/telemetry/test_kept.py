@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import Any, cast
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider, sampling
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from realtime_gateway.telemetry import kept, propagation, spans
+from realtime_gateway.layer.offer import Offer
+from realtime_gateway.layer.process_state import ProcessState
+from realtime_gateway.layer.undelivered import Delivery
+from realtime_gateway.telemetry import kept, propagation, recorder, spans
 from realtime_gateway.telemetry.few import Few
 from realtime_gateway.telemetry.recorder import Family
+
+
+class PackedMessage:
+    def decode(self) -> dict[str, Any]:
+        return {"type": "x"}
 
 
 @pytest.fixture
@@ -59,6 +68,18 @@ def test_what_failed_is_the_exemplar_of_what_counts_it(exporter: InMemorySpanExp
     context = propagation.unpack(exemplar.trace)
     assert context is not None
     assert (context.span_id, exemplar.value) == (span.context.span_id, 1.0)
+
+
+def test_what_the_fan_out_refuses_is_kept_as_any_other_drop(exporter: InMemorySpanExporter) -> None:
+    before = recorder.layer_dropped.values["capacity"]
+    delivery = Delivery("room", "group", PackedMessage(), 0.0, 2)
+    Offer(delivery, lambda _, __: None, lambda _: None, cast(ProcessState, None)).refused(2)
+    (span,) = exporter.get_finished_spans()
+    assert (span.name, (span.attributes or {})["error.type"]) == ("message dropped", "capacity")
+    context = propagation.unpack(recorder.layer_dropped.exemplars["capacity"].trace)
+    assert context is not None
+    assert context.span_id == span.context.span_id
+    assert recorder.layer_dropped.values["capacity"] == before + 2
 
 
 def test_of_many_at_once_the_first_are_kept_and_slow_ones_leave_those_that_failed_their_own(
