@@ -49,8 +49,9 @@ generate: .venv/installed-dev ## write the files that are generated from code
 	$(BIN)/python -m charts.monitoring --write charts/realtime-gateway/files/monitoring/dashboards
 	$(BIN)/python -m charts.monitoring --write --of-a-resource operator/realtime_operator/objects/grafana
 
-fuzz: .venv/installed-dev ## hostile bytes at the frame path for some ten minutes; make test does it for seconds
+fuzz: .venv/installed-dev ## hostile frames and requests for a quarter of an hour; make test does it for seconds
 	$(BIN)/python -m tests.fuzz.frame_path 20000
+	$(BIN)/python -m tests.fuzz.requests --examples 10000
 
 bench: .venv/installed-dev ## compare with stock Daphne and channels_redis in one run; prints ratios
 	$(BIN)/python -m tests.benchmarks

@@ -18,12 +18,12 @@ class RealtimeGatewayConfig(AppConfig):
         """
         from realtime_gateway import checks, tracing
         from realtime_gateway.auth import triggers
-        from realtime_gateway.consumers import database_hop, dispatching, session_sends
+        from realtime_gateway.consumers import database_hop, dispatching, session_looks
 
         for check, tag in checks.CHECKS.items():
             django_checks.register(check, tag)
         database_hop.apply_as_set()
         dispatching.apply_as_set()
-        session_sends.apply_as_set()
+        session_looks.apply_as_set()
         tracing.follow_project()
         triggers.connect()

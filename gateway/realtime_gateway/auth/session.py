@@ -11,7 +11,8 @@ from channels.db import database_sync_to_async
 from channels.sessions import CookieMiddleware, SessionMiddleware
 from django.contrib.sessions.backends.base import UpdateError
 
-from realtime_gateway.auth.session_user import session_identity
+from realtime_gateway.auth.identity import Identity
+from realtime_gateway.auth.session_user import holds_nobody, session_identity
 from realtime_gateway.auth.watch import run_watched
 from realtime_gateway.security.denial import Application, Receive, Scope, Send
 from realtime_gateway.settings import gateway_settings
@@ -41,7 +42,7 @@ class SessionUserMiddleware(AuthMiddleware):  # type: ignore[misc]  # Channels s
         began_at = asyncio.get_running_loop().time()
         scope = dict(scope)
         self.populate_scope(scope)
-        identity = await database_sync_to_async(session_identity)(scope["session"])
+        identity = await identity_of(scope["session"])
         if hasattr(scope["user"], "_wrapped"):
             scope["user"]._wrapped = identity.user
         try:
@@ -49,6 +50,16 @@ class SessionUserMiddleware(AuthMiddleware):  # type: ignore[misc]  # Channels s
         finally:
             if self._save_at_disconnect and scope["type"] == "websocket":
                 await _save_changes(scope["session"])
+
+
+async def identity_of(session: Any) -> Identity:
+    """Return who is logged in; of a client that named no session without a thread."""
+    if holds_nobody(session):
+        from django.contrib.auth.models import AnonymousUser
+
+        return Identity(AnonymousUser())
+    identity: Identity = await database_sync_to_async(session_identity)(session)
+    return identity
 
 
 async def _save_changes(session: Any) -> None:

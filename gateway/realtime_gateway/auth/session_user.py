@@ -6,9 +6,15 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model, load_backend
+from django.contrib.sessions.backends.base import SessionBase
 from django.utils.crypto import constant_time_compare
 
 from realtime_gateway.auth.identity import Identity, digest
+
+
+def holds_nobody(session: Any) -> bool:
+    """Say that nobody is logged in, where no database or cache is needed to know it: the client named no session."""
+    return isinstance(session, SessionBase) and session.session_key is None and SESSION_KEY not in session
 
 
 def session_identity(session: Any) -> Identity:

@@ -158,11 +158,11 @@ async def close_layers() -> None:
 def _make_dispatch_cheaper() -> None:
     """Do for a project that does not list us in INSTALLED_APPS what our AppConfig does; nothing without Channels."""
     if "channels.consumer" in sys.modules:
-        from realtime_gateway.consumers import database_hop, dispatching, session_sends
+        from realtime_gateway.consumers import database_hop, dispatching, session_looks
 
         database_hop.apply_as_set()
         dispatching.apply_as_set()
-        session_sends.apply_as_set()
+        session_looks.apply_as_set()
 
 
 def load_application(path: str) -> Any:

@@ -15,7 +15,7 @@ from daphne.http_protocol import WebRequest
 from daphne.utils import HEADER_NAME_RE, INVALID_HEADER_VALUE_BYTES, parse_x_forwarded_for
 from twisted.protocols.policies import ProtocolWrapper
 
-from realtime_gateway.server import handshake
+from realtime_gateway.server import handshake, request_target
 from realtime_gateway.server.application_run import ApplicationRun
 from realtime_gateway.server.client_address import Client
 from realtime_gateway.server.request_body import StreamedBody
@@ -72,26 +72,31 @@ class GatewayRequest(WebRequest):
         if limit and length is not None and length > limit:
             self._refuse_body(limit)
         elif length != 0 and handshake.wants_websocket(self.requestHeaders.getRawHeaders(b"upgrade")):
-            self._refused = True
-            self.channel.refuse(400, "A WebSocket handshake has no body.", "websocket handshake")
+            self.refuse(400, "A WebSocket handshake has no body.", "websocket handshake")
         else:
             high_bytes = self.server.options.inbox_high_bytes
             self._body = StreamedBody(self.server.loop, high_bytes, self.channel.pause_body, self.channel.resume_body)
             if length == 0:
                 self._body.end()
             else:
-                self._begin(self.channel._command, self.channel._path, self.channel._version)
+                self._begin_http1(self.channel._command, self.channel._path, self.channel._version)
 
     def _refuse_body(self, limit: int) -> None:
+        self.refuse(413, f"The body of a request may have {limit} bytes.", "http.maxBodySize")
+
+    def refuse(self, status: int, text: str, limit: str) -> None:
+        """Answer in place of the application, or cut its response if that has begun; ends the connection."""
+        if self._refused:
+            return
         self._refused = True
         if self.run is None:
             self.server.protocol_disconnected(self)
         if self._response_started:
-            self.channel.met("http.maxBodySize", "cut")
+            self.channel.met(limit, "cut")
             self.cut()
         else:
             self.channel.requests.remove(self)
-            self.channel.refuse(413, f"The body of a request may have {limit} bytes.", "http.maxBodySize")
+            self.channel.refuse(status, text, limit)
             if self.run is not None:
                 self.connectionLost(None)
 
@@ -111,10 +116,16 @@ class GatewayRequest(WebRequest):
         if self._refused or self._body is None:
             return
         if self._body.whole:
-            self._begin(command, path, version)
+            self._begin_http1(command, path, version)
         else:
             self.channel._savedTimeOut = self.channel.timeOut
             self._body.end()
+
+    def _begin_http1(self, command: bytes, target: bytes, version: bytes) -> None:
+        host, path = request_target.origin_form(target)
+        if host is not None and len(self._hosts()) == 1:
+            self.requestHeaders.setRawHeaders(b"host", [host])  # RFC 9112 section 3.2.2
+        self._begin(command, path, version)
 
     def _begin(self, command: bytes, path: bytes, version: bytes) -> None:
         self.method, self.uri, self.clientproto = command, path, version
@@ -135,15 +146,16 @@ class GatewayRequest(WebRequest):
     def _process(self) -> None:
         self.channel.has_served = True
         self.request_start = self.server.loop.time()
-        problem = self._problem()
-        if problem:
-            self.path = self.path if self.path.isascii() else b"/"
-            self.basic_error(400, b"Bad Request", problem)
+        is_handshake = handshake.wants_websocket(self.requestHeaders.getRawHeaders(b"upgrade"))
+        if problem := self._problem():
+            if is_handshake:
+                recorder.handshakes.add(1, "malformed")
+            self._refuse_malformed(problem)
             return
         self.query_string = self.uri.partition(b"?")[2]
         self.facts = self._facts()
         self.client_addr = self.facts.client
-        if handshake.wants_websocket(self.requestHeaders.getRawHeaders(b"upgrade")):
+        if is_handshake:
             self._process_upgrade()
         else:
             self._process_http()
@@ -151,16 +163,25 @@ class GatewayRequest(WebRequest):
     def _problem(self) -> str:
         if not METHOD.fullmatch(self.method):
             return "Invalid method"
-        if not self.path.isascii():
-            return "Invalid characters in path"
-        if not self.uri.isascii():
-            return "Invalid query string"
+        if problem := request_target.problem(self.method, self.uri):
+            return problem
         for name, values in self.requestHeaders.getAllRawHeaders():
             if not HEADER_NAME_RE.fullmatch(name):
                 return "Invalid header name"
             if any(INVALID_HEADER_VALUE_BYTES.intersection(value) for value in values):
                 return "Invalid header value"
-        return ""
+        return self._host_problem()
+
+    def _host_problem(self) -> str:
+        allowed = (1,) if self.clientproto == b"HTTP/1.1" else (0, 1)  # RFC 9112 section 3.2
+        return "" if len(self._hosts()) in allowed else "The request needs one Host header"
+
+    def _hosts(self) -> list[bytes]:
+        hosts: list[bytes] = self.requestHeaders.getRawHeaders(b"host", [])
+        return hosts
+
+    def _refuse_malformed(self, text: str) -> None:
+        self.channel.refuse_malformed(f"{text}.")
 
     def _facts(self) -> RequestFacts:
         server = self.server

@@ -33,6 +33,7 @@ from realtime_gateway.server.http2_sending import SendingConnection, add_to_last
 from realtime_gateway.server.request_body import StreamedBody
 from realtime_gateway.server.request_facts import host_and_port
 from realtime_gateway.server.stall_watch import StallWatch
+from realtime_gateway.server.strict_channel import MOST_NAME_BYTES
 from realtime_gateway.server.wheel import Turn
 
 if TYPE_CHECKING:
@@ -169,6 +170,10 @@ class Http2Connection(SendingConnection):
         self.has_served = True
         if self._going_away:  # it was on its way when we said so
             self.conn.reset_stream(event.stream_id, ErrorCodes.REFUSED_STREAM)
+            return
+        if any(len(name) > MOST_NAME_BYTES for name, _ in event.headers):
+            self.met("HTTP/2 header names", "reset with PROTOCOL_ERROR")
+            self.conn.reset_stream(event.stream_id, ErrorCodes.PROTOCOL_ERROR)
             return
         super()._requestReceived(event)
         self.streams[event.stream_id]._request.head_is_whole()
@@ -309,12 +314,12 @@ class Http2Request(GatewayRequest):
         else:
             self._begin(stream.command, path, b"HTTP/2")
 
-    def _problem(self) -> str:
-        if self.method == b"CONNECT":  # also one with :protocol (RFC 8441), which we have not offered
-            return "CONNECT is not served"
-        if not (self.uri.startswith(b"/") or (self.method, self.uri) == (b"OPTIONS", b"*")):
-            return "Invalid path"  # RFC 9113 section 8.3.1
-        return super()._problem()
+    def _host_problem(self) -> str:
+        return ""  # :authority stands in its place (RFC 9113 section 8.3.1)
+
+    def _refuse_malformed(self, text: str) -> None:
+        self.path = self.path if self.path.isascii() else b"/"
+        self._answer(400, text, [])
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         """The request is whole."""

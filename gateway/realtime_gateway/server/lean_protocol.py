@@ -17,6 +17,7 @@ from realtime_gateway.server import installed_reactor  # noqa: F401  (before dap
 
 # isort: split
 from autobahn.websocket.protocol import TrafficStats
+from autobahn.websocket.protocol import WebSocketProtocol as AutobahnProtocol
 from autobahn.websocket.utf8validator import Utf8Validator
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 
@@ -174,6 +175,15 @@ class LeanWebSocket(WebSocketProtocol):
     def connectionLost(self, reason: Any = None) -> None:
         """The transport is gone; upstream only adds debug lines here."""
         self._connectionLost(reason)
+
+    def _connectionLost(self, reason: Any) -> None:
+        """Forget all timers and say that it is over; upstream's server formats its reason in colours before."""
+        AutobahnProtocol._connectionLost(self, reason)
+        self.factory.countConnections -= 1
+
+    def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
+        """Write a frame of control; upstream formats what it did, and can send in pieces, which is never used."""
+        self.transport.write(data)
 
     def open(self) -> None:
         """Begin to exchange frames; upstream builds the handshake's response too, in UTF-8, and keeps it."""

@@ -111,6 +111,32 @@ class Wheel:
             self._wind()
 
 
+class Deadline:
+    """One call on a wheel that can be put off, as Twisted's IDelayedCall can.
+
+    Args:
+        wheel: where it stands.
+        delay_seconds: from now.
+        function: what is called, once, unless it is cancelled before.
+    """
+
+    __slots__ = ("_function", "_turn", "_wheel")
+
+    def __init__(self, wheel: Wheel, delay_seconds: float, function: Callable[[], object]) -> None:
+        self._wheel = wheel
+        self._function = function
+        self._turn = wheel.call_later(delay_seconds, function)
+
+    def reset(self, delay_seconds: float) -> None:
+        """Count from now again."""
+        self._turn.cancel()
+        self._turn = self._wheel.call_later(delay_seconds, self._function)
+
+    def cancel(self) -> None:
+        """Do not make the call; nothing when it has been made."""
+        self._turn.cancel()
+
+
 class _NoTimer:
     """Stands for the rest of a slot, which is called soon whatever else is put on the wheel."""
 

@@ -90,7 +90,7 @@ async def test_gateway_application_routes_the_site_and_refuses_strangers(
 
 INSPECTED = [*SERVE[:-1], "mysite.inspected:application"]
 WITH_DAPHNE = ["-m", "daphne", "-p", "{port}", "mysite.inspected:application"]
-CHEAPER = " ".join(f"realtime_gateway.consumers.{name}" for name in ("database_hop", "dispatching", "session_sends"))
+CHEAPER = " ".join(f"realtime_gateway.consumers.{name}" for name in ("database_hop", "dispatching", "session_looks"))
 AS_IT_IS = "channels.db channels.utils channels.sessions"
 DISPATCH = {
     "serve makes dispatch cheaper": (INSPECTED, "mysite.settings", CHEAPER),

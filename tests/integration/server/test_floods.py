@@ -105,8 +105,15 @@ class Standstill:
         return self._answers >= STILL_ECHOES
 
 
-async def highest_rise(server: ServeProcess, before: int, what: str, ended: Callable[[], bool]) -> int:
-    """Look at the memory while a neighbour is served, until it has ended; show how long the neighbour waits."""
+async def highest_rise(server: ServeProcess, before: int, what: str, ended: Callable[[], bool] = lambda: True) -> int:
+    """Look at the memory while a neighbour is served, until it has ended; show how long the neighbour waits.
+
+    Args:
+        server: whose memory it is.
+        before: what it was.
+        what: goes on meanwhile.
+        ended: whether that is over; by default after ECHOES, since it only stands there.
+    """
     highest, waited = before, []
     async with connect(f"{server.websocket_url}/echo", open_timeout=PATIENCE_SECONDS) as neighbour:
         for number in itertools.count():

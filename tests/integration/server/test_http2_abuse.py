@@ -123,6 +123,13 @@ def test_an_odd_request_is_refused_and_its_connection_goes_on(start, converse):
     assert "Traceback" not in server.process.output
 
 
+def test_a_long_name_of_a_header_is_not_kept_and_its_connection_goes_on(start, converse):
+    it = converse(start())
+    stream = it.ask("GET", "/", ("x" * 257, "1"))
+    assert it.until(h2.events.StreamReset, stream).error_code == h2.errors.ErrorCodes.PROTOCOL_ERROR
+    assert it.answer(it.ask("GET", "/", ("x" * 256, "1"))) == (200, b"hello")
+
+
 def test_a_mistake_of_the_server_ends_one_connection_with_one_line_in_the_log(start, converse):
     server = start(application="observed:application")
     it, neighbour = converse(server), converse(server)

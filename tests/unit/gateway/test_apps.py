@@ -10,13 +10,13 @@ from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
-from realtime_gateway.consumers import database_hop, dispatching, session_sends
+from realtime_gateway.consumers import database_hop, dispatching, session_looks
 
 
 def test_the_patches_are_applied_at_start() -> None:
     assert channels.consumer.aclose_old_connections is database_hop.look_after_connections
     assert dispatching.chosen() is dispatching.await_many_dispatch
-    assert channels.sessions.InstanceSessionWrapper.send is session_sends.send
+    assert channels.sessions.InstanceSessionWrapper.send is session_looks.send
 
 
 def test_a_setting_turns_it_off() -> None:

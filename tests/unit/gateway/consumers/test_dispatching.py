@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Any
+from unittest import mock
 
 import channels.consumer
 import channels.utils
@@ -53,7 +54,7 @@ def feed(request: pytest.FixtureRequest) -> Feed:
 def unpatched() -> Iterator[None]:
     dispatching.remove()
     yield
-    dispatching.remove()
+    assert dispatching.apply()
 
 
 async def test_messages_of_one_source_keep_their_order(feed: Feed) -> None:
@@ -234,10 +235,8 @@ def test_the_setting_leaves_channels_as_it_is() -> None:
 
 
 @pytest.mark.usefixtures("unpatched")
-def test_a_version_that_is_not_known_is_left_alone(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(dispatching, "KNOWN_SOURCES", frozenset())
-    assert not dispatching.apply()
+def test_a_version_that_is_not_known_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
+    with mock.patch.object(dispatching, "KNOWN_SOURCES", frozenset()):
+        assert not dispatching.apply()
     assert channels.consumer.await_many_dispatch is channels.utils.await_many_dispatch
     assert "DIRECT_DISPATCH" in caplog.text

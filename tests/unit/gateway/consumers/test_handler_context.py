@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import channels.consumer
-import channels.utils
 import pytest
 from channels.consumer import AsyncConsumer, SyncConsumer
 from channels.exceptions import StopConsumer
@@ -15,7 +14,7 @@ from opentelemetry import baggage, trace
 from opentelemetry import context as otel_context
 from opentelemetry.trace import NonRecordingSpan, SpanContext
 
-from realtime_gateway.consumers import handler_context
+from realtime_gateway.consumers import dispatching, handler_context
 from realtime_gateway.telemetry.spans import TracedMessage
 
 
@@ -33,7 +32,7 @@ def patched() -> Iterator[None]:
     handler_context.apply()
     yield
     handler_context.remove()
-    assert channels.consumer.await_many_dispatch is channels.utils.await_many_dispatch
+    assert channels.consumer.await_many_dispatch is dispatching.chosen()
 
 
 async def tell(consumer: Any, message: dict[str, Any]) -> None:

@@ -42,6 +42,7 @@ UNIX_PORT = "twisted.internet.unix:Port"
 REPLACES = {
     "gateway_server:GatewayServer": [DAPHNE_SERVER],
     "channel:GatewayChannel": [CHANNEL],
+    "strict_channel:StrictChannel": [CHANNEL],
     "channel:GatewayHTTPFactory": [DAPHNE_FACTORY],
     "http:GatewayRequest": [DAPHNE_REQUEST, REQUEST],
     "http2:NegotiatedProtocol": [NEGOTIATED],

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime_gateway.server.wheel import AT_ONCE, SLOT_SECONDS, Wheel
+from realtime_gateway.server.wheel import AT_ONCE, SLOT_SECONDS, Deadline, Wheel
 
 
 class Clock:
@@ -136,3 +136,20 @@ def test_a_call_may_add_and_cancel_others_and_one_that_raises_takes_none_along()
             made.append("failed")
     assert sorted(made) == ["again", "again", "failed"] or sorted(made) == ["again", "again", "again", "failed"]
     assert len(wheel) == 0
+
+
+def test_a_deadline_is_put_off_from_the_time_at_which_it_is_and_comes_once():
+    clock, called = Clock(), []
+    wheel = Wheel(lambda: clock.now, clock.call_at, clock.soon.append)
+    deadline = Deadline(wheel, 10, lambda: called.append(clock.now))
+    clock.advance(9)
+    deadline.reset(10)
+    clock.advance(9)
+    assert called == []
+    clock.advance(1 + SLOT_SECONDS)
+    assert len(called) == 1
+    deadline.cancel()
+    deadline.reset(1)
+    deadline.cancel()
+    clock.advance(60)
+    assert (len(called), len(wheel)) == (1, 0)
