@@ -8,14 +8,15 @@ provider of its own keeps it, and our spans go there.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
 from random import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from opentelemetry import trace
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
     from opentelemetry.sdk.trace.export import SpanExporter
+    from opentelemetry.util.types import AttributeValue
 
 logger = logging.getLogger("realtime_gateway.telemetry")
 
@@ -140,10 +142,17 @@ def _recent_span(span: ReadableSpan) -> recent.RecentSpan:
         start_ns=span.start_time or 0,
         end_ns=span.end_time or 0,
         is_failed=not span.status.is_ok,
-        attributes=dict(span.attributes or {}),
+        attributes={name: _as_json(value) for name, value in (span.attributes or {}).items()},
         events=tuple((event.name, event.timestamp) for event in span.events),
         links=tuple(f"{link.context.trace_id:032x}" for link in span.links),
     )
+
+
+def _as_json(value: AttributeValue) -> Any:
+    """Return a value as JSON can say it, which knows neither NaN nor infinity."""
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_as_json(one) for one in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _wire_sdk(

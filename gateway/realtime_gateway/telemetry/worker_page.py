@@ -1,7 +1,7 @@
 """The admin port of a process without a server of ours: ``/metrics`` and ``/traces``, from a thread of its own.
 
-In a pod every other pod may connect to it, so nobody can keep much of it: a connection has one request and some
-seconds, and of those above MOST_CONNECTIONS each is closed at once.
+In a pod every other pod may connect to it, so nobody can keep much of it: a connection has one request and
+REQUEST_SECONDS in all, however it spends them, and where there are MOST_CONNECTIONS the oldest makes room for the next.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from __future__ import annotations
 import logging
 import socket
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -32,25 +34,43 @@ class BoundedServer(ThreadingHTTPServer):
     def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self._places = threading.BoundedSemaphore(MOST_CONNECTIONS)
+        # Oldest first → when it came.
+        self._open: dict[socket.socket, float] = {}
         super().__init__(address, handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer from a thread, if there is a place for one."""
-        if self._places.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
-            self.shutdown_request(request)
+        """Answer from a thread; the oldest connection ends where there is no place for one."""
+        if not self._places.acquire(blocking=False):
+            _cut(list(self._open)[:1])
+            # Its thread ends when it looks at its socket the next time, unless it is being answered just now.
+            if not self._places.acquire(timeout=REQUEST_SECONDS):
+                self.shutdown_request(request)
+                return
+        self._open[request] = time.monotonic()
+        super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Answer, and give the place back."""
         try:
             super().process_request_thread(request, client_address)
         finally:
+            del self._open[request]
             self._places.release()
+
+    def service_actions(self) -> None:
+        """End connections that have had their time; called twice a second, and after each that comes."""
+        latest = time.monotonic() - REQUEST_SECONDS
+        _cut([request for request, came_at in list(self._open.items()) if came_at < latest])
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing to stderr of a client that has gone."""
         logger.debug("A connection to the admin port failed", exc_info=True)
+
+
+def _cut(connections: Iterable[socket.socket]) -> None:
+    for connection in connections:
+        with suppress(OSError):  # its thread has closed it meanwhile
+            connection.shutdown(socket.SHUT_RDWR)
 
 
 def serve(address: tuple[str, int], process: str | None) -> Callable[[], None]:

@@ -35,6 +35,19 @@ print(spans.is_wired())
     assert printed == "3 publish chat_{name} PRODUCER True\nTrue\nFalse\n"
 
 
+def test_a_number_that_json_does_not_know_is_told_as_text() -> None:
+    printed = in_a_process("""
+import math
+from realtime_gateway.telemetry import recent, sdk, spans
+end = sdk.wire(sdk.TraceExport(endpoint=None, ratio=0.0, recent_spans=3))
+attributes = {"a": math.nan, "b": [1.5, -math.inf], "c": 2.5, "d": "text", "e": ["x"]}
+spans.WIRED.tracing.tracer.start_span("a", attributes=attributes).end()
+print(recent.page("a", None).decode().partition('"attributes": ')[2].partition(', "events"')[0])
+end()
+""")
+    assert printed == '{"a": "nan", "b": [1.5, "-inf"], "c": 2.5, "d": "text", "e": ["x"]}\n'
+
+
 def test_an_endpoint_without_the_extra_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http", None)
     with pytest.raises(ConfigurationError) as caught:

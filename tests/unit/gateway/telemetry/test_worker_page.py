@@ -8,7 +8,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
-from http.client import HTTPException
 from typing import Any
 
 import pytest
@@ -65,15 +64,41 @@ def test_a_port_that_is_taken_is_left_out_and_the_worker_goes_on(port: int) -> N
     assert traces(port)["process"] == "worker"
 
 
-def test_connections_that_ask_nothing_take_no_more_than_their_places(port: int) -> None:
-    def answers() -> bool:
-        try:
-            return traces(port)["process"] == "worker"
-        except (OSError, HTTPException):
-            return False
+def is_open(connection: socket.socket) -> bool:
+    try:
+        connection.setblocking(False)
+        return connection.recv(1) != b""
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
 
+
+def test_where_all_places_are_taken_the_oldest_connection_makes_room(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_page, "REQUEST_SECONDS", 600.0)
     with ExitStack() as stack:
+        slow = []
         for _ in range(worker_page.MOST_CONNECTIONS):
-            stack.enter_context(socket.create_connection((worker_page.LOOPBACK, port)))
-        wait_until(lambda: not answers())
-    wait_until(answers)
+            slow.append(stack.enter_context(socket.create_connection((worker_page.LOOPBACK, port))))
+            slow[-1].sendall(b"GET /metrics HTTP/1.1\r\nX: ")
+        assert traces(port)["process"] == "worker"
+        wait_until(lambda: not is_open(slow[0]))
+        assert all(is_open(one) for one in slow[1:])
+
+
+def test_a_connection_that_drips_its_request_ends(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_page, "REQUEST_SECONDS", 0.5)
+    with socket.create_connection((worker_page.LOOPBACK, port)) as slow:
+
+        def is_cut_at_last() -> bool:
+            try:
+                slow.send(b"x")
+            except OSError:
+                return True
+            return not is_open(slow)
+
+        slow.sendall(b"GET /metrics HTTP/1.1\r\nX: ")
+        wait_until(is_cut_at_last, 30, 0.1)
+    assert traces(port)["process"] == "worker"
