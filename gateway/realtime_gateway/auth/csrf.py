@@ -6,12 +6,14 @@ A page sends its token as ``?csrftoken=…`` or as the subprotocols ``csrf`` and
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import Any
 
 from channels.db import database_sync_to_async
 from channels.middleware import BaseMiddleware
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, parse_cookie
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpResponse, parse_cookie
 from django.middleware.csrf import CsrfViewMiddleware
 
 from realtime_gateway.auth.identity import Rejected
@@ -48,24 +50,26 @@ class CsrfValidation(BaseMiddleware):  # type: ignore[misc]  # Channels ships no
         await self.inner(scope, receive, choosing(token, send) if token and token.chosen_subprotocol else send)
 
 
-class _Handshake(HttpRequest):
-    """A handshake as the POST that Django's middleware checks."""
-
-    def __init__(self, scope: Scope, token: str) -> None:
-        super().__init__()
-        self.method = "POST"
-        self._handshake_scheme = "https" if scope.get("scheme") in ("https", "wss") else "http"
-        for name, value in scope["headers"]:
-            if name in (b"host", b"origin", b"referer"):
-                self.META["HTTP_" + name.decode().upper()] = value.decode("latin1")
-        self.META[settings.CSRF_HEADER_NAME] = token
-        cookies = "; ".join(value.decode("latin1") for name, value in scope["headers"] if name == b"cookie")
-        self.COOKIES = parse_cookie(cookies)
-        if "session" in scope:
-            self.session = scope["session"]
-
-    def _get_scheme(self) -> str:
-        return self._handshake_scheme
+def post_of(scope: Scope, token: str) -> ASGIRequest:
+    """Return a handshake as the POST that Django's middleware checks; what it sees of a proxy is as of any request."""
+    request = ASGIRequest(
+        {
+            **scope,
+            "type": "http",
+            "method": "POST",
+            "scheme": "https" if scope.get("scheme") in ("https", "wss") else "http",
+            "query_string": b"",
+            # A handshake has no body, and so none that Django should read.
+            "headers": [header for header in scope["headers"] if header[0] not in (b"content-type", b"content-length")],
+        },
+        BytesIO(),
+    )
+    request.META[settings.CSRF_HEADER_NAME] = token
+    cookies = "; ".join(value.decode("latin1") for name, value in scope["headers"] if name == b"cookie")
+    request.COOKIES = parse_cookie(cookies)
+    if "session" in scope:
+        request.session = scope["session"]
+    return request
 
 
 async def _at_once(scope: Scope, token: str) -> bool:
@@ -74,7 +78,7 @@ async def _at_once(scope: Scope, token: str) -> bool:
 
 def passes(scope: Scope, token: str) -> bool:
     """Say whether Django would take a POST with this token."""
-    request = _Handshake(scope, token)
+    request = post_of(scope, token)
     middleware = CsrfViewMiddleware(_no_view)
     middleware.process_request(request)
     return middleware.process_view(request, _no_view, (), {}) is None

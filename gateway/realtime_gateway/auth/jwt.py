@@ -11,10 +11,9 @@ token are not looked at (RFC 8725 sections 3.1 and 3.10).
 
 from __future__ import annotations
 
-import inspect
 import json
 from base64 import urlsafe_b64decode
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -28,6 +27,7 @@ from realtime_gateway.auth.signing_keys import GivenKey, KeyInFile, PublishedKey
 from realtime_gateway.auth.token_middleware import TokenMiddleware
 from realtime_gateway.errors import ConfigurationError
 from realtime_gateway.security.denial import Application, Reason, Scope
+from realtime_gateway.security.site_functions import result_of
 
 MAX_KEY_ID_CHARACTERS = 256
 
@@ -165,9 +165,7 @@ class JwtMiddleware(TokenMiddleware):
     async def _user(self, claims: Mapping[str, Any]) -> Any:
         if self._user_of is None:
             return await database_sync_to_async(self._user_by_claim)(claims)
-        if inspect.iscoroutinefunction(self._user_of):
-            return await _awaited(self._user_of(claims))
-        return await database_sync_to_async(self._user_of)(claims)
+        return await result_of(self._user_of, claims)
 
     def _user_by_claim(self, claims: Mapping[str, Any]) -> Any:
         from django.contrib.auth import get_user_model
@@ -198,10 +196,6 @@ def key_id_of(token: str) -> str | None:
     if key_id is None or (isinstance(key_id, str) and len(key_id) <= MAX_KEY_ID_CHARACTERS):
         return key_id
     raise Rejected(Reason.TOKEN_MALFORMED, "its token names no key that could exist")
-
-
-async def _awaited(found: Awaitable[Any]) -> Any:
-    return await found
 
 
 def _rules_of_settings() -> JwtRules:

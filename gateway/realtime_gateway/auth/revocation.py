@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -15,6 +16,7 @@ from channels.layers import get_channel_layer
 
 from realtime_gateway.auth.connections import tell_here
 from realtime_gateway.auth.notices import AT_ONCE, GROUP, Action, Notice, message_of
+from realtime_gateway.errors import MessageTooLarge
 
 logger = logging.getLogger("realtime_gateway.security")
 
@@ -24,6 +26,7 @@ TELL_SECONDS = 2.0
 REVOKE_SECONDS = 12.0
 # What other processes do not know yet, and since when this one does.
 _UNTOLD: deque[tuple[float, Notice]] = deque(maxlen=10_000)
+Untold = list[tuple[float, Notice]]
 # Tasks on the loop of an async caller that nobody waits for.
 _TELLING: set[asyncio.Task[None]] = set()
 
@@ -69,19 +72,49 @@ async def tell_the_rest(within_seconds: float = TELL_SECONDS) -> None:
     try:
         async with asyncio.timeout(within_seconds):
             while part := _take(AT_ONCE):
-                try:
-                    now = time.monotonic()
-                    await layer.group_send(GROUP, message_of([(now - since, notice) for since, notice in part]))
-                except BaseException:
-                    _UNTOLD.extendleft(reversed(part))
-                    raise
+                await _tell_part(layer, part)
     except Exception as error:
         why = str(error) or "the channel layer does not answer"
         logger.warning("%d revocations reached this process only, and will be told again: %s", len(_UNTOLD), why)
 
 
-def _take(at_most: int) -> list[tuple[float, Notice]]:
-    taken: list[tuple[float, Notice]] = []
+async def _tell_part(layer: Any, part: Untold) -> None:
+    """Tell it in as few messages as the layer takes; what is not told is put back."""
+    waiting = [part]
+    while waiting:
+        now = time.monotonic()
+        try:
+            await layer.group_send(GROUP, message_of([(now - since, notice) for since, notice in waiting[-1]]))
+        except MessageTooLarge as error:
+            # Put back, it would be refused again, and hold up all that are behind it for ever.
+            refused = waiting.pop()
+            smaller = halves(refused)
+            if not smaller:
+                logger.error("Other processes are not told of a revocation: %s", error)
+            waiting += reversed(smaller)
+        except BaseException:
+            for rest in waiting:  # the first to be told is the last
+                _UNTOLD.extendleft(reversed(rest))
+            raise
+        else:
+            waiting.pop()
+
+
+def halves(part: Untold) -> Sequence[Untold]:
+    """Return what says the same in two; nothing, if it is one notice of one user."""
+    if len(part) > 1:
+        middle = len(part) // 2
+        return part[:middle], part[middle:]
+    ((since, notice),) = part
+    middle = len(notice.users) // 2
+    if not middle:
+        return ()
+    users = notice.users[:middle], notice.users[middle:]
+    return [[(since, replace(notice, users=some))] for some in users]
+
+
+def _take(at_most: int) -> Untold:
+    taken: Untold = []
     with suppress(IndexError):  # another thread may take as well
         while len(taken) < at_most:
             taken.append(_UNTOLD.popleft())

@@ -19,6 +19,7 @@ import jwt
 
 from realtime_gateway.auth.fetching import fetch
 from realtime_gateway.auth.identity import Rejected
+from realtime_gateway.auth.public_text import refuse_what_is_public
 from realtime_gateway.errors import ConfigurationError
 from realtime_gateway.secret_file import SecretFile
 from realtime_gateway.security.denial import Reason
@@ -61,7 +62,8 @@ class GivenKey:
     of two kinds: PyJWT raises what is none of its errors for a key that is not of the algorithm's kind.
 
     Raises:
-        ConfigurationError: it is no public key, a private one, or a secret that can be guessed.
+        ConfigurationError: it is no public key, a private one, a public key in another form than PEM, or a secret that
+            can be guessed.
     """
 
     def __init__(self, text: str) -> None:
@@ -81,6 +83,7 @@ class GivenKey:
                 raise ConfigurationError(
                     f"The secret that JWTs are checked with is shorter than {MIN_SECRET_BYTES} bytes."
                 )
+            refuse_what_is_public(text)
             self._key = text
             self.algorithms = SYMMETRIC
 

@@ -33,7 +33,7 @@ class SimpleJWTAuthTokenMiddleware(TokenMiddleware):
             raise
         return Identity(
             authentication.get_user(validated),
-            expires_at=float(validated["exp"]),
+            expires_at=float(validated["exp"]) + validated.get_token_backend().get_leeway().total_seconds(),
             credential=f"simplejwt:{validated.get('jti', '')}",
             claims=dict(validated.payload),
         )

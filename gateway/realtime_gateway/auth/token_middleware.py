@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable
 from dataclasses import replace
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
-from channels.db import database_sync_to_async
 from channels.middleware import BaseMiddleware
 from django.core.exceptions import PermissionDenied
 
@@ -27,6 +24,7 @@ from realtime_gateway.security.denial import (
     deny,
     note_denial,
 )
+from realtime_gateway.security.site_functions import result_of
 
 # When authentication began, in the scope on its way through here.
 BEGAN = "realtime_gateway.began_at"
@@ -106,10 +104,7 @@ class TokenMiddleware(BaseMiddleware, ABC):  # type: ignore[misc]  # Channels sh
 
     async def _authenticated(self, token: Token, scope: Scope) -> Any:
         try:
-            if inspect.iscoroutinefunction(self.authenticate):
-                found = await cast(Awaitable[Any], self.authenticate(token.value, scope))
-            else:
-                found = await database_sync_to_async(self.authenticate)(token.value, scope)
+            found = await result_of(self.authenticate, token.value, scope)
         except PermissionDenied:
             raise Rejected(Reason.TOKEN_INVALID) from None
         except Rejected:

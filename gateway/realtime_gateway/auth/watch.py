@@ -58,12 +58,12 @@ async def run_watched(
         await inner({**scope, KEY: connection}, connection.receive, connection.send)
 
 
-def change_identity(connection: Connection, identity: Identity) -> None:
-    """Enter a connection under another user, who has just logged in or out on it."""
+def change_identity(connection: Connection, identity: Identity, began_at: float | None = None) -> None:
+    """Enter a connection under another user, whose authentication began at a time of the loop, or just now."""
     found = registry()
     found.remove(connection)
     connection.identity = identity
-    found.add(connection, asyncio.get_running_loop().time())
+    found.add(connection, asyncio.get_running_loop().time() if began_at is None else began_at)
     _begin_or_end(found)
 
 

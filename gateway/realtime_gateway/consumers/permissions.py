@@ -15,10 +15,12 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, TypeVar, cast
 
+from asgiref.sync import async_to_sync
 from channels.db import database_sync_to_async
 
 from realtime_gateway.security.denial import Reason
 from realtime_gateway.security.permissions import GroupPolicies, NotAllowed, may, note_refusal
+from realtime_gateway.security.site_functions import awaited, is_async, is_awaitable, result_of
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
@@ -40,23 +42,29 @@ def requires(
     if any(not isinstance(permission, str) for permission in permissions):
         raise TypeError('Write @requires("app.permission"), or @requires() for users who are logged in.')
 
+    find = of or _nothing
+
     def decorate(handler: Handler) -> Handler:
         if not inspect.isfunction(handler):
             raise TypeError("@requires is for methods; a @fanout handler is for nobody in particular.")
         refused = f"{handler.__qualname__} is for users with {', '.join(permissions) or 'a login'}"
 
         async def in_loop(consumer: Any, *given: Any, **named: Any) -> Any:
-            about, look = (await of(consumer, *given, **named), None) if inspect.iscoroutinefunction(of) else (None, of)
+            def look() -> Any:
+                about = find(consumer, *given, **named)
+                return about if is_awaitable(about) else _may(consumer, permissions, about)
 
-            def allowed() -> bool:
-                return _may(consumer, permissions, look(consumer, *given, **named) if look else about)
-
-            if not await database_sync_to_async(allowed)():
+            # One hop into a thread for both, where ``of`` is not async.
+            found = look() if is_async(find) else await database_sync_to_async(look)()
+            if is_awaitable(found):
+                found = await database_sync_to_async(_may)(consumer, permissions, await found)
+            if not found:
                 raise NotAllowed(refused, close=close)
             return await handler(consumer, *given, **named)
 
         def in_thread(consumer: Any, *given: Any, **named: Any) -> Any:
-            if not _may(consumer, permissions, of(consumer, *given, **named) if of else None):
+            about = _awaited_in_thread(find(consumer, *given, **named))
+            if not _may(consumer, permissions, about):
                 raise NotAllowed(refused, close=close)
             return handler(consumer, *given, **named)
 
@@ -64,6 +72,14 @@ def requires(
         return cast(Handler, functools.wraps(handler)(guarded))
 
     return decorate
+
+
+def _nothing(consumer: Any, *given: Any, **named: Any) -> Any:
+    return None
+
+
+def _awaited_in_thread(found: Any) -> Any:
+    return async_to_sync(awaited)(found) if is_awaitable(found) else found
 
 
 def _may(consumer: Any, permissions: tuple[str, ...], about: Any) -> bool:
@@ -103,9 +119,7 @@ class GuardedLayer:
             return rule
         if isinstance(rule, str):
             return bool(await database_sync_to_async(may)(user, (rule,)))
-        if inspect.iscoroutinefunction(rule):
-            return bool(await rule(user, group))
-        return bool(await database_sync_to_async(rule)(user, group))
+        return bool(await result_of(rule, user, group))
 
 
 class Answer(Enum):

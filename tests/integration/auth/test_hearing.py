@@ -137,6 +137,23 @@ async def test_what_could_not_be_told_goes_along_with_the_next_notice(
             heard |= {user for _, notice in read_notices(await other_process.receive(channel)) for user in notice.users}
 
 
+async def test_notices_that_are_too_large_for_one_message_are_told_in_several_and_hold_up_none(
+    use_layer: UseLayer, other_process: RedisChannelLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    use_layer(max_message_size_bytes=4096)
+    channel = await other_process.new_channel()
+    await other_process.group_add(GROUP, channel)
+    impossible = Notice(Action.END, ("x" * 5000,))
+    many = [Notice(Action.END, tuple(f"{number}-{of}" for of in range(500))) for number in range(4)]
+    await tell([many[0], impossible, *many[1:], Notice(Action.END, ("last",))], SECONDS)
+    heard: list[str] = []
+    async with asyncio.timeout(SECONDS):
+        while heard[-1:] != ["last"]:
+            heard += [user for _, one in read_notices(await other_process.receive(channel)) for user in one.users]
+    assert heard == [user for one in many for user in one.users] + ["last"]
+    assert [one.levelname for one in caplog.records if "are not told" in one.message] == ["ERROR"]
+
+
 async def test_a_process_goes_on_hearing_after_a_membership_would_have_ended(
     use_layer: UseLayer, other_process: RedisChannelLayer, sockets: Sockets
 ) -> None:

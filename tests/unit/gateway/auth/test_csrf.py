@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import Any
 
 import pytest
 from channels.testing import WebsocketCommunicator
-from django.middleware.csrf import CSRF_SESSION_KEY
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpResponse
+from django.middleware.csrf import CSRF_SESSION_KEY, CsrfViewMiddleware
 from django.test import override_settings
 
 from realtime_gateway.auth.csrf import CsrfValidation
@@ -64,6 +67,43 @@ async def test_a_page_must_bring_the_token_of_its_cookie(
     query: str, headers: list[tuple[bytes, bytes]], expected: bool
 ) -> None:
     assert (await connects(query, *headers))[0] is expected
+
+
+HTTPS = (b"x-forwarded-proto", b"https")
+PROXIES = {
+    "plain": [HOST, ORIGIN],
+    "plain by https": [HOST, (b"origin", b"https://shop.example")],
+    "a proxy that ends TLS": [HOST, (b"origin", b"https://shop.example"), HTTPS],
+    "a proxy that ends TLS, and a page by http": [HOST, ORIGIN, HTTPS],
+    "a proxy that ends TLS, and a referer": [HOST, (b"referer", b"https://shop.example/a"), HTTPS],
+    "a proxy that ends TLS, and nothing else": [HOST, HTTPS],
+    "a proxy with another name": [(b"host", b"internal"), (b"x-forwarded-host", b"shop.example"), ORIGIN],
+    "a proxy that lies": [HOST, (b"x-forwarded-host", b"evil.example"), (b"origin", b"http://evil.example")],
+    "no host": [ORIGIN],
+    "two origins, ours last": [HOST, (b"origin", b"http://evil.example"), ORIGIN],
+    "two origins, ours first": [HOST, ORIGIN, (b"origin", b"http://evil.example")],
+    "two hosts": [HOST, HOST, ORIGIN],
+    "a form that is none": [HOST, ORIGIN, (b"content-type", b"multipart/form-data"), (b"content-length", b"x")],
+}
+
+
+@pytest.mark.parametrize("proxies", [True, False], ids=["trusted", "not-trusted"])
+@pytest.mark.parametrize("case", PROXIES)
+async def test_it_says_of_a_proxys_headers_what_django_says_of_a_request(case: str, proxies: bool) -> None:
+    headers = [*PROXIES[case], COOKIE]
+    trusting = override_settings(SECURE_PROXY_SSL_HEADER=("HTTP_X_FORWARDED_PROTO", "https"), USE_X_FORWARDED_HOST=True)
+    with trusting if proxies else override_settings():
+        client = WebsocketCommunicator(CsrfValidation(inner), f"/ws/?csrftoken={SECRET}", headers=headers)
+        assert (await client.connect())[0] is django_takes(client.scope)
+
+
+def django_takes(scope: Scope) -> bool:
+    headers = [(name, value) for name, value in scope["headers"] if not name.startswith(b"content-")]
+    post = {"type": "http", "method": "POST", "path": "/ws/", "scheme": "http", "query_string": b""}
+    request = ASGIRequest({**post, "headers": [*headers, (b"x-csrftoken", SECRET.encode())]}, BytesIO())
+    middleware = CsrfViewMiddleware(lambda request: HttpResponse())
+    middleware.process_request(request)
+    return middleware.process_view(request, lambda request: None, (), {}) is None
 
 
 async def test_the_token_may_be_a_subprotocol_and_is_never_the_answer() -> None:

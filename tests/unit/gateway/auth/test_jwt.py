@@ -72,6 +72,16 @@ async def refusal(given: str, **rules: Any) -> Reason:
     return rejected.value.reason
 
 
+async def find(claims: Any) -> Any:
+    return {"ann": "Ann"}.get(claims["sub"])
+
+
+@pytest.mark.parametrize("user", [find, lambda claims: find(dict(claims))], ids=["async", "hidden"])
+async def test_a_function_for_the_user_may_be_async_and_hide_it(user: Any) -> None:
+    assert await user_of(token(), user=user) == "Ann"
+    assert await refusal(token(sub="bob"), user=user) is Reason.USER_UNKNOWN
+
+
 @pytest.mark.parametrize("algorithm", KEYS)
 async def test_each_kind_of_key_is_used(algorithm: str) -> None:
     assert await user_of(token(algorithm), algorithm=algorithm) == "ann"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from types import SimpleNamespace
 from typing import Any
 
@@ -203,6 +204,54 @@ async def test_what_others_send_is_kept_from_who_may_not_have_it_without_a_word(
         await layer.group_send("tea", {"type": "gossip", "text": "have you heard"})
         await layer.group_send("tea", {"type": "news", "text": "news"})
         assert await client.socket.receive_json_from() == "news"
+
+
+async def has_pk_7(user: Any, group: str) -> bool:
+    return bool(user.pk == 7)
+
+
+class Rule:
+    async def __call__(self, user: Any, group: str) -> bool:
+        return await has_pk_7(user, group)
+
+
+HIDDEN = {
+    "a lambda": lambda user, group: has_pk_7(user, "tea"),
+    "a partial": functools.partial(has_pk_7),
+    "an object": Rule(),
+}
+
+
+@pytest.mark.parametrize("rule", HIDDEN)
+async def test_a_rule_that_hides_that_it_is_async_is_awaited(rule: str, layer: InMemoryChannelLayer) -> None:
+    class Hidden(Room):
+        group_policies: Any = {"tea": HIDDEN[rule]}
+
+    other = user()
+    other.pk = 8
+    async with Client(Hidden, user()) as client:
+        assert await client.ask(do="join", group="tea") == "joined"
+    async with Client(Hidden, other) as client:
+        assert await client.ask(do="join", group="tea") == REFUSED
+
+
+async def test_an_object_is_awaited_that_is_found_behind_a_function_that_is_not_async(
+    layer: InMemoryChannelLayer,
+) -> None:
+    class Here(Room):
+        @requires("chat.say", of=lambda consumer, content: room_of_later(None, content))
+        async def say_in(self, content: Any) -> None:
+            await self.send_json("said")
+
+    class There(SlowRoom):
+        @requires("chat.say", of=room_of_later)
+        def say_in(self, content: Any) -> None:
+            self.send_json("said")
+
+    for consumer in (Here, There):
+        async with Client(consumer, user("chat.say:1")) as client:
+            assert await client.ask(do="say_in", room=1) == "said"
+            assert await client.ask(do="say_in", room=2) == REFUSED
 
 
 async def test_other_channels_join_as_the_consumer_likes(layer: InMemoryChannelLayer) -> None:
