@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import json
 import secrets
+import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit
 from realtime_gateway.console.pages import checked_base, read_page, read_spans
 from realtime_gateway.console.probe import Probe, origin_of, sent, websocket_url
 from realtime_gateway.console.trace_lines import lines
-from realtime_gateway.console.trace_tree import spans_in, tree
+from realtime_gateway.console.trace_tree import spans_in, tree, unhandled
 from realtime_gateway.errors import ConfigurationError, StartError
 from realtime_gateway.local.options import DIRECTORIES
 from realtime_gateway.local.run_file import read_run_file
@@ -24,7 +25,7 @@ from realtime_gateway.telemetry.recent import RecentSpan
 TEXT = json.dumps({"message": "realtime-gateway trace"})
 WAIT_SECONDS = 5.0
 LOOK_SECONDS = 0.1
-# A trace is taken for whole when nothing has been added to it for so long.
+# A trace is taken for whole when nothing has been added to it for so long, and all who got the message have handled it.
 QUIET_SECONDS = 0.6
 
 
@@ -60,6 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--text", default=TEXT, help=f"the message (default {TEXT})")
     parser.add_argument("--header", action="append", default=[], metavar="'NAME: VALUE'", help="of the handshake")
+    parser.add_argument("--subprotocol", action="append", default=[], metavar="NAME", help="offer it; in order")
+    parser.add_argument("--cafile", metavar="FILE", help="of the authorities trusted for wss://, in PEM form")
     parser.add_argument("--origin", help="of the handshake (default: that of the URL; empty for none)")
     parser.add_argument(
         "--wait", type=_seconds, default=WAIT_SECONDS, metavar="SECONDS", help="for the spans, at most (default 5)"
@@ -76,6 +79,9 @@ def run(arguments: argparse.Namespace) -> int:
     """
     message, source = plan(arguments)
     spans = asyncio.run(trace(message, source, arguments.wait))
+    if missing := unhandled(spans):
+        said = f"Of those who got the message {missing} have not been seen to handle it within {arguments.wait:g} s."
+        print(said, file=sys.stderr)
     if arguments.json:
         print(json.dumps([asdict(span) for span in spans], indent=2))
     else:
@@ -104,13 +110,23 @@ def plan(arguments: argparse.Namespace) -> tuple[Probe, Source]:
         source = Source(console=found.console)
     origin = origin_of(url) if arguments.origin is None else arguments.origin or None
     headers = tuple(map(_header, arguments.header))
-    return Probe(url, arguments.text, secrets.token_hex(16), headers, origin), source
+    subprotocols = tuple(arguments.subprotocol)
+    if arguments.cafile is not None and not url.startswith("wss:"):
+        raise ConfigurationError("--cafile is for wss://, and this is ws://.", "Leave it out, or correct the URL.")
+    trace_id = secrets.token_hex(16)
+    return Probe(url, arguments.text, trace_id, headers, origin, subprotocols, arguments.cafile), source
 
 
 async def trace(message: Probe, source: Source, wait_seconds: float) -> list[RecentSpan]:
     """Send a message, and return the spans that came of it; raises as ``run`` does."""
-    async with sent(message):
+    async with sent(message) as closed_with:
         spans, pages = await _until_whole(source, message.trace_id, wait_seconds)
+        code = closed_with()
+    if code is not None and not _is_received(spans):
+        raise StartError(
+            f"The gateway has closed the WebSocket with {code} and taken no message.",
+            "The consumer's connect() or a limit did that: the handshake may need a login (--header) or another path.",
+        )
     if not pages:
         where = ", ".join(source.bases) or source.console
         raise StartError(f"The message was sent, but nobody tells its spans: {where} does not answer.")
@@ -136,10 +152,14 @@ async def _until_whole(source: Source, trace_id: str, wait_seconds: float) -> tu
         if len(spans) != known:
             known, changed_at = len(spans), now
         # The handshake and its handler come first, and are not yet what was asked for.
-        received = any(span.name == "websocket receive" for span in spans)
-        if now >= deadline or (received and now - changed_at >= QUIET_SECONDS):
+        is_quiet = _is_received(spans) and now - changed_at >= QUIET_SECONDS
+        if now >= deadline or (is_quiet and not unhandled(spans)):
             return spans, pages
         await asyncio.sleep(LOOK_SECONDS)
+
+
+def _is_received(spans: list[RecentSpan]) -> bool:
+    return any(span.name == "websocket receive" for span in spans)
 
 
 def _header(text: str) -> tuple[str, str]:

@@ -61,10 +61,18 @@ async def _until_the_end(reader: asyncio.StreamReader) -> bytes:
 
 
 async def read_spans(bases: Iterable[str], trace_id: str | None) -> tuple[list[RecentSpan], list[Any]]:
-    """Ask all admin ports at once for a trace, or for their newest spans; return the spans, and the pages that came."""
+    """Ask all admin ports at once for a trace, or for their newest spans; return the spans, and the pages that came.
+
+    A process that has no name is called by its port's address.
+    """
+    bases = tuple(bases)
     query = "" if trace_id is None else f"?trace_id={trace_id}"
     answers = await asyncio.gather(*(read_page(f"{base}/traces{query}") for base in bases))
-    pages = [page for page in answers if isinstance(page, dict)]
+    pages = [
+        {**page, "process": page.get("process") or urlsplit(base).netloc}
+        for base, page in zip(bases, answers, strict=True)
+        if isinstance(page, dict)
+    ]
     return spans_in(pages), pages
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterable, AsyncIterator
+import ssl
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
@@ -25,6 +26,8 @@ class Probe:
         trace_id: 32 hexadecimal digits.
         headers: of the handshake, beside the trace's; a name may stand more than once.
         origin: what a browser's page would say; None says nothing.
+        subprotocols: that are offered, the favourite first.
+        certificates: the file of the authorities that are trusted; None trusts those of the system.
     """
 
     url: str
@@ -32,6 +35,8 @@ class Probe:
     trace_id: str
     headers: tuple[tuple[str, str], ...]
     origin: str | None
+    subprotocols: tuple[str, ...] = ()
+    certificates: str | None = None
 
     @property
     def traceparent(self) -> str:
@@ -62,8 +67,10 @@ def origin_of(url: str) -> str:
 
 
 @asynccontextmanager
-async def sent(message: Probe) -> AsyncIterator[None]:
+async def sent(message: Probe) -> AsyncIterator[Callable[[], int | None]]:
     """Connect and send it, and stay connected in the block: who has left gets nothing.
+
+    Yields what tells the code with which the gateway has closed the connection; None while it is open.
 
     Raises:
         ConfigurationError: the gateway does not take the handshake.
@@ -71,7 +78,7 @@ async def sent(message: Probe) -> AsyncIterator[None]:
     """
     from websockets.asyncio.client import connect
     from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
-    from websockets.typing import Origin
+    from websockets.typing import Origin, Subprotocol
 
     headers = [*message.headers, ("traceparent", message.traceparent)]
     where = urlsplit(message.url).netloc.rpartition("@")[2]
@@ -80,13 +87,15 @@ async def sent(message: Probe) -> AsyncIterator[None]:
             message.url,
             additional_headers=headers,
             origin=None if message.origin is None else Origin(message.origin),
+            subprotocols=[Subprotocol(one) for one in message.subprotocols] or None,
+            ssl=_tls(message),
             open_timeout=OPEN_SECONDS,
             proxy=None,
         ) as socket:
             await socket.send(message.text)
             reading = asyncio.create_task(_read_all(socket))
             try:
-                yield
+                yield lambda: socket.close_code
             finally:
                 reading.cancel()
                 await asyncio.gather(reading, return_exceptions=True)
@@ -96,9 +105,28 @@ async def sent(message: Probe) -> AsyncIterator[None]:
         raise StartError(f"{where} does not speak WebSocket as it should: {error}.") from error
     except TimeoutError as error:
         raise StartError(f"{where} has not answered the handshake within {OPEN_SECONDS:g} s.") from error
+    except ssl.SSLCertVerificationError as error:
+        raise StartError(
+            f"The certificate of {where} is not trusted here: {error.verify_message}.",
+            "Name the file of its authority with --cafile.",
+        ) from error
     except OSError as error:
-        reason = error.strerror or str(error)
+        reason = error.strerror or str(error) or type(error).__name__
+        if isinstance(error, ssl.SSLError) or (message.url.startswith("wss:") and isinstance(error, ConnectionError)):
+            raise StartError(f"No TLS with {where}: {reason}.", "Has that port TLS? Without, it is ws://.") from error
         raise StartError(f"Nobody answers at {where}: {reason}.", "Is the gateway running there?") from error
+
+
+def _tls(message: Probe) -> ssl.SSLContext | None:
+    if not message.url.startswith("wss:"):
+        return None
+    try:
+        return ssl.create_default_context(cafile=message.certificates)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{message.certificates} holds no certificates that can be read: {error.strerror or error}.",
+            "Give a file in PEM form.",
+        ) from error
 
 
 async def _read_all(socket: AsyncIterable[object]) -> None:

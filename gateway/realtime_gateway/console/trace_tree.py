@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -44,6 +45,17 @@ def _span(process: str, each: Mapping[str, Any]) -> RecentSpan:
         attributes=dict(each["attributes"]),
         events=tuple((str(name), int(at)) for name, at in each.get("events", ())),
         links=tuple(map(str, each.get("links", ()))),
+    )
+
+
+def unhandled(spans: Iterable[RecentSpan]) -> int:
+    """Return how many handlers of those whom messages were delivered to are not among these."""
+    told = list(spans)
+    handlers = Counter(span.parent_id for span in told if "code.function.name" in span.attributes)
+    return sum(
+        max(0, int(members) - handlers[span.span_id])
+        for span in told
+        if isinstance(members := span.attributes.get("realtime_gateway.fan_out"), int)
     )
 
 

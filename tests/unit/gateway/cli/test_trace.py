@@ -9,11 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.authority import server_context
 from tests.support.free_port import free_port
+from tests.support.tls_certificate import TlsCertificate
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.typing import Subprotocol
 
 from realtime_gateway.cli import trace
 from realtime_gateway.errors import ConfigurationError, StartError
 from realtime_gateway.local.run_file import NAME, RunFile
+from realtime_gateway.telemetry.recent import RecentSpan
 
 
 def arguments(*words: str) -> argparse.Namespace:
@@ -103,6 +108,76 @@ async def test_spans_are_waited_for_until_the_message_has_come_and_no_more_come(
         spans, pages = await trace._until_whole(trace.Source((base,)), "t", 20.0)
     assert len(spans) == 3
     assert pages
+
+
+async def test_a_delivery_is_waited_for_until_all_who_got_it_have_handled_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def told(name: str, parent: str = "", **attributes: object) -> dict[str, Any]:
+        return {
+            **{"trace_id": "t", "span_id": name, "parent_id": parent, "name": name, "kind": "", "start_ns": 1},
+            **{"end_ns": 2, "is_failed": False, "attributes": attributes},
+        }
+
+    def page(*spans: dict[str, Any]) -> dict[str, Any]:
+        return {"process": None, "keeps": True, "spans": spans}
+
+    monkeypatch.setattr(trace, "LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(trace, "QUIET_SECONDS", 0.0)
+    early = [told("websocket receive"), told("deliver", **{"realtime_gateway.fan_out": 1})]
+    handler = told("handler", "deliver", **{"code.function.name": "a"})
+    server, base = await answering([page(*early)] * 5 + [page(*early, handler)])
+    async with server:
+        spans, _ = await trace._until_whole(trace.Source((base,)), "t", 20.0)
+    assert [span.name for span in spans] == ["websocket receive", "deliver", "handler"]
+    assert {span.process for span in spans} == {base.removeprefix("http://")}
+
+
+def test_who_has_not_handled_it_when_time_is_up_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def traced(*_: object) -> list[RecentSpan]:
+        return [RecentSpan("t", "1", "", "deliver", "", 1, 2, attributes={"realtime_gateway.fan_out": 2})]
+
+    monkeypatch.setattr(trace, "trace", traced)
+    trace.run(arguments("ws://127.0.0.1:1/", "--admin", "http://127.0.0.1:1", "--wait", "3"))
+    assert capsys.readouterr().err == "Of those who got the message 2 have not been seen to handle it within 3 s.\n"
+
+
+async def test_a_gateway_that_closes_at_once_is_told_with_its_code() -> None:
+    async def close(socket: ServerConnection) -> None:
+        await socket.close(4401)
+
+    admin, base = await answering([{"process": "a", "keeps": True, "spans": []}])
+    async with admin, serve(close, "127.0.0.1", 0, subprotocols=[Subprotocol("chat.v2")]) as gateway:
+        url = f"ws://127.0.0.1:{gateway.sockets[0].getsockname()[1]}/"
+        message, source = trace.plan(arguments(url, "--admin", base, "--subprotocol", "chat.v2"))
+        with pytest.raises(StartError, match="4401"):
+            await trace.trace(message, source, 1.0)
+
+
+async def test_what_is_wrong_with_tls_is_said(tmp_path: Path) -> None:
+    TlsCertificate(tmp_path)
+    context = server_context(tmp_path)
+
+    async def deaf(socket: ServerConnection) -> None:
+        await socket.wait_closed()
+
+    async def tried(port: int, *more: str) -> StartError:
+        given = (f"wss://127.0.0.1:{port}/", "--admin", "http://127.0.0.1:1", *more)
+        with pytest.raises(StartError) as caught:
+            await trace.trace(*trace.plan(arguments(*given)), 0.01)
+        return caught.value
+
+    async with serve(deaf, "127.0.0.1", 0, ssl=context) as gateway, serve(deaf, "127.0.0.1", 0) as plain:
+        port, plain_port = (one.sockets[0].getsockname()[1] for one in (gateway, plain))
+        untrusted = await tried(port)
+        assert "is not trusted here: " in untrusted.message
+        assert "--cafile" in untrusted.remedy
+        trusted = await tried(port, "--cafile", str(tmp_path / "ca.crt"))
+        assert "The message was sent" in trusted.message
+        without = await tried(plain_port)
+        assert without.message.startswith(f"No TLS with 127.0.0.1:{plain_port}: ")
+        assert not without.message.endswith(": .")
+        assert "ws://" in without.remedy
 
 
 @pytest.mark.parametrize(

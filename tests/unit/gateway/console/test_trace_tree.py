@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from realtime_gateway.console.trace_tree import Branch, spans_in, tree
+from realtime_gateway.console.trace_tree import Branch, spans_in, tree, unhandled
+from realtime_gateway.telemetry.recent import RecentSpan
 
 
 def span(number: str, parent: str = "", start: int = 0, **more: Any) -> dict[str, Any]:
@@ -51,3 +52,15 @@ def test_a_circle_and_a_long_chain_harm_nobody() -> None:
     chain = [span(str(number), str(number - 1), number) for number in range(100, 5_000)]
     roots = tree(spans_in([{"process": "a", "spans": [*circle, *chain]}]))
     assert [branch.span.span_id for branch in roots] == ["100"]
+
+
+def test_a_delivery_tells_how_many_have_to_handle_it() -> None:
+    def told(span_id: str, parent_id: str, **attributes: object) -> RecentSpan:
+        return RecentSpan("t", span_id, parent_id, "a", "INTERNAL", 1, 2, attributes=attributes)
+
+    fan_out, function = "realtime_gateway.fan_out", "code.function.name"
+    spans = [told("1", "", **{fan_out: 3}), told("2", "", **{fan_out: 1}), told("3", "2", **{function: "a"})]
+    assert unhandled(spans) == 3
+    spans += [told(f"h{number}", "1", **{function: "a"}) for number in range(2)]
+    assert unhandled(spans) == 1
+    assert unhandled([*spans, told("h2", "1", **{function: "a"}), told("h3", "1", **{function: "a"})]) == 0
