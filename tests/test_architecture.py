@@ -39,6 +39,7 @@ HOMES = {
         "realtime_gateway.telemetry.exporters",
         "realtime_gateway.telemetry.span_queue",
         "realtime_operator.exporting",
+        "realtime_operator.span_counting",
     ),
     "kopf": ("realtime_operator.__main__", "realtime_operator.handlers"),
     "kubernetes": ("realtime_operator.kube",),

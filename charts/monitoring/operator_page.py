@@ -67,6 +67,15 @@ OPERATOR = Page(
                 "reqps",
                 [Query(rate("operator_api_calls_total", "method, status"), "{{method}} {{status}}")],
             ),
+            Lines(
+                "Traces that a collector did not take",
+                "Exports over OTLP that failed, and spans that were dropped, by reason. Passes are not touched by it.",
+                "ops",
+                [
+                    Query(rate("operator_exports_failed_total"), "exports"),
+                    Query(rate("operator_spans_dropped_total", "reason"), "spans {{reason}}"),
+                ],
+            ),
         ],
     },
 )

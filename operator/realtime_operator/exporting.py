@@ -1,4 +1,6 @@
-"""Sends the operator's spans to a collector over OTLP, in batches from a bounded queue. A dead collector costs nothing.
+"""Sends the operator's spans to a collector over OTLP, in batches from a bounded queue.
+
+A dead collector costs nothing: what it does not take, and what does not fit into the queue, is dropped and counted.
 
 Where to, and which passes, say OpenTelemetry's own variables, which its SDK reads: OTEL_EXPORTER_OTLP_…,
 OTEL_TRACES_SAMPLER and …_ARG (by default every pass), OTEL_BSP_…, OTEL_RESOURCE_ATTRIBUTES, OTEL_SERVICE_NAME.
@@ -8,26 +10,26 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from realtime_gateway.errors import ConfigurationError
-from realtime_operator import recording, tracing
+from realtime_operator import tracing
 from realtime_operator.options import Options
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import ReadableSpan
-    from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 # How long the end of the process waits for its last spans to leave: it has 30 s, and its Lease to give away.
 LAST_SPANS_SECONDS = 3.0
+SAME_COMPLAINT_SECONDS = 60.0
 SERVICE = "realtime-gateway-operator"
 log = logging.getLogger(__name__)
-# They say of each batch at length that nobody took it; that is said here once, and counted.
-_TALKATIVE = ("opentelemetry.exporter.otlp.proto.http.trace_exporter", "opentelemetry.sdk._shared_internal")
+# What says of each batch why nobody took it.
+_TALKATIVE = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
 
 
 @contextmanager
@@ -35,7 +37,7 @@ def exporting(options: Options) -> Iterator[None]:
     """Make spans and send them in the block, where there is somewhere to send them to.
 
     Raises:
-        ConfigurationError: there is, and what sends them is not installed.
+        ConfigurationError: there is, and what sends them is not installed, or cannot work as the environment says.
     """
     if not options.exports_traces:
         yield
@@ -43,17 +45,21 @@ def exporting(options: Options) -> Iterator[None]:
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.trace import TracerProvider
-        from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError as error:
         raise ConfigurationError(
             f"Traces have somewhere to go, but what sends them is not installed ({error.name} is missing).",
             "Install realtime-gateway[operator,otlp], or take OTEL_EXPORTER_OTLP_ENDPOINT away.",
         ) from error
-    for name in _TALKATIVE:
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    from realtime_operator.span_counting import CountingProcessor
+
     provider = TracerProvider(resource=_resource(options), shutdown_on_exit=False)
-    processor = BatchSpanProcessor(_telling(OTLPSpanExporter()))
+    try:
+        processor = CountingProcessor(OTLPSpanExporter(), options.most_spans)
+    except ValueError as error:
+        raise ConfigurationError(f"OTEL_BSP_… cannot be used: {error}", "Correct these variables.") from error
     provider.add_span_processor(processor)
+    talkative, now_and_then = logging.getLogger(_TALKATIVE), NowAndThen()
+    talkative.addFilter(now_and_then)
     tracing.wire(provider.get_tracer(tracing.SCOPE))
     try:
         yield
@@ -62,6 +68,7 @@ def exporting(options: Options) -> Iterator[None]:
         last = threading.Thread(target=processor.shutdown, name="last spans", daemon=True)
         last.start()
         last.join(LAST_SPANS_SECONDS)
+        talkative.removeFilter(now_and_then)
 
 
 def _resource(options: Options) -> Resource:
@@ -76,27 +83,17 @@ def _resource(options: Options) -> Resource:
     return Resource.create().merge(Resource(own)).merge(OTELResourceDetector().detect())
 
 
-def _telling(exporter: SpanExporter) -> SpanExporter:
-    """An exporter that says when a collector begins and ceases to take what it is sent."""
-    from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+class NowAndThen(logging.Filter):
+    """Lets the same complaint through once in a while."""
 
-    class Telling(SpanExporter):
-        works = True
+    def __init__(self) -> None:
+        super().__init__()
+        self._said_at: dict[str, float] = {}
 
-        def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-            result = exporter.export(spans)
-            works = result is SpanExportResult.SUCCESS
-            if not works:
-                recording.export_failed()
-            if works is not self.works:
-                self.works = works
-                log.log(
-                    logging.INFO if works else logging.WARNING,
-                    "The collector takes traces again." if works else "The collector does not take traces.",
-                )
-            return result
-
-        def shutdown(self) -> None:
-            exporter.shutdown()
-
-    return Telling()
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Say whether the record is written."""
+        complaint, now = str(record.msg), time.monotonic()
+        if now - self._said_at.get(complaint, -SAME_COMPLAINT_SECONDS) < SAME_COMPLAINT_SECONDS:
+            return False
+        self._said_at[complaint] = now
+        return True

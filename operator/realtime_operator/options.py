@@ -22,6 +22,7 @@ class Options:
         metrics_port: where Prometheus is answered; 0 means nowhere.
         console_port: where the console is served, on the loopback address alone; 0 means nowhere.
         exports_traces: whether OpenTelemetry's variables name somewhere to send spans to.
+        most_spans: that wait for a collector; as many as OpenTelemetry's specification says.
     """
 
     namespace: str
@@ -31,6 +32,7 @@ class Options:
     metrics_port: int = 0
     console_port: int = 0
     exports_traces: bool = False
+    most_spans: int = 2048
 
 
 def read_options(environ: Mapping[str, str] | None = None) -> Options:
@@ -44,6 +46,7 @@ def read_options(environ: Mapping[str, str] | None = None) -> Options:
     missing = [prefix + name for name in ("NAMESPACE", "IMAGE") if not values.get(prefix + name)]
     if missing:
         raise ConfigurationError(f"{' and '.join(missing)} must be set.", "The chart and the manifests set them.")
+    exports_traces = _exports_traces(values)
     watched = (name.strip() for name in values.get(prefix + "WATCH", "").split(","))
     return Options(
         namespace=values[prefix + "NAMESPACE"],
@@ -52,7 +55,8 @@ def read_options(environ: Mapping[str, str] | None = None) -> Options:
         identity=values.get(prefix + "IDENTITY") or f"{socket.gethostname()}-{os.getpid()}",
         metrics_port=_port(prefix + "METRICS_PORT", values.get(prefix + "METRICS_PORT") or "0"),
         console_port=_port(prefix + "CONSOLE_PORT", values.get(prefix + "CONSOLE_PORT") or "0"),
-        exports_traces=_exports_traces(values),
+        exports_traces=exports_traces,
+        most_spans=_most_spans(values.get("OTEL_BSP_MAX_QUEUE_SIZE") if exports_traces else None),
     )
 
 
@@ -65,6 +69,14 @@ def _exports_traces(values: Mapping[str, str]) -> bool:
         if values.get(variable) not in (None, "", "http/protobuf"):
             raise ConfigurationError(f"{variable} is {values[variable]!r}.", "The operator does http/protobuf.")
     return True
+
+
+def _most_spans(value: str | None) -> int:
+    if not value:
+        return Options.most_spans
+    if not (value.isascii() and value.isdigit() and int(value) > 0):
+        raise ConfigurationError(f"OTEL_BSP_MAX_QUEUE_SIZE is {value!r}.", "Give a number of spans.")
+    return int(value)
 
 
 def _port(variable: str, value: str) -> int:

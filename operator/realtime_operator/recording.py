@@ -20,6 +20,8 @@ from prometheus_client.registry import Collector
 PREFIX = "realtime_gateway_operator_"
 # What a pass may come to.
 DONE, RESTED, FAILED, NOT_LEADING = "changed", "nothing_to_do", "failed", "not_leading"
+# Why a span is dropped.
+QUEUE_FULL, REFUSED = "queue_full", "refused"
 _PASS_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 REGISTRY = CollectorRegistry()
@@ -38,6 +40,12 @@ _calls = Counter(
 )  # fmt: skip
 _exports_failed = Counter(
     PREFIX + "exports_failed", "Exports of traces that the collector did not take.", registry=REGISTRY
+)
+_spans_dropped = Counter(
+    PREFIX + "spans_dropped",
+    "Spans that no collector got, by why: the queue was full, or their export failed.",
+    ["reason"],
+    registry=REGISTRY,
 )
 _resources = Gauge(PREFIX + "resources", "Resources that this operator follows.", registry=REGISTRY)
 
@@ -61,7 +69,8 @@ class Statuses(Collector):
         )  # fmt: skip
         epoch = GaugeMetricFamily(PREFIX + "host_list_epoch", "Epoch of a resource's host list.", labels=place)
         settled = GaugeMetricFamily(
-            PREFIX + "processes_at_epoch", "Processes of a resource that have finished every move to that list.",
+            PREFIX + "processes_at_epoch",
+            "Processes that have used the channel layer and finished every move to that list.",
             labels=place,
         )  # fmt: skip
         for names, status in sorted(self.by_resource.items()) if self.leads else ():
@@ -80,6 +89,8 @@ REGISTRY.register(_statuses)
 
 for _result in (DONE, RESTED, FAILED, NOT_LEADING):
     _passes.labels(_result)
+for _reason in (QUEUE_FULL, REFUSED):
+    _spans_dropped.labels(_reason)
 
 
 @contextmanager
@@ -121,6 +132,11 @@ def called(method: str, status: int) -> None:
 def export_failed() -> None:
     """A collector has not taken spans."""
     _exports_failed.inc()
+
+
+def spans_dropped(reason: str, spans: int = 1) -> None:
+    """Spans will reach no collector."""
+    _spans_dropped.labels(reason).inc(spans)
 
 
 def leads(now: bool) -> None:

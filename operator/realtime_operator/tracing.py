@@ -42,13 +42,13 @@ _W3C = TraceContextTextMapPropagator()
 _MOST = 50
 
 
-class _Wired:
+class _Wiring:
     tracer: Tracer = NoOpTracer()
 
 
 def wire(tracer: Tracer | None) -> None:
     """Begin to make spans; None ends it."""
-    _Wired.tracer = tracer or NoOpTracer()
+    _Wiring.tracer = tracer or NoOpTracer()
 
 
 class Step:
@@ -83,7 +83,7 @@ def step(name: str, attributes: Mapping[str, str | int] | None = None, tracepare
         attributes: of the span.
         traceparent: of a span that it is linked to; what cannot be read is no link.
     """
-    tracer = _Wired.tracer
+    tracer = _Wiring.tracer
     with tracer.start_as_current_span(
         name,
         kind=SpanKind.INTERNAL,

@@ -314,8 +314,21 @@ IMPOSSIBLE = [
     ({"podLabels": {"app.kubernetes.io/name": "mine"}}, "podLabels sets app.kubernetes.io/name, by which"),
     (
         {"extraEnv": [{"name": "REALTIME_GATEWAY_OPERATOR_WATCH", "value": "x"}]},
-        "extraEnv sets REALTIME_GATEWAY_OPERATOR_WATCH, which the chart sets itself",
+        "extraEnv sets REALTIME_GATEWAY_OPERATOR_WATCH, which the chart sets itself: use watchNamespaces.",
     ),
+    (
+        {"extraEnv": [{"name": "REALTIME_GATEWAY_OPERATOR_METRICS_PORT", "value": "9100"}]},
+        "which the chart sets itself: use metrics.enabled and metrics.port.",
+    ),
+    (
+        {"extraEnv": [{"name": "REALTIME_GATEWAY_OPERATOR_CONSOLE_PORT", "value": "9100"}]},
+        "which the chart sets itself: use console.enabled and console.port.",
+    ),
+    (
+        {"extraEnv": [{"name": "REALTIME_GATEWAY_OPERATOR_NAMESPACE", "value": "x"}]},
+        "extraEnv sets REALTIME_GATEWAY_OPERATOR_NAMESPACE, which the chart sets itself: leave it out.",
+    ),
+    ({"telemetry": {"samplingRatio": 0.5}}, "telemetry.otlpEndpoint is not, so no pass is traced"),
     ({"metrics": {"port": 9001}}, "metrics.port and console.port are the same"),
     (
         {

@@ -33,6 +33,7 @@ print(json.dumps(values))
 """
 OF_THE_OPERATOR = {
     ("operator_reconciles", "result"): {recording.DONE, recording.RESTED, recording.FAILED, recording.NOT_LEADING},
+    ("operator_spans_dropped", "reason"): {recording.QUEUE_FULL, recording.REFUSED},
     ("operator_condition", "type"): {
         *(reasons.READY, reasons.PROGRESSING, reasons.DEGRADED),
         *(reasons.REDIS_HEALTHY, reasons.HOSTS_SYNCED, reasons.PAUSED),

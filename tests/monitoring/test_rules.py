@@ -198,6 +198,23 @@ CASES = {
 }
 
 
+# The same of the operator, in series of its own.
+OF_THE_OPERATOR = {
+    "ExportsFail": Case(
+        {'operator_exports_failed_total{instance="a"}': "0+1x60"},
+        {'operator_exports_failed_total{instance="a"}': "0x5 3x60"},
+        labels={"signal": "traces"},
+    ),
+    "SpansDropped": Case(
+        {'operator_spans_dropped_total{instance="a",reason="queue_full"}': "0+50x60"},
+        {
+            'operator_spans_dropped_total{instance="a",reason="queue_full"}': "0x5 900x60",
+            'operator_spans_dropped_total{instance="a",reason="refused"}': "0+50x60",
+        },
+    ),
+}
+
+
 def rules() -> dict[str, dict[str, Any]]:
     """The alerts, by their names without the common beginning."""
     groups = yaml.safe_load(RULES.read_text())["groups"]
@@ -257,16 +274,19 @@ def test_what_an_alert_says_names_labels_that_it_has(name: str) -> None:
     assert named <= {*PLACE, *CASES[name].labels}
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_an_alert_fires_in_its_fault_and_no_other_does(name: str, promtool: str, tmp_path: Path) -> None:
-    case, severity = CASES[name], ALERTS[name]["labels"]["severity"]
+@pytest.mark.parametrize(
+    ("name", "case"),
+    [*CASES.items(), *(pytest.param(*item, id=f"{item[0]} of the operator") for item in OF_THE_OPERATOR.items())],
+)
+def test_an_alert_fires_in_its_fault_and_no_other_does(name: str, case: Case, promtool: str, tmp_path: Path) -> None:
+    severity = ALERTS[name]["labels"]["severity"]
     fixed = {"alertname": f"RealtimeGateway{name}", "alertstate": "firing", "severity": severity}
     run(promtool, tmp_path, case.fault, case.after, [{**fixed, **PLACE, **case.labels}])
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_nothing_fires_when_all_is_well(name: str, promtool: str, tmp_path: Path) -> None:
-    run(promtool, tmp_path, CASES[name].well, CASES[name].after, [])
+@pytest.mark.parametrize("case", [*CASES.values(), *OF_THE_OPERATOR.values()])
+def test_nothing_fires_when_all_is_well(case: Case, promtool: str, tmp_path: Path) -> None:
+    run(promtool, tmp_path, case.well, case.after, [])
 
 
 def fires_at(promtool: str, directory: Path, rules_file: Path, name: str, series: dict[str, str]) -> list[int]:

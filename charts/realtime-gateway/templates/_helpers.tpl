@@ -57,7 +57,8 @@ prometheus.io/path: /metrics
 - apiGroups: [realtime-gateway.io]
   resources: [realtimegateways/status]
   verbs: [patch]
-# Listed only where a StatefulSet's controller makes no pods: it says why in events and nowhere else.
+# Created for each change of a condition. Listed where pods are not made or do not start: why, controllers and kubelets
+# say in events and nowhere else.
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [list, create]

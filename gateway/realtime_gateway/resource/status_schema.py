@@ -49,7 +49,7 @@ def _hosts() -> Schema:
                 "maxItems": MOST_SHARDS,
                 "x-kubernetes-list-type": "set",
             },
-            "podsAtEpoch": _count("How many processes work with this epoch."),
+            "podsAtEpoch": _count("How many of the processes that have used the channel layer work with this epoch."),
         },
     )
 

@@ -80,8 +80,8 @@ async def perform(
 
 
 async def _traced(target: Target, action: Action, means: Means) -> Outcome:
-    name, made_in = type(action).__name__, _made_in(target, action, means)
-    with tracing.step(name, _about(action), made_in) as span:
+    name, announced_by = type(action).__name__, _announced_by(target, action, means)
+    with tracing.step(name, _about(action), announced_by) as span:
         outcome = await _one(target, action, means)
         span.note(tracing.OUTCOME, "done" if outcome.done else "refused")
         if not outcome.done:
@@ -109,7 +109,7 @@ def _about(action: Action) -> dict[str, str | int]:
     return about
 
 
-def _made_in(target: Target, action: Action, means: Means) -> str:
+def _announced_by(target: Target, action: Action, means: Means) -> str:
     """The span in which the host list was made that an action brings to the shards."""
     if not isinstance(action, AnnounceHosts):
         return ""

@@ -48,7 +48,7 @@ class ClusterSource:
         self._looking = asyncio.Lock()
         self._asking = asyncio.Semaphore(ASKED_AT_ONCE)
         self._seen: Sight | None = None
-        self._seen_at = self._told_at = float("-inf")
+        self._seen_at = self._numbers_at = float("-inf")
         self._numbers: dict[str, GatewayNumbers] = {}
         self._history = History()
         self._idle: asyncio.TimerHandle | None = None
@@ -81,11 +81,14 @@ class ClusterSource:
         }
 
     def admin_ports(self) -> Mapping[str, str]:
-        """Return the URLs of the admin ports of gateway pods; those of workers answer in their pods alone."""
+        """Return the URLs of the admin ports of gateway and worker pods, both of which tell spans."""
+        return self._admin_ports(identity.GATEWAY, identity.WORKER)
+
+    def _admin_ports(self, *components: str) -> dict[str, str]:
         found = {}
         for pod in self._pods():
             address = pod.get("status", {}).get("podIP", "")
-            if address and pod["metadata"].get("labels", {}).get(identity.COMPONENT_LABEL) == identity.GATEWAY:
+            if address and pod["metadata"].get("labels", {}).get(identity.COMPONENT_LABEL) in components:
                 host = f"[{address}]" if ":" in address else address
                 found[pod["metadata"]["name"]] = f"http://{host}:{ADMIN_PORT}"
         return found
@@ -111,12 +114,12 @@ class ClusterSource:
         now = self._clock()
         if now - self._seen_at >= GLANCE_SECONDS:
             self._seen, self._seen_at = await self._reconciler.sight(), self._clock()
-        if now - self._told_at >= NUMBERS_SECONDS:
-            self._told_at = now
+        if now - self._numbers_at >= NUMBERS_SECONDS:
+            self._numbers_at = now
             await self._read_numbers()
 
     async def _read_numbers(self) -> None:
-        bases = self.admin_ports()
+        bases = self._admin_ports(identity.GATEWAY)
         told = await asyncio.gather(*(self._numbers_of(base) for base in bases.values()))
         found = zip(bases, told, strict=True)
         self._numbers = {name: numbers for name, numbers in found if numbers is not None}

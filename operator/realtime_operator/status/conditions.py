@@ -86,7 +86,12 @@ def conditions(target: Target, snapshot: Snapshot, plan: Plan, outcomes: Sequenc
     """All conditions."""
     return (
         _degraded(plan, outcomes),
-        _from_finding(plan, reasons.HOSTS_SYNCED, reasons.SYNCED, "Every process uses the present host list."),
+        _from_finding(
+            plan,
+            reasons.HOSTS_SYNCED,
+            reasons.SYNCED,
+            "Every process that has used the channel layer uses the present host list.",
+        ),
         _paused(plan),
         _progressing(plan),
         _ready(target, snapshot),

@@ -63,7 +63,7 @@ UNKNOWN = "Unknown"  # a server did not answer
 EXTERNAL = "External"  # unknown: the shards are run by somebody else, and not asked
 
 # HostsSynced
-SYNCED = "Synced"  # true: every process uses the present host list
+SYNCED = "Synced"  # true: every process that has used the channel layer uses the present host list
 WAITING_FOR_PROCESSES = "WaitingForProcesses"  # some processes use an earlier list; the message names them
 SHARD_UNREACHABLE = "ShardUnreachable"  # a shard has not been told of the present list
 HOSTS_CONFLICT = "HostsConflict"  # one epoch had two lists, or a shard a strange one; a newer one was made

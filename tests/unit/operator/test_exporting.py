@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from tests.support.free_port import free_port
 from tests.support.trace_receiver import ReceivedSpan, TraceReceiver
 
+from realtime_gateway.errors import ConfigurationError
 from realtime_gateway.hosts import HostList, Shard
 from realtime_operator import recording, tracing
 from realtime_operator.apply import host_epochs
@@ -175,13 +177,31 @@ def test_a_collector_in_trouble_is_counted_and_said_once(
         for _ in range(3):
             with tracing.reconcile("town", "chat"):
                 pass
-    assert failed_exports() > before
-    assert [record.getMessage() for record in caplog.records] == ["The collector does not take traces."]
+    assert failed_exports() >= before + 1
+    said = Counter(str(record.msg) for record in caplog.records)
+    assert said.pop("The collector does not take traces.") == 1
+    # The exporter's own words, each once for all of the batches.
+    assert said
+    assert set(said.values()) == {1}
 
 
 def failed_exports() -> float:
+    return counted("exports_failed_total")
+
+
+def counted(name: str, **labels: str) -> float:
     samples = [sample for metric in recording.REGISTRY.collect() for sample in metric.samples]
-    return sum(sample.value for sample in samples if sample.name.endswith("exports_failed_total"))
+    return sum(one.value for one in samples if one.name == recording.PREFIX + name and one.labels == labels)
+
+
+def test_queue_bounds_that_cannot_be_are_named(receiver: TraceReceiver) -> None:
+    with (
+        pytest.raises(ConfigurationError, match="max_export_batch_size"),
+        exporting(options(OTEL_BSP_MAX_QUEUE_SIZE="2")),
+    ):
+        pass
+    with pytest.raises(ConfigurationError, match="OTEL_BSP_MAX_QUEUE_SIZE is 'many'"):
+        options(OTEL_BSP_MAX_QUEUE_SIZE="many")
 
 
 @pytest.mark.parametrize("switch", [{"OTEL_SDK_DISABLED": "true"}, {"OTEL_TRACES_EXPORTER": "none"}])
