@@ -18,9 +18,14 @@ Manifest = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Unknown:
-    """Nobody could tell, and why."""
+    """Nobody could tell, and why.
+
+    Attributes:
+        tls_failed: whether it was asked, and the encryption of the connection has failed.
+    """
 
     why: str
+    tls_failed: bool = False
 
 
 class Address(NamedTuple):
@@ -102,7 +107,7 @@ class Pod:
     Attributes:
         revision: the controller revision or template hash it was made from.
         trouble: why its containers do not run, in Kubernetes' words (ImagePullBackOff, CrashLoopBackOff, …).
-        creating: whether its kubelet has not got as far as starting a container.
+        creating: whether its kubelet still makes what containers start in: volumes and network. Not: pulls an image.
     """
 
     name: str
@@ -257,7 +262,7 @@ class Snapshot:
 
 
 def being_created(pod: Pod) -> str:
-    """The fact that no container of a pod has started yet."""
+    """The fact that a pod's volumes and network are still in the making."""
     return f"pod {pod.name} ({pod.uid}) is being created"
 
 

@@ -38,7 +38,7 @@ class EventNotes:
         self._clock = clock
         self._answers: dict[str, Answer] = {}  # by the uid of the object
 
-    async def of(self, namespace: str, uids: Collection[str]) -> Mapping[str, str]:
+    async def newest(self, namespace: str, uids: Collection[str]) -> Mapping[str, str]:
         """Return what was said of those of these objects that something was said of; forget all others."""
         self._answers = {uid: answer for uid, answer in self._answers.items() if uid in uids}
         due = [uid for uid in uids if self._is_due(uid)]
@@ -57,8 +57,8 @@ class EventNotes:
         with suppress(KubeError, TimeoutError):  # the condition says as much as is known without
             async with asyncio.timeout(ASKING_SECONDS):
                 events += await self._client.list("Event", (namespace,), fields=chosen)
-        newest = max(events, key=_seen_at, default={})
-        return Answer(self._clock(), str(newest.get("note", "")))
+        last = max(events, key=_seen_at, default={})
+        return Answer(self._clock(), str(last.get("note", "")))
 
 
 def _seen_at(event: Manifest) -> str:

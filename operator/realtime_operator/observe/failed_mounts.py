@@ -25,5 +25,5 @@ class FailedMounts:
             for _, pod in snapshot.pods
             if pod.creating and snapshot.held(being_created(pod)) >= CREATING_SECONDS
         }
-        notes = await self._notes.of(namespace, list(waiting.values()))
+        notes = await self._notes.newest(namespace, list(waiting.values()))
         return {name: notes[uid] for name, uid in waiting.items() if uid in notes}

@@ -27,7 +27,7 @@ def pod_of(seen: Manifest) -> Pod:
         revision=labels.get("controller-revision-hash") or labels.get("pod-template-hash", ""),
         trouble=trouble,
         message=message,
-        creating=_is_creating(status),
+        creating=_is_creating(status, conditions),
     )
 
 
@@ -52,7 +52,10 @@ def _trouble(seen: Manifest, conditions: Mapping[str, Any]) -> tuple[str, str]:
     return "", ""
 
 
-def _is_creating(status: Mapping[str, Any]) -> bool:
+def _is_creating(status: Mapping[str, Any], conditions: Mapping[str, Any]) -> bool:
+    # Volumes come before the sandbox. Once that stands, an image is pulled under the same word, ContainerCreating.
+    if conditions.get("PodReadyToStartContainers", {}).get("status") == "True":
+        return False
     containers = status.get("containerStatuses", ())
     return any(one.get("state", {}).get("waiting", {}).get("reason") == "ContainerCreating" for one in containers)
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -155,22 +156,28 @@ class RedisServers:
     async def _ask(self, address: Address, question: Callable[[Redis], Awaitable[T]]) -> T | Unknown:
         try:
             async with asyncio.timeout(2 * ANSWER_SECONDS):
-                try:
+                with suppress(ConnectionError):
                     return await question(self.client(address))
-                except ConnectionError:
-                    # A kept connection that was closed meanwhile (Sentinel does so after a failover) says nothing of
-                    # the server: a question may be asked again on a new one.
-                    await self._drop(address)
-                    return await question(self.client(address))
+                # A kept connection that was closed meanwhile (Sentinel does so after a failover) says nothing of the
+                # server: a question may be asked again on a new one.
+                await self._drop(address)
+                return await question(self.client(address))
         except (RedisError, OSError, TimeoutError) as error:
             # A connection that failed is not used again, and neither is the password that it was made with.
             await self._drop(address)
-            return Unknown(f"{address}: {str(error) or type(error).__name__}")
+            return Unknown(f"{address}: {str(error) or type(error).__name__}", _is_of_tls(error))
 
     async def _drop(self, address: Address) -> None:
         client = self._clients.pop(address, None)
         if client is not None:
             await client.aclose()
+
+
+def _is_of_tls(error: BaseException | None) -> bool:
+    """Whether TLS is what an error came from: redis-py puts its own before that of the socket."""
+    while error is not None and not isinstance(error, ssl.SSLError):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 async def _server(client: Redis) -> Server:

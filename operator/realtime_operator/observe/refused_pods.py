@@ -22,5 +22,5 @@ class RefusedPods:
             for key, _, _ in snapshot.short_of_pods()
             if snapshot.held(too_few_pods(key)) >= PATIENCE_SECONDS
         }
-        notes = await self._notes.of(namespace, list(short.values()))
+        notes = await self._notes.newest(namespace, list(short.values()))
         return {key: notes[uid] for key, uid in short.items() if uid in notes}

@@ -49,13 +49,13 @@ class TlsSecret:
         if tls is None or not self._is_due():
             return self._trouble
         key = ObjectKey("Secret", tls.secret_name)
+        self._asked_at = self._clock()  # whatever comes of it: an API server in trouble is not asked at every look
         try:
             seen = await self._client.find(key, target.namespace)
         except KubeError as error:
             if self._known is None:
                 self._trouble = f"{key} cannot be looked up: {error.message}"
             return self._trouble
-        self._asked_at = self._clock()
         self._trouble = self._read(key, seen, identity.redis_tls_name(target))
         return self._trouble
 

@@ -18,6 +18,10 @@ def container(state: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"containerStatuses": [{"name": "gateway", "ready": False, "state": state, **more}]}
 
 
+def sandbox(status: str) -> dict[str, str]:
+    return {"type": "PodReadyToStartContainers", "status": status}
+
+
 CRASHED = {"terminated": {"exitCode": 1, "message": "ImportError: chat"}}
 CLAIM = {"name": "data", "persistentVolumeClaim": {"claimName": "data-chat-0"}}
 UNBOUND = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "unbound"}
@@ -73,6 +77,9 @@ def test_trouble_is_seen(sentence: str) -> None:
     ("status", "creating"),
     [
         (container({"waiting": {"reason": "ContainerCreating"}}), True),
+        ({**container({"waiting": {"reason": "ContainerCreating"}}), "conditions": [sandbox("False")]}, True),
+        # Its volumes are mounted, and its image is on its way.
+        ({**container({"waiting": {"reason": "ContainerCreating"}}), "conditions": [sandbox("True")]}, False),
         (container({"waiting": {"reason": "ErrImagePull"}}), False),
         (container({"running": {}}), False),
         ({"phase": "Pending", "conditions": [UNBOUND]}, False),

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from tests.support.authority import EXPIRED, Authority
+from tests.support.free_port import free_port
 from tests.support.operator_targets import target
 from tests.support.redis_process import RedisProcess
 
@@ -113,12 +114,33 @@ async def test_an_api_server_that_is_away_takes_nothing_that_is_known(
     api.away = True
     assert "cannot be looked up: no answer" in await secret.look(ENCRYPTED)
     api.away = False
+    api.now += ASK_AGAIN_IN_TROUBLE_SECONDS
     api.hold(Authority().issue(tmp_path, NAME))
     assert await secret.look(ENCRYPTED) == ""
     api.away = True
     api.now += ASK_AGAIN_SECONDS
     assert await secret.look(ENCRYPTED) == ""
     assert isinstance(secret.for_connections(), Encryption)
+
+
+async def test_an_api_server_in_trouble_is_asked_no_more_often(api: Api, secret: TlsSecret, tmp_path: Path) -> None:
+    async def looks(count: int) -> int:
+        before = len(api.asked)
+        for _ in range(count):
+            await secret.look(ENCRYPTED)
+        return len(api.asked) - before
+
+    api.away = True
+    assert await looks(5) == 1
+    api.now += ASK_AGAIN_IN_TROUBLE_SECONDS
+    assert await looks(5) == 1
+    api.away = False
+    api.hold(Authority().issue(tmp_path, NAME))
+    api.now += ASK_AGAIN_IN_TROUBLE_SECONDS
+    assert await looks(5) == 1
+    api.away = True
+    api.now += ASK_AGAIN_SECONDS
+    assert await looks(5) == 1
 
 
 async def test_a_server_is_asked_by_tls_and_only_the_right_one_is_believed(
@@ -147,5 +169,9 @@ async def test_a_server_is_asked_by_tls_and_only_the_right_one_is_believed(
         refused = await said_by(tls)
         assert isinstance(refused, Unknown)
         assert why in refused.why
+        assert refused.tls_failed
     assert isinstance(await said_by(None), Unknown)
+    nobody = await servers.server(Address("127.0.0.1", free_port()))
+    assert isinstance(nobody, Unknown)
+    assert not nobody.tls_failed
     await servers.close()
