@@ -21,6 +21,7 @@ from realtime_gateway.auth.remembered import Remembered
 from realtime_gateway.endings import UNAUTHENTICATED, Ending
 from realtime_gateway.security.denial import Message, Receive, Send
 from realtime_gateway.security.limiting import CONNECTION
+from realtime_gateway.security.user_keys import row_key
 from realtime_gateway.telemetry import recorder
 
 logger = logging.getLogger("realtime_gateway.security")
@@ -45,9 +46,8 @@ class Connection:
 
     @property
     def user_key(self) -> str:
-        """The user's primary key as text; "" for nobody, and for users that are no rows."""
-        key = getattr(self.identity.user, "pk", None)
-        return "" if key is None else str(key)
+        """As ``row_key`` has it; "" for nobody, and for users that are no rows."""
+        return row_key(self.identity.user) or ""
 
     async def receive(self) -> Message:
         """Return the next message for the application."""

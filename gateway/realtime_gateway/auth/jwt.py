@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from base64 import urlsafe_b64decode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -144,23 +144,32 @@ class JwtMiddleware(TokenMiddleware):
         return Identity(user, expires_at=expires_at, credential=credential, claims=claims)
 
     async def _verified(self, token: str) -> dict[str, Any]:
-        rules = self._rules
         try:
-            claims: dict[str, Any] = jwt.decode(
-                token,
-                await self._keys.key(key_id_of(token)),
-                algorithms=list(self._algorithms),
-                issuer=rules.issuer,
-                audience=rules.audience,
-                leeway=rules.leeway_seconds,
-                options={"require": ["exp"] if rules.require_expiry else []},
-            )
+            claims = self._decoded(token, await self._keys.candidates(key_id_of(token)))
         except (jwt.PyJWTError, TypeError, ValueError, OverflowError) as error:  # claims of other types
             reason = next((reason for kind, reason in REASONS if isinstance(error, kind)), Reason.TOKEN_INVALID)
             raise Rejected(reason, f"its token is not accepted: {type(error).__name__}") from None
-        if rules.issuer is None and "iss" in claims:
+        if self._rules.issuer is None and "iss" in claims:
             raise Rejected(Reason.TOKEN_ISSUER, "its token names an issuer, and the rules name none")
         return claims
+
+    def _decoded(self, token: str, keys: Sequence[Any]) -> dict[str, Any]:
+        rules = self._rules
+        for number, key in enumerate(keys, 1):
+            try:
+                return jwt.decode(
+                    token,
+                    key,
+                    algorithms=list(self._algorithms),
+                    issuer=rules.issuer,
+                    audience=rules.audience,
+                    leeway=rules.leeway_seconds,
+                    options={"require": ["exp"] if rules.require_expiry else []},
+                )
+            except (jwt.InvalidSignatureError, jwt.InvalidAlgorithmError):
+                if number == len(keys):
+                    raise
+        raise jwt.InvalidSignatureError
 
     async def _user(self, claims: Mapping[str, Any]) -> Any:
         if self._user_of is None:

@@ -32,7 +32,7 @@ class Notice:
 
     Attributes:
         action: what to do.
-        users: primary keys as text; all connections of each.
+        users: primary keys as text, as ``row_key`` has them; all connections of each.
         credential: of one login or token, as ``Identity.credential`` has it.
         ending: with which code they are closed.
         reason: what the clients read; at most 123 bytes (RFC 6455 section 5.5).

@@ -17,6 +17,7 @@ from channels.layers import get_channel_layer
 from realtime_gateway.auth.connections import tell_here
 from realtime_gateway.auth.notices import AT_ONCE, GROUP, Action, Notice, message_of
 from realtime_gateway.errors import MessageTooLarge
+from realtime_gateway.security.user_keys import key_of
 
 logger = logging.getLogger("realtime_gateway.security")
 
@@ -35,15 +36,16 @@ async def arevoke(user: Any, reason: str = "logged out") -> None:
     """Close every WebSocket of a user, with 4401.
 
     Args:
-        user: a user, or its primary key.
+        user: a user of any model, or a primary key of the site's user model, as its field reads it.
         reason: what the clients read; at most 123 bytes.
 
     Raises:
         ValueError: the reason is too long for a close frame.
+        ConfigurationError: it is no such key.
     """
     if len(reason.encode()) > 123:
         raise ValueError("A close frame holds a reason of at most 123 bytes (RFC 6455 section 5.5).")
-    await tell([Notice(Action.END, (str(getattr(user, "pk", user)),), reason=reason)], REVOKE_SECONDS)
+    await tell([Notice(Action.END, (key_of(user),), reason=reason)], REVOKE_SECONDS)
 
 
 def revoke(user: Any, reason: str = "logged out") -> None:

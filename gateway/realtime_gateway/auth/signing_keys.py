@@ -11,7 +11,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -51,8 +51,8 @@ class SigningKeys(Protocol):
     def algorithms(self) -> tuple[str, ...]:
         """The algorithms that the keys may be used with."""
 
-    async def key(self, key_id: str | None) -> Any:
-        """Return what PyJWT verifies with."""
+    async def candidates(self, key_id: str | None) -> Sequence[Any]:
+        """Return what PyJWT may verify with; several, where an issuer tells them apart by no id."""
 
 
 class GivenKey:
@@ -87,9 +87,9 @@ class GivenKey:
             self._key = text
             self.algorithms = SYMMETRIC
 
-    async def key(self, key_id: str | None) -> Any:
+    async def candidates(self, key_id: str | None) -> Sequence[Any]:
         """Return the key, whatever id a token names."""
-        return self._key
+        return (self._key,)
 
 
 class KeyInFile:
@@ -103,9 +103,9 @@ class KeyInFile:
         self.algorithms: tuple[str, ...] = ()
         self._file = SecretFile(path, "the key that JWTs are checked with", self._read)
 
-    async def key(self, key_id: str | None) -> Any:
+    async def candidates(self, key_id: str | None) -> Sequence[Any]:
         """Return the key, whatever id a token names."""
-        return await self._file.look().key(key_id)
+        return await self._file.look().candidates(key_id)
 
     def _read(self, text: str) -> GivenKey:
         key = GivenKey(text)
@@ -158,20 +158,20 @@ class PublishedKeys:
         self._url = url
         self._get = get
         self._clock = clock
-        self._keys: dict[str | None, Any] = {}
+        self._keys: dict[str | None, list[Any]] = {}
         self._fetched_at = -USABLE_SECONDS
         self._looked_at = -LOOK_AGAIN_SECONDS
         self._looking: asyncio.Task[None] | None = None
 
-    async def key(self, key_id: str | None) -> Any:
-        """Return the key by its id; without one, the only key there is."""
+    async def candidates(self, key_id: str | None) -> Sequence[Any]:
+        """Return the keys of an id; without one, those without, or the only key there is."""
         found = self._known(key_id)
-        if self._clock() - self._fetched_at > FRESH_SECONDS or found is None:
+        if self._clock() - self._fetched_at > FRESH_SECONDS or not found:
             looking = self._look()
-            if looking is not None and found is None:
+            if looking is not None and not found:
                 await asyncio.shield(looking)
                 found = self._known(key_id)
-        if found is not None:
+        if found:
             return found
         if not self._usable():
             raise Rejected(Reason.KEYS_UNAVAILABLE, "the issuer's keys cannot be fetched")
@@ -180,12 +180,12 @@ class PublishedKeys:
     def _usable(self) -> bool:
         return self._clock() - self._fetched_at <= USABLE_SECONDS
 
-    def _known(self, key_id: str | None) -> Any:
+    def _known(self, key_id: str | None) -> Sequence[Any]:
         if not self._usable():
-            return None
+            return ()
         if key_id is None and len(self._keys) == 1:
             return next(iter(self._keys.values()))
-        return self._keys.get(key_id)
+        return self._keys.get(key_id, ())
 
     def _look(self) -> asyncio.Task[None] | None:
         """Return the look under way, or begin one unless the last was a moment ago."""
@@ -212,8 +212,8 @@ class PublishedKeys:
         self._fetched_at = self._clock()
 
 
-def usable_keys(document: bytes) -> dict[str | None, Any]:
-    """Return the public signature keys of a JWKS by id; what cannot be used is left out.
+def usable_keys(document: bytes) -> dict[str | None, list[Any]]:
+    """Return the public signature keys of a JWKS by id, which several may share or lack; others are left out.
 
     Raises:
         ValueError: it is no JWKS.
@@ -222,7 +222,7 @@ def usable_keys(document: bytes) -> dict[str | None, Any]:
     listed = content.get("keys") if isinstance(content, dict) else None
     if not isinstance(listed, list):
         raise ValueError("it is no JWKS")
-    keys: dict[str | None, Any] = {}
+    keys: dict[str | None, list[Any]] = {}
     for entry in listed:
         # A symmetric key that is published is no secret.
         if not isinstance(entry, dict) or entry.get("kty") == "oct" or entry.get("use", "sig") != "sig":
@@ -236,7 +236,7 @@ def usable_keys(document: bytes) -> dict[str | None, Any]:
             logger.debug("A published key cannot be read: %s", type(error).__name__)
             continue
         if key.algorithm_name in ASYMMETRIC:
-            keys[key_id] = key
+            keys.setdefault(key_id, []).append(key)
     return keys
 
 

@@ -17,6 +17,7 @@ from realtime_gateway.auth.identity import digest
 from realtime_gateway.auth.notices import Action, Notice
 from realtime_gateway.auth.revocation import tell_from_anywhere
 from realtime_gateway.endings import FORBIDDEN
+from realtime_gateway.security.user_keys import key_of
 
 # Each login writes it, and it says nothing about who may be connected.
 HARMLESS_FIELDS = frozenset({"last_login"})
@@ -66,7 +67,7 @@ def logged_out(sender: Any, request: Any = None, user: Any = None, **kwargs: Any
     if key:
         _tell(Notice(Action.END, credential=digest(key)), using)
     else:
-        _tell(Notice(Action.CHECK, (str(user.pk),)), using)
+        _tell(Notice(Action.CHECK, (key_of(user),)), using)
 
 
 def user_saved(

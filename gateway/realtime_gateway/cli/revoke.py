@@ -23,7 +23,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Tell all processes.
 
     Raises:
-        ConfigurationError: Django's settings, or a channel layer in them, are missing.
+        ConfigurationError: Django's settings, or a channel layer in them, are missing; or no user can have that key.
         StartError: the channel layer cannot be reached.
     """
     import django
@@ -31,6 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     from django.core.exceptions import ImproperlyConfigured
 
     from realtime_gateway.auth.notices import GROUP, Action, Notice, message_of
+    from realtime_gateway.security.user_keys import key_of
 
     sys.path.insert(0, "")
     try:
@@ -48,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
     if len(arguments.reason.encode()) > 123:
         raise ConfigurationError("The reason is longer than 123 bytes, which is what a close frame holds.")
-    notice = Notice(Action.END, (arguments.user,), reason=arguments.reason)
+    notice = Notice(Action.END, (key_of(arguments.user),), reason=arguments.reason)
     try:
         async_to_sync(layer.group_send)(GROUP, message_of([(0.0, notice)]))
     except GatewayError:

@@ -31,6 +31,7 @@ from realtime_gateway.security.message_rates import (
     numbers,
     rates_of,
 )
+from realtime_gateway.security.user_keys import row_key
 from realtime_gateway.telemetry import recorder
 
 logger = logging.getLogger("realtime_gateway.security")
@@ -138,9 +139,9 @@ def user_key(user: object) -> str | None:
     """Return what tells a user from all others, or None for nobody."""
     if not getattr(user, "is_authenticated", False):
         return None
-    key = getattr(user, "pk", None)
+    key = row_key(user)
     if key is not None:
-        return str(key)
+        return key
     name: Callable[[], str] | None = getattr(user, "get_username", None)
     return name() if name is not None else None
 

@@ -111,7 +111,7 @@ async def test_while_redis_is_away_a_revocation_holds_here_at_once_and_elsewhere
     socket, neighbour = [await sockets.open(known_as(Identity(Guest(pk)))) for pk in ("ann", "bob")]
     await listening(layer)
     await asyncio.to_thread(redis.kill)
-    await arevoke("ann")  # returns, although the layer would wait for a quarter of an hour
+    await arevoke(Guest("ann"))  # returns, although the layer would wait for a quarter of an hour
     assert await ending(socket) == (4401, "logged out")
     await asyncio.to_thread(redis.start)
     async with asyncio.timeout(SECONDS):

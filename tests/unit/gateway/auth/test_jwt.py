@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from realtime_gateway.auth.identity import Rejected
 from realtime_gateway.auth.jwt import JwtMiddleware, JwtRules
+from realtime_gateway.auth.signing_keys import PublishedKeys
 from realtime_gateway.security.denial import Reason, Receive, Scope, Send
 from realtime_gateway.telemetry import recorder
 
@@ -202,3 +203,26 @@ async def test_a_bad_token_is_refused_and_none_is_nobody() -> None:
 async def test_a_token_may_be_required() -> None:
     client = WebsocketCommunicator(JwtMiddleware(inner, rules=middleware().rules, required=True), "/ws/")
     assert await client.connect() == (False, 4401)
+
+
+@pytest.mark.parametrize("key_id", [None, "one for all"])
+async def test_keys_that_an_issuer_tells_apart_by_no_id_are_tried_one_after_the_other(
+    key_id: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    private = [RSA, rsa.generate_private_key(65537, 2048), KEYS["ES256"]]
+    jwks = [jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key(), as_dict=True) for key in private[:2]]
+    jwks.append(jwt.algorithms.ECAlgorithm.to_jwk(KEYS["ES256"].public_key(), as_dict=True))
+    document = json.dumps({"keys": [jwk | ({"kid": key_id} if key_id else {}) for jwk in jwks]}).encode()
+    rules = {"jwks_url": "https://id.example/jwks", "issuer": "me", "audience": "chat", "user": lambda one: one["sub"]}
+    stack = JwtMiddleware(inner, rules=JwtRules(**rules))
+    monkeypatch.setattr(stack, "_keys", PublishedKeys("https://id.example/jwks", get=lambda url: document))
+    headers = {"kid": key_id} if key_id else None
+    for key, algorithm in zip(private, ("RS256", "RS256", "ES256"), strict=True):
+        assert (await stack.authenticate(jwt.encode(claims(), key, algorithm, headers), {})).user == "ann"
+        with pytest.raises(Rejected) as late:
+            await stack.authenticate(jwt.encode(claims(exp=1), key, algorithm, headers), {})
+        assert late.value.reason is Reason.TOKEN_EXPIRED
+    stranger = rsa.generate_private_key(65537, 2048)
+    with pytest.raises(Rejected) as rejected:
+        await stack.authenticate(jwt.encode(claims(), stranger, "RS256", headers), {})
+    assert rejected.value.reason is Reason.TOKEN_INVALID

@@ -16,8 +16,8 @@ OURS = {"BACKEND": "realtime_gateway.layer.RedisChannelLayer"}
 NOWHERE = {"default": {**OURS, "CONFIG": {"hosts": ["redis://127.0.0.1:1"], "send_timeout": 0.1}}}
 
 
-def told(reason: str = "logged out") -> int:
-    return revoke.run(argparse.Namespace(user="1", reason=reason))
+def told(reason: str = "logged out", user: str = "1") -> int:
+    return revoke.run(argparse.Namespace(user=user, reason=reason))
 
 
 @pytest.mark.parametrize(("layers", "part"), [({}, "no channel layer"), (IN_MEMORY, "no other process hears")])
@@ -44,3 +44,8 @@ def test_a_layer_out_of_reach_is_an_error(
 def test_a_reason_that_no_close_frame_holds_is_refused() -> None:
     with override_settings(CHANNEL_LAYERS=NOWHERE), pytest.raises(ConfigurationError, match="123 bytes"):
         told("x" * 124)
+
+
+def test_a_name_where_keys_are_numbers_is_refused_and_not_told_to_anybody() -> None:
+    with override_settings(CHANNEL_LAYERS=NOWHERE), pytest.raises(ConfigurationError, match="'ann' is no primary key"):
+        told(user="ann")
