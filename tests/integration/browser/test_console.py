@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 from tests.support.chromium import NEEDS_CHROMIUM_AND_REDIS, WIDE, take_pictures, uncomplaining_page
+from tests.support.conditions import wait_until
 from tests.support.traced_processes import PARENT
 from tests.support.up_process import UpProcess, running_example
 from websockets.sync.client import ClientConnection, connect
@@ -108,6 +109,29 @@ def test_a_message_between_two_windows_is_a_waterfall_of_all_its_steps(
     expect(publish.locator("dl")).to_contain_text("realtime_gateway.shard")
     assert "hello" not in page.content()
     take_pictures(page, "console", whole=True)
+
+
+def test_a_row_that_is_open_stays_open_and_keeps_the_keyboard_when_spans_come_late(
+    page: playwright_api.Page, chat: UpProcess
+) -> None:
+    parent = PARENT.replace("0af7", "0ef7")
+    with client(chat, f"?traceparent={parent}") as speaker:
+        tell(speaker, "hello")
+        page.goto(f"/#trace={parent.split('-')[1]}")
+        publishes = page.locator("#waterfall details", has_text="publish chat_{name}")
+        publishes.first.locator("summary").focus()
+        page.keyboard.press("Enter")
+        expect(publishes.first.locator("dl")).to_be_visible()
+        tell(speaker, "again")
+
+        def is_shown_anew() -> bool:
+            page.evaluate("dispatchEvent(new HashChangeEvent('hashchange'))")
+            return bool(publishes.count() == 2)
+
+        wait_until(is_shown_anew, 30, 0.2)
+    expect(publishes.first).to_have_attribute("open", "")
+    expect(publishes.first.locator("summary")).to_be_focused()
+    expect(publishes.last.locator("dl")).not_to_be_visible()
 
 
 def test_what_a_view_gives_a_worker_to_do_is_followed_into_the_worker_and_back(

@@ -54,12 +54,27 @@ async function show(id, ask) {
   say("");
   const now = spans.map((span) => span.span_id).sort().join();
   if (now !== known) {
+    const kept = opened();
     fill("waterfall", ...tables(spans));
+    reopen(kept);
     for (const bar of document.querySelectorAll(".bar")) place(bar);
     // More may be on its way, from other processes.
     again = setTimeout(show, LATE_SPANS_MS, id, ask);
   }
   known = now;
+}
+
+// A span that comes late makes all rows anew: what somebody has opened stays open, and the keyboard stays where it is.
+function opened() {
+  const ids = [...document.querySelectorAll("#waterfall details[open]")].map((row) => row.dataset.span);
+  return { ids: new Set(ids), focused: document.activeElement?.closest("#waterfall details")?.dataset.span };
+}
+
+function reopen({ ids, focused }) {
+  for (const row of document.querySelectorAll("#waterfall details")) {
+    row.open = ids.has(row.dataset.span);
+    if (row.dataset.span === focused) row.querySelector("summary").focus({ preventScroll: true });
+  }
 }
 
 function say(words) {
@@ -121,7 +136,7 @@ function row(span, depth, began, whole, processes) {
   const facts = Object.entries(span.attributes).concat(span.events.map(([name, at]) => [
     name, `after ${milliseconds((at - span.start_ns) / 1e6)}`]));
   return element(
-    "details", { class: `row ${colour(processes, span.process)}${span.is_failed ? " failed" : ""}` },
+    "details", { class: `row ${colour(processes, span.process)}${span.is_failed ? " failed" : ""}`, "data-span": span.span_id },
     element(
       "summary", {},
       element("span", { class: "what", "data-depth": depth }, note(span)),
