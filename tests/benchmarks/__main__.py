@@ -18,6 +18,7 @@ from tests.benchmarks.runs import run_layer, run_room
 from tests.benchmarks.server_targets import ServerTargets
 from tests.benchmarks.tables import Sample, faults, table
 from tests.benchmarks.targets import Targets, print_targets
+from tests.benchmarks.tracing_targets import TracingTargets
 
 OUTSTANDING = (1, 4, 16)
 LAYERS = {"channels_redis core": CORE, "channels_redis pubsub": PUBSUB, "RealtimeGateway": OURS}
@@ -36,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.only in "targets":
         title = "The channel layer and the auth stacks"
         print_targets(title, Targets(cores, options.runs, options.scale), partial(print, flush=True))
+    if options.only in "tracing":
+        print_targets("Traces", TracingTargets(cores, options.runs, options.scale), partial(print, flush=True))
     if options.only in "metrics":
         metrics_cost.main(partial(print, flush=True))
     wrong: list[str] = []
@@ -80,7 +83,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--clients", type=int, default=200, help="members of the room (default: 200)")
     parser.add_argument("--messages", type=int, default=150, help="messages measured in a run (default: 150)")
     parser.add_argument(
-        "--only", default="", help="only contenders with this in their name, or servers, targets or metrics"
+        "--only", default="", help="only contenders with this in their name, or servers, targets, tracing or metrics"
     )
     parser.add_argument(
         "--scale", type=float, default=1.0, help="part of the work for the layer's targets (default: 1)"

@@ -34,6 +34,7 @@ class Contender:
         layer: the BACKEND.
         command: what is run, without its port.
         room: the path of the room's WebSocket: which consumer is measured.
+        environment: variables of its own.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Contender:
     command: tuple[str, ...]
     port_option: str = "-p"
     room: str = "/ws/chat/lobby/"
+    environment: tuple[tuple[str, str], ...] = ()
 
 
 DAPHNE = (sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-v", "0", SITE)
@@ -82,6 +84,7 @@ class ServerProcess:
             "BENCHMARK_LAYER": self.contender.layer,
             "BENCHMARK_REDIS_PORT": str(self.redis_port),
             "DJANGO_SETTINGS_MODULE": "tests.benchmarks.tutorial.settings",
+            **dict(self.contender.environment),
         }
         # Some contenders log an exception for each of many clients that leave at once: shown when one does not start.
         self.log = self.ending.enter_context(tempfile.TemporaryFile())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 from realtime_gateway.fanout.handlers import FanOutHandler
@@ -61,9 +61,9 @@ class ConsumerClass:
         """Render what need not be waited for."""
         excluded = handler.leaves_out(event)
         try:
-            with _traced(event):
+            with self._span(handler, event):
                 content = handler.bound_to(self.consumer)(event)
-                return Outcome(self._content(content), excluded)
+                return Outcome(self._content(content), excluded, _cause(event))
         except Exception as error:
             failed(self.consumer, handler.name, error)
             return Outcome(None, excluded)
@@ -72,11 +72,16 @@ class ConsumerClass:
         """Render in a task, or in a thread where the consumer is synchronous."""
         excluded = handler.leaves_out(event)
         try:
-            with _traced(event):
-                return Outcome(await self._slow_content(handler, event), excluded)
+            with self._span(handler, event):
+                return Outcome(await self._slow_content(handler, event), excluded, _cause(event))
         except Exception as error:
             failed(self.consumer, handler.name, error)
             return Outcome(None, excluded)
+
+    def _span(self, handler: FanOutHandler, event: Event) -> AbstractContextManager[None]:
+        if not isinstance(event, spans.TracedMessage):
+            return nullcontext()
+        return spans.handling(event, self.consumer, handler.name, ())
 
     async def _slow_content(self, handler: FanOutHandler, event: Event) -> Content:
         render = handler.bound_to(self.consumer)
@@ -104,5 +109,5 @@ class ConsumerClass:
         return None
 
 
-def _traced(event: Event) -> Any:
-    return spans.context_of(event) if isinstance(event, spans.TracedMessage) else nullcontext()
+def _cause(event: Event) -> spans.Cause | None:
+    return spans.current() if isinstance(event, spans.TracedMessage) else None

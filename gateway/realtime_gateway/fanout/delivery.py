@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Collection, Hashable
 from contextvars import Context
@@ -25,7 +26,7 @@ from realtime_gateway.fanout.batch import Batch, Entry, Joined, Kind, Member, Of
 from realtime_gateway.fanout.consumer_class import ConsumerClass
 from realtime_gateway.fanout.handlers import FanOutHandler
 from realtime_gateway.fanout.rendering import Event, Outcome, RenderedBody
-from realtime_gateway.telemetry import recorder, spans
+from realtime_gateway.telemetry import recorder, socket_spans
 
 logger = logging.getLogger("realtime_gateway.fanout")
 
@@ -58,11 +59,6 @@ class Message:
                 self.ordinary = True
             else:
                 self.handlers[consumer] = handler
-
-    @property
-    def traced(self) -> bool:
-        """Whether the trace of this message is recorded."""
-        return any(isinstance(event, spans.TracedMessage) for event in self.events.values())
 
 
 class FanOut:
@@ -102,7 +98,7 @@ class FanOut:
         batch = Batch("", [member])
         for entry in entries:
             batch.add(entry)
-        outbox = member.outbox
+        outbox, began_at = member.outbox, time.monotonic()
         joined = None if outbox is None else batch.joined_for(member, outbox)
         if outbox is None or joined is None or (joined.messages and not outbox.write(joined.frames)):
             for entry in entries:
@@ -110,6 +106,7 @@ class FanOut:
             return
         recorder.messages_sent.add(joined.messages)
         recorder.sent_bytes.add(len(joined.frames))
+        _trace_writes(batch, member.kind, [member], began_at)
         for entry in entries:
             entry.offer.delivered(1)
         recorder.fan_out_members.add(len(entries), "direct")
@@ -183,10 +180,7 @@ class FanOut:
             self._settle(ordinary)
             message.offer.put([member.channel for member in ordinary], message.offer.body)
             members = [member for member in members if member.kind.consumer in outcomes]
-        if message.traced:  # through the mailboxes, where the trace shows each member's own way
-            self._settle(members)
-            self._put(entry, members)
-        elif members:
+        if members:
             batch = self._batch_of(group, members)
             batch.add(entry)
             if batch.size_bytes >= BATCH_BYTES:
@@ -288,8 +282,11 @@ class FanOut:
             except KeyError:
                 free[kind] = [member]
         for kind, members in free.items():
+            began_at = time.monotonic()
             try:
-                busy += self._write_to(members, batch, kind)
+                refused = self._write_to(members, batch, kind)
+                busy += refused
+                _trace_writes(batch, kind, members, began_at, refused)
             except Exception:  # of one class's, or one encoding's, which no other may miss its messages for
                 recorder.fan_out_errors.add()
                 logger.exception("Messages of %s could not be written to %s", batch.group, kind.consumer.__qualname__)
@@ -356,6 +353,19 @@ class FanOut:
         finally:
             if self._held.get(group) is held:
                 del self._held[group]
+
+
+def _trace_writes(
+    batch: Batch, kind: Kind, members: list[Member], began_at: float, refused: Collection[Member] = ()
+) -> None:
+    """Say in the traces of the batch's messages that they were written, once for all sockets."""
+    for entry in batch.entries:
+        outcome = entry.outcomes[kind.consumer]
+        if outcome.cause is None or outcome.content is None:
+            continue
+        written = sum(one.channel != outcome.excluded and one not in refused for one in members)
+        if written:
+            socket_spans.sent_to_many(outcome.cause, len(outcome.payload), outcome.is_binary, written, began_at)
 
 
 _FAN_OUTS: WeakKeyDictionary[object, FanOut] = WeakKeyDictionary()

@@ -34,12 +34,13 @@ class Outcome:
         excluded: the channel that it is not for.
         payload: the content as bytes.
         is_binary: whether it is no text.
+        cause: the span in which it was made, where that is recorded.
         frames: its bytes on the wire, by the encoding of the outboxes that take them.
     """
 
-    __slots__ = ("content", "excluded", "frames", "is_binary", "payload")
+    __slots__ = ("cause", "content", "excluded", "frames", "is_binary", "payload")
 
-    def __init__(self, content: Content, excluded: str | None) -> None:
+    def __init__(self, content: Content, excluded: str | None, cause: spans.Cause | None = None) -> None:
         """Take what a handler has made.
 
         Raises:
@@ -52,6 +53,7 @@ class Outcome:
         self.is_binary = isinstance(content, bytes)
         self.payload = content.encode() if isinstance(content, str) else content or b""
         self.excluded = excluded
+        self.cause = cause
         self.frames: dict[Hashable, bytes] = {}
 
 

@@ -33,6 +33,7 @@ from realtime_gateway.server.outbox import SCOPE_KEY, Outbox
 from realtime_gateway.server.paced_websocket import PacedWebSocket
 from realtime_gateway.server.prompt_transport import waiting_bytes
 from realtime_gateway.server.request_facts import websocket_scope
+from realtime_gateway.server.traced_input import TracedInput
 from realtime_gateway.server.wheel import Turn
 from realtime_gateway.telemetry import recorder, socket_spans
 
@@ -89,7 +90,7 @@ class GatewayWebSocket(PacedWebSocket):
         receive = self.application_queue.get
         self._spans = socket_spans.connection(facts.headers, facts.query_string, facts.scheme, self.path)
         if self._spans is not None:
-            connect, receive = self._spans.connecting(connect), self._receive_traced
+            connect, receive = self._spans.connecting(connect), TracedInput(self.application_queue, self._spans).get
             if self._spans.handshake is not None:
                 extensions[socket_spans.SCOPE_KEY] = self._spans.handshake
         self.application_queue.put_nowait(connect)
@@ -109,13 +110,6 @@ class GatewayWebSocket(PacedWebSocket):
         if self.connection.state is State.CONNECTING:
             self._handshake_ended("timeout", endings.HANDSHAKE_TIMEOUT.status)
             self._deny(endings.HANDSHAKE_TIMEOUT)
-
-    async def _receive_traced(self) -> dict[str, Any]:
-        assert self._spans is not None
-        self._spans.handled()
-        message = await self.application_queue.get()
-        self._spans.taken(message)
-        return message
 
     # From the application.
 

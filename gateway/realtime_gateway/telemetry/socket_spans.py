@@ -16,6 +16,7 @@ from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanK
 from realtime_gateway import endings
 from realtime_gateway.telemetry import kept, propagation, recorder
 from realtime_gateway.telemetry.spans import (
+    FAN_OUT,
     HANDSHAKE_RESULT,
     OPCODE,
     UNSENT_BYTES,
@@ -25,6 +26,7 @@ from realtime_gateway.telemetry.spans import (
     current,
     failed,
     in_connection,
+    wall_ns,
 )
 
 # The handshake
@@ -145,24 +147,32 @@ class ConnectionSpans:
         return TracedMessage(message, span, time.monotonic())
 
     def taken(self, message: dict[str, Any]) -> None:
-        """Note that the application has the message, and make its span current in the task that took it."""
+        """Note that the application has the message."""
         if type(message) is not TracedMessage:
             return
         if not self._waiting or self._waiting[0] is not message.span:
             return  # the handshake, which ends when it is answered
         self._current = self._waiting.popleft()
         self._current.add_event("taken by the application")
-        # An application that is one task handles the message right here; one that has a task for receiving (as Channels
-        # has) ends that task now, and the message itself carries the span.
-        self._base = otel_context.get_current()
-        otel_context.attach(set_span_in_context(message.span))
+
+    def continued_here(self, message: dict[str, Any]) -> None:
+        """Make the span of the message just taken current in the task that took it.
+
+        An application that is one task handles the message right here; one that has a task for receiving (as Channels
+        has) ends that task now, and the message itself carries the span.
+        """
+        if self._current is not None and type(message) is TracedMessage and message.span is self._current:
+            self._base = otel_context.get_current()
+            otel_context.attach(set_span_in_context(message.span))
 
     def handled(self) -> None:
         """The application asks for the next message: it is done with the last one."""
         span, self._current = self._current, None
         if span is not None:
             span.end()
-            otel_context.attach(self._base or Context())
+            if self._base is not None:
+                otel_context.attach(self._base)
+                self._base = None
 
     def application_ended(self, task: asyncio.Task[None]) -> None:
         """End what is open, once the application's task is over; what it has never taken as well."""
@@ -221,12 +231,33 @@ def send(size_bytes: int, is_binary: bool) -> Sending | None:
     parent: SpanContext | None = current()
     if parent is None or not parent.trace_flags.sampled:
         return None
-    attributes: dict[str, str | int] = {
+    return tracing.tracer.start_span("websocket send", None, SpanKind.PRODUCER, _sent(size_bytes, is_binary))
+
+
+def sent_to_many(cause: SpanContext, size_bytes: int, is_binary: bool, sockets: int, began_at: float) -> None:
+    """Make the span of a message that was rendered once and written to several sockets.
+
+    Args:
+        cause: the span of what rendered it.
+        size_bytes: of the message.
+        is_binary: whether it is no text.
+        sockets: how many.
+        began_at: when the first was written to, by the monotonic clock; all have been by now.
+    """
+    tracing = WIRED.tracing
+    if tracing is not None:
+        attributes = _sent(size_bytes, is_binary) | {FAN_OUT: sockets}
+        context = set_span_in_context(NonRecordingSpan(cause), Context())
+        began_ns = wall_ns(began_at)
+        tracing.tracer.start_span("websocket send", context, SpanKind.PRODUCER, attributes, start_time=began_ns).end()
+
+
+def _sent(size_bytes: int, is_binary: bool) -> dict[str, str | int]:
+    return {
         "network.protocol.name": "websocket",
         "messaging.message.body.size": size_bytes,
         OPCODE: "binary" if is_binary else "text",
     }
-    return tracing.tracer.start_span("websocket send", None, SpanKind.PRODUCER, attributes)
 
 
 def sent(sending: Sending, unsent_bytes: int) -> None:

@@ -6,8 +6,8 @@
         publish <template>      what it sends through the channel layer, until a shard has stored it (``layer_spans``)
           EVALSHA publish       the shard's answer
           deliver <template>    in each process that has members (once per process), until their mailboxes hold it
-            Chat.chat_message   each member's handler
-              websocket send    what it sends to its client, until the socket has it
+            Chat.chat_message   each member's handler; a ``@fanout`` one, which is called once, for all members
+              websocket send    what it sends to its client, until the socket has it; for all sockets written to at once
 
 Between the tasks of a process the context travels with the message, as ``TracedMessage``: a consumer's receivers run in
 tasks of their own, so a context variable set there would never reach its handler. Between processes it travels in the
@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, SupportsIndex
+from typing import Any, SupportsIndex, TypeAlias
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
@@ -105,6 +105,10 @@ def is_wired() -> bool:
     return WIRED.tracing is not None
 
 
+# What later spans continue, where the span itself has ended.
+Cause: TypeAlias = SpanContext
+
+
 class TracedMessage(dict[str, Any]):
     """A message, with the span that its handler is to continue. To its handler it is a dict like any other.
 
@@ -138,14 +142,16 @@ def context_of(message: TracedMessage) -> Iterator[None]:
 
 
 @contextmanager
-def handling(message: TracedMessage, consumer: type, handler: str, ends_by: type[BaseException]) -> Iterator[None]:
+def handling(
+    message: TracedMessage, consumer: type, handler: str, ends_by: type[BaseException] | tuple[()]
+) -> Iterator[None]:
     """Make a span of what a consumer does with a message in the block.
 
     Args:
         message: the message.
         consumer: its class.
         handler: the name of the method; it comes with the message, and so from anybody.
-        ends_by: the exception that is no failure.
+        ends_by: the exception that is no failure, if any.
     """
     tracing = WIRED.tracing
     if tracing is None:

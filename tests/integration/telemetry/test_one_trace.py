@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 import pytest
 from tests.support.free_port import free_port
 from tests.support.message_trace import check_one_trace
-from tests.support.trace_receiver import TraceReceiver
+from tests.support.trace_receiver import ReceivedSpan, TraceReceiver
 from tests.support.traced_processes import (
     NOT_SAMPLED,
     PARENT,
@@ -43,6 +43,33 @@ async def test_a_message_to_fifty_members_in_two_processes_and_a_worker_is_one_t
             receiver.wait_for(GET=50, receive=1, publish=1, deliver=3, send=50)
             spans = receiver.wait_for(**{"Auditor.chat_message": 1})
     check_one_trace(spans, "hello to all", MEMBERS)
+
+
+async def test_what_is_rendered_once_and_written_to_all_at_once_is_one_handler_and_one_send_with_their_number(
+    serve: Serve, receiver: TraceReceiver
+) -> None:
+    a = serve("a", endpoint=receiver.url)
+    async with AsyncExitStack() as stack:
+        members = [await stack.enter_async_context(client(a, "/fast/")) for _ in range(MEMBERS)]
+        await say(members[0], "hello to all", *members)
+        receiver.wait_until(lambda: sum(written(receiver.spans())) == MEMBERS)
+    spans = messages(receiver.spans())
+    [deliver] = [span for span in spans if span.name == "deliver fast_{name}"]
+    assert deliver.attributes["realtime_gateway.fan_out"] == MEMBERS
+    rendered = one(spans, "Fast.chat_message", "a")
+    assert rendered.parent_id == deliver.span_id
+    sends = [span for span in spans if span.name == "websocket send"]
+    assert {span.parent_id for span in sends} == {rendered.span_id}
+    assert {span.attributes["messaging.message.body.size"] for span in sends} == {len("hello to all")}
+    # The sender's own handler may run when the others are written to; its socket is written to when it ends.
+    assert written(spans) in ([MEMBERS], [MEMBERS - 1, 1])
+    assert all(span.start_ns <= span.end_ns and span.start_ns >= rendered.start_ns for span in sends)
+
+
+def written(spans: list[ReceivedSpan]) -> list[int]:
+    """How many sockets each write was to, the largest first."""
+    found = [span.attributes["realtime_gateway.fan_out"] for span in spans if span.name == "websocket send"]
+    return sorted(map(int, found), reverse=True)
 
 
 async def test_a_handshake_is_one_span_that_ends_with_its_answer_and_each_message_is_linked_to_it(

@@ -24,6 +24,8 @@ from channels.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from channels.routing import ChannelNameRouter, URLRouter  # noqa: E402
 from django.urls import path  # noqa: E402
 
+from realtime_gateway import consumers  # noqa: E402
+from realtime_gateway.fanout.handlers import fanout  # noqa: E402
 from realtime_gateway.security.origins import OriginValidation  # noqa: E402
 
 logger = logging.getLogger("site")
@@ -56,6 +58,18 @@ class Chat(AsyncWebsocketConsumer):
 
     async def chat_message(self, event: dict[str, Any]) -> None:
         await self.send(text_data=json.dumps({"message": event["message"]}))
+
+
+class Fast(consumers.AsyncWebsocketConsumer):
+    groups = ["fast_room"]
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        await self.channel_layer.group_send("fast_room", {"type": "chat.message", "message": text_data})
+
+    @fanout
+    @classmethod
+    def chat_message(cls, event: dict[str, Any]) -> str:
+        return str(event["message"])
 
 
 class SyncChat(WebsocketConsumer):
@@ -101,7 +115,12 @@ async def page(scope: dict[str, Any], receive: Any, send: Any) -> None:
 
 
 websockets = URLRouter(
-    [path("chat/<str:room>/", Chat.as_asgi()), path("sync/", SyncChat.as_asgi()), path("plain/", plain)]
+    [
+        path("chat/<str:room>/", Chat.as_asgi()),
+        path("sync/", SyncChat.as_asgi()),
+        path("fast/", Fast.as_asgi()),
+        path("plain/", plain),
+    ]
 )
 checked = OriginValidation(websockets, ["127.0.0.1", "(missing)"])
 workers = ChannelNameRouter({"thumbnails": Worker.as_asgi(), "audit": Auditor.as_asgi()})

@@ -89,6 +89,7 @@ def receive(made: socket_spans.ConnectionSpans) -> spans.TracedMessage:
     message = made.received(dict(RECEIVED), 5)
     assert isinstance(message, spans.TracedMessage)
     made.taken(message)
+    made.continued_here(message)
     return message
 
 
@@ -248,6 +249,7 @@ def test_a_message_that_is_not_sampled_stays_the_dict_that_it_was_and_causes_no_
     message = dict(RECEIVED)
     assert made.received(message, 5) is message
     made.taken(message)
+    made.continued_here(message)
     traced.starts = True  # publish would begin a trace of its own now, were it asked
     with socket_spans.inside_connection():
         assert layer_spans.publish("group", "chat_lobby", 1) is None
@@ -340,6 +342,7 @@ async def test_baggage_of_a_client_is_neither_read_nor_handed_on(traced: Traced)
     made = connection([(b"traceparent", PARENT), (b"baggage", b"tenant=town")])
     message = receive(made)
     made.taken(message)
+    made.continued_here(message)
     assert not baggage.get_all()
     with spans.context_of(message):
         assert not baggage.get_all()
