@@ -32,10 +32,11 @@ def client_frame(head: int, payload: bytes = b"", *, mask: bytes | None = MASK, 
 class RawClient:
     """A WebSocket whose bytes are the test's own."""
 
-    def __init__(self, port: int, path: str, headers: bytes = b"") -> None:
+    def __init__(self, port: int, path: str, headers: bytes = b"", *, before: bytes = b"") -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=30)
         self.socket.sendall(
-            f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n".encode()
+            before
+            + f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n".encode()
             + b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
             + headers
             + b"\r\n"

@@ -26,6 +26,7 @@ from realtime_gateway.errors import ConfigurationError, StartError
 from realtime_gateway.resource import GatewaySpec, load_resource
 from realtime_gateway.resource.ending_times import THREADS_SECONDS
 from realtime_gateway.resource.spec import RealtimeGateway, WebSocket
+from realtime_gateway.server.last_resort import flush_stdout
 from realtime_gateway.server.options import ServerOptions, TcpAddress, parse_address
 from realtime_gateway.server.processes import ParentLine, Processes, share
 from realtime_gateway.server.reactor import install_reactor
@@ -296,6 +297,7 @@ def _leave_in_the_end(code: int) -> None:
     def leave() -> None:
         logger.warning("Threads of the application are still busy %g s after the end; leaving", THREADS_SECONDS)
         logging.shutdown()
+        flush_stdout()
         os._exit(code)
 
     watchdog = threading.Timer(THREADS_SECONDS, leave)

@@ -68,6 +68,9 @@ __all__ = [
     "WorkerAutoscaling",
 ]
 
+# Of a request: its line and its headers.
+LEAST_HEAD_BYTES = KIB
+
 
 @dataclass(frozen=True)
 class Autoscaling:
@@ -169,7 +172,7 @@ class Http:
     max_head_size_bytes: int = setting(
         "The longest head of a request (its line and headers); a longer one is answered with 431.",
         default=16 * KIB,
-        rule=Size(KIB, MIB),
+        rule=Size(LEAST_HEAD_BYTES, MIB),
     )
     max_body_size_bytes: int = setting(
         "The largest body of a request; a larger one is answered with 413; 0 means no limit.",

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from typing import Any, TextIO
 
 from daphne.access import AccessLogGenerator
@@ -54,6 +55,8 @@ def access_log(target: str | None, form: str, *, by_default: bool) -> Iterator[A
     if target is None and not by_default:
         yield None
     elif target is None or target == "-":
+        if isinstance(sys.stdout, TextIOWrapper):  # where it is no terminal, lines would wait for others
+            sys.stdout.reconfigure(line_buffering=True)
         yield FORMATS[form](sys.stdout)
     else:
         with ExitStack() as closing:

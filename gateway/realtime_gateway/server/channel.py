@@ -11,6 +11,7 @@ from realtime_gateway.server import installed_reactor  # noqa: F401 - for its ef
 # isort: split
 from daphne.http_protocol import HTTPFactory
 from twisted.internet import interfaces
+from twisted.protocols.policies import ProtocolWrapper
 from twisted.web.http import H2_ENABLED, _GenericHTTPChannelProtocol
 from twisted.web.http import HTTPFactory as PlainHTTPFactory
 
@@ -35,6 +36,7 @@ class GatewayChannel(StrictChannel):
 
     server: GatewayServer
     has_served = False
+    _has_heard = False
     client: Client
     _deadline: Turn | None = None
     _ending: StallWatch | None = None
@@ -46,14 +48,23 @@ class GatewayChannel(StrictChannel):
         """Begin to wait for the first request."""
         self.server = self.factory.server
         super().connectionMade()
+        self._meet_peer()
+        self.await_head()
+
+    def _meet_peer(self) -> None:
         host, port = host_and_port(self.transport.getPeer()) or (None, 0)
         self.client = Client(host, port, "https" if self.isSecure() else "http")
         if not self.isSecure() and self.server.trusted_proxies.trusts(host):
             self._before_proxy_header = b""
-        self.await_head()
+        else:
+            self._before_proxy_header = None
 
     def dataReceived(self, data: bytes) -> None:
         """Take what the client sent, or a trusted load balancer before it (the PROXY protocol)."""
+        if not self._has_heard:
+            self._has_heard = True
+            if isinstance(self.transport, ProtocolWrapper):  # Twisted's endpoint haproxy: it knows who this is by now
+                self._meet_peer()
         if self._before_proxy_header is not None:
             data = self._without_proxy_header(self._before_proxy_header + data)
         if data:
@@ -230,6 +241,8 @@ class GatewayChannel(StrictChannel):
     def requestDone(self, request: GatewayRequest) -> None:
         """A response is complete; what is left of a body that nobody waits for must not be read as a request."""
         if request.body_is_whole:
+            if self.server.phase.draining:  # its head has left before, perhaps, and has not said so
+                self.persistent = False
             if self.persistent:
                 self._watch_rest()
             super().requestDone(request)

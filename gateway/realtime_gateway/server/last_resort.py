@@ -28,6 +28,18 @@ ANSWER_SECONDS = 5.0
 TELLING_SECONDS = 2.0
 
 
+def flush_stdout() -> None:
+    """Let go what has been printed, which ``os._exit`` would lose; give up where nobody takes it."""
+    flushing = threading.Thread(target=_flush_stdout, daemon=True)
+    flushing.start()
+    flushing.join(TELLING_SECONDS)
+
+
+def _flush_stdout() -> None:
+    with contextlib.suppress(OSError, ValueError):  # its reader is gone, or it is closed
+        sys.stdout.flush()
+
+
 class LastResort:
     """Ends the process when it was told to stop, its drain should be over, and its event loop does not answer.
 
@@ -113,3 +125,4 @@ class LastResort:
             "The event loop does not answer and the drain's time is over; leaving. It is blocked in:\n%s", stack
         )
         logging.shutdown()
+        _flush_stdout()

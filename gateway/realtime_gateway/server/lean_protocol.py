@@ -51,7 +51,7 @@ class LeanWebSocket(WebSocketProtocol):
     state: int = WebSocketProtocol.STATE_CONNECTING
     data = b""
     inside_message = False
-    current_frame = None
+    current_frame: Any = None
     _perMessageCompress: Any = None
     wasMaxFramePayloadSizeExceeded = wasMaxMessagePayloadSizeExceeded = False
     closedByMe: bool = False
@@ -132,6 +132,12 @@ class LeanWebSocket(WebSocketProtocol):
         finally:
             self.data = data[start:] if start else data
         return cost
+
+    def frame_in_progress(self) -> tuple[int, int] | None:
+        """Return how much of an incomplete frame has arrived, as a mark that moves; None between two frames."""
+        if self.current_frame is None:
+            return (0, len(self.data)) if self.data else None
+        return self.current_frame_masker.pointer(), len(self.data)
 
     def _protocol_violation(self, reason: str) -> bool:
         """The client has broken the protocol: read no further, whatever upstream would make of the rest."""

@@ -1,6 +1,8 @@
 """Says where the event loop is blocked: every connection of the process waits while one handler computes or sleeps.
 
 A thread looks whether the loop has moved. It costs the loop one timer, four times in the period that is asked for.
+Code that holds the interpreter for all that time, such as a regular expression's, keeps that thread from looking too:
+then the loop itself says afterwards how long it was, if it has computed meanwhile.
 """
 
 from __future__ import annotations
@@ -18,10 +20,12 @@ logger = logging.getLogger("realtime_gateway.server")
 
 LOOKS_PER_PERIOD = 4
 DEEPEST_FRAMES = 30
+# A loop that comes late without having computed was not blocked by its own work: the process was stopped, or starved.
+COMPUTING_SHARE = 0.5
 
 
 class LoopWatchdog:
-    """Reports a loop that does not move, once with the stack it is blocked in, and once when it is back.
+    """Reports a loop that does not move, with the stack it is blocked in where a thread sees it, and when it is back.
 
     Args:
         loop: the running loop, of the present thread.
@@ -33,6 +37,7 @@ class LoopWatchdog:
         self._patience_seconds = patience_seconds
         self._look_seconds = patience_seconds / LOOKS_PER_PERIOD
         self._moved_at = time.monotonic()
+        self._computed_seconds = time.thread_time()
         self._reported = False
         self._over = threading.Event()
         self._thread_id = threading.get_ident()
@@ -45,11 +50,19 @@ class LoopWatchdog:
         self._beat_timer.cancel()
 
     def _beat(self) -> None:
-        now = time.monotonic()
+        now, computed = time.monotonic(), time.thread_time()
+        late_seconds, computed_seconds = now - self._moved_at, computed - self._computed_seconds
         if self._reported:
             self._reported = False
-            logger.warning("The event loop moves again after %.1f s", now - self._moved_at)
-        self._moved_at = now
+            logger.warning("The event loop moves again after %.1f s", late_seconds)
+        elif late_seconds > self._patience_seconds and computed_seconds > self._patience_seconds * COMPUTING_SHARE:
+            recorder.loop_blocked.add()
+            logger.warning(
+                "The event loop was blocked for %.1f s, in which every connection waited. There is no stack: what it"
+                " was in held the interpreter, as one step of a regular expression or of C code does",
+                late_seconds,
+            )
+        self._moved_at, self._computed_seconds = now, computed
         self._beat_timer = self._loop.call_later(self._look_seconds, self._beat)
 
     def _watch(self) -> None:

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 
 from realtime_gateway.errors import ConfigurationError
 from realtime_gateway.resource.ending_times import CLOSE_TIMEOUT_SECONDS
-from realtime_gateway.resource.spec import Drain, Http, Telemetry, WebSocket
+from realtime_gateway.resource.spec import LEAST_HEAD_BYTES, Drain, Http, Telemetry, WebSocket
 
 _NOT_NEGATIVE = (
     *("drain_accept_seconds", "drain_period_seconds", "admin_port", "close_timeout_seconds", "max_connections"),
     *("max_connections_per_address", "handshakes_per_second", "max_age_seconds", "head_timeout_seconds"),
-    *("send_queue_bytes", "send_queue_seconds", "max_head_bytes", "max_body_bytes", "blocked_loop_seconds"),
+    *("send_queue_bytes", "send_queue_seconds", "max_body_bytes", "blocked_loop_seconds"),
     "send_timeout_seconds",
     *("compression_context_bytes", "compression_least_bytes"),
 )
@@ -151,6 +151,10 @@ class ServerOptions:
         if not 9 <= self.compression_window_bits <= 15:
             raise ConfigurationError(
                 f"compression_window_bits is {self.compression_window_bits}.", "A window has 9 to 15 bits."
+            )
+        if self.max_head_bytes < LEAST_HEAD_BYTES:
+            raise ConfigurationError(
+                f"max_head_bytes is {self.max_head_bytes}.", f"The head of a request may need {LEAST_HEAD_BYTES} bytes."
             )
         if not 0 <= self.drain_jitter <= 1:
             raise ConfigurationError(f"drain_jitter is {self.drain_jitter}.", "It is a share, from 0 to 1.")

@@ -2,7 +2,8 @@
 
 client faster than its consumer   reading stops: TCP slows the client down
 client slower than its consumer   ``await send()`` waits; pongs are left out; after a while, 1013
-client that takes nothing at all  is cut when the time for a closing handshake is over, whoever began it
+client that takes nothing at all  is cut when the time for a closing handshake is over, whoever began it; or when
+                                  it takes nothing of why it is denied for as long as it may of a response
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from realtime_gateway.server.application_run import InputQueue
 from realtime_gateway.server.frames import PONG, encode_frame
 from realtime_gateway.server.lean_protocol import LeanWebSocket
 from realtime_gateway.server.prompt_transport import waiting_bytes
+from realtime_gateway.server.stall_watch import StallWatch
 from realtime_gateway.server.wheel import Turn
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ class PacedWebSocket(LeanWebSocket):
     server: GatewayServer
     application_queue: InputQueue
     _drained: asyncio.Future[None] | None = None
-    _lagging: Turn | None = None
+    _lagging: Turn | StallWatch | None = None
     _written_bytes = _taken_bytes = 0  # since the client began to lag: for it, and by it at the last look
     _cutting: Turn | None = None
     _unanswered_ping: bytes | None = None
@@ -99,8 +101,28 @@ class PacedWebSocket(LeanWebSocket):
         """The transport holds more than it wants to: ``send`` waits from now on."""
         if self._drained is None:
             self._drained = self.server.loop.create_future()
-            self._lagging = self.server.wheel.call_later(self.server.options.send_queue_seconds, self._still_lagging)
             self._written_bytes, self._taken_bytes = waiting_bytes(self.transport), 0
+            if self.state == self.STATE_CONNECTING:
+                self._lagging = self._watch_denial()
+            else:
+                options = self.server.options
+                self._lagging = self.server.wheel.call_later(options.send_queue_seconds, self._still_lagging)
+
+    def _write_denial(self, data: bytes) -> None:
+        """Write a piece of an HTTP response in place of the handshake."""
+        self._written_bytes += len(data)
+        self.transport.write(data)
+
+    def _watch_denial(self) -> StallWatch | None:
+        seconds = self.server.options.send_timeout_seconds
+        return StallWatch(self.server.wheel, seconds, self._denied_bytes, self._denial_stalled) if seconds else None
+
+    def _denied_bytes(self) -> int:
+        return self._written_bytes - waiting_bytes(self.transport)  # moves with what the client takes
+
+    def _denial_stalled(self) -> None:
+        self.server.limit_log.met("http.sendTimeoutSeconds", self, "cut")
+        self.cut()
 
     def _still_lagging(self) -> None:
         """The client has not caught up for as long as it may: with a little only if it takes some of it."""

@@ -54,9 +54,11 @@ class GatewayWebSocket(PacedWebSocket):
     _upgrade: handshake.Upgrade | None = None  # what the client asked for, until it is answered
     _ended_as: endings.Ending | None = None  # when the server has ended it, why
     _disconnect_told = False
+    _handshake_result: str | None = None  # of its one answer; None: it has had none
     _corked_spans: list[socket_spans.Sending] | None = None
     _spans: socket_spans.ConnectionSpans | None = None
     _aging: Turn | None = None
+    _frame_at_ping: tuple[int, int] | None = None  # how much of it had come at the last ping or look
 
     def __init__(self) -> None:
         super().__init__()
@@ -136,9 +138,9 @@ class GatewayWebSocket(PacedWebSocket):
             case DenyStart():
                 self._handshake_ended("rejected", action.status)
                 self._stop_waiting_for_the_application()
-                self.transport.write(handshake.response_head(action.status, action.headers, self.server.server_name))
+                self._write_denial(handshake.response_head(action.status, action.headers, self.server.server_name))
             case DenyBody():
-                self.transport.write(action.body)
+                self._write_denial(action.body)
                 if action.last:
                     self._end_denied()
             case Send():
@@ -165,6 +167,9 @@ class GatewayWebSocket(PacedWebSocket):
         self._resume_reading()
 
     def _handshake_ended(self, result: str, status: int | None) -> None:
+        if self._handshake_result is not None:  # what becomes of a denial's body is no second end
+            return
+        self._handshake_result = result
         recorder.handshakes.add(1, result)
         if self._spans is not None and self._spans.handshake is not None:
             self._spans.handshake.ended(result, status)
@@ -286,9 +291,19 @@ class GatewayWebSocket(PacedWebSocket):
             message = self._spans.received(message, len(payload))
         self.application_queue.put_nowait(message, len(payload))
 
+    def _sendAutoPing(self) -> None:
+        super()._sendAutoPing()
+        self._frame_at_ping = self.frame_in_progress()
+
     def onAutoPingTimeout(self) -> None:
-        """End a client that does not answer; while we wait for its consumer, its answer may be there unread."""
-        if self.application_queue.paused and self._drained is None:
+        """End a client that does not answer.
+
+        While we wait for its consumer, its answer may be there unread; and while a frame of its own goes on arriving,
+        it can only come behind that (RFC 6455 section 5.4).
+        """
+        frame_before, self._frame_at_ping = self._frame_at_ping, self.frame_in_progress()
+        is_sending = self._frame_at_ping not in (None, frame_before)
+        if is_sending or (self.application_queue.paused and self._drained is None):
             self.autoPingTimeoutCall = self.server.wheel.call_later(self.autoPingTimeout, self.onAutoPingTimeout)
             return
         self._ended_as = endings.PING_TIMEOUT
@@ -307,14 +322,12 @@ class GatewayWebSocket(PacedWebSocket):
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         """The connection is over: tell the application why."""
         self._stop_waiting_for_the_application()
-        was_connecting = self.connection.state is State.CONNECTING
+        self._handshake_ended("abandoned", None)  # unless it has been answered
         self.connection.client_left()
         if self._disconnect_told:
             return
         ended_as, said_code, said_reason = self._how_it_ended(wasClean, code, reason)
-        if was_connecting:
-            self._handshake_ended("abandoned", None)
-        else:
+        if self._handshake_result == "accepted":
             recorder.closed.add(1, ended_as.label)
         self._tell_disconnect(said_code, said_reason)
         self._log_action("disconnected", code=said_code)

@@ -142,6 +142,32 @@ def test_a_client_that_does_not_read_why_it_is_denied_is_cut(patient: ServeProce
         assert patient.metric(WEBSOCKETS) == 0
 
 
+def test_a_client_that_does_not_read_a_denial_in_pieces_is_cut(applications):
+    with ServeProcess("conversations:application", "--send-timeout-seconds", "1", directory=applications) as it:
+        with deaf(it.port, handshake_request("/deny-in-pieces?count=2000")):
+            it.wait_for_output("Limit http.sendTimeoutSeconds met by")
+            it.wait_for_output("disconnect 1006")
+            wait_until(lambda: connections(it, it.port) == 0)
+        assert it.metric(WEBSOCKETS) == 0
+        assert limits_met(it, "http.sendTimeoutSeconds") == 1
+
+
+def test_a_client_that_reads_a_denial_in_pieces_slowly_has_all_of_it(applications):
+    options = ("--send-timeout-seconds", "1", "--send-queue-seconds", "1")
+    with (
+        ServeProcess("conversations:application", *options, directory=applications) as it,
+        deaf(it.port, handshake_request("/deny-in-pieces?count=2000")) as slow,
+    ):
+        begun = time.monotonic()
+        while time.monotonic() - begun < SEVERAL_PERIODS_SECONDS:
+            _have_turns(it)
+            _take(slow, LITTLE_BYTES)
+        assert "denied in pieces" not in it.output, "nothing waits for it"
+        while "denied in pieces" not in it.output:
+            _take(slow, LITTLE_BYTES)
+        assert limits_met(it, "http.sendTimeoutSeconds") == 0
+
+
 def test_a_client_that_leaves_tls_open_after_a_response_is_cut(start: Start):
     it = start("--send-timeout-seconds", "1")
     with deaf_over_tls(it, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") as client:

@@ -110,6 +110,28 @@ async def test_requests_in_flight_finish_and_close_their_connections(application
         assert it.wait() == 0
 
 
+async def test_a_response_that_had_begun_closes_its_connection_behind_it_too(applications, tmp_path):
+    gate, never = tmp_path / "gate", tmp_path / "never"
+    request = f"GET /begin-and-wait?until={gate} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    with (
+        ServeProcess("conversations:application", directory=applications) as it,
+        socket.create_connection(("127.0.0.1", it.port), timeout=30) as client,
+        socket.create_connection(("127.0.0.1", it.port), timeout=30) as other,
+    ):
+        other.sendall(f"GET /slow?until={never} HTTP/1.1\r\nHost: x\r\n\r\n".encode())  # keeps the server there
+        it.wait_for_output("slow began")
+        client.sendall(request)
+        received = b""
+        while b"begun" not in received:
+            received += await asyncio.to_thread(client.recv, 4096)
+        it.terminate()
+        await until(lambda: refuses_connections(it.port))
+        gate.touch()
+        assert b"ended" in await asyncio.to_thread(read_to_end, client)
+        assert it.process is not None
+        assert it.process.poll() is None, "its end has closed the connection"
+
+
 async def test_a_large_response_leaves_whole(applications):
     size = 20_000_000
     with ServeProcess("conversations:application", directory=applications) as it:
@@ -269,9 +291,14 @@ def refuses_connections(port: int) -> bool:
     return False
 
 
-def test_a_busy_thread_does_not_keep_the_process_alive(applications):
-    with ServeProcess("conversations:application", directory=applications) as it:
+def test_a_busy_thread_does_not_keep_the_process_alive_and_what_was_printed_is_not_lost(applications, tmp_path):
+    with ServeProcess(
+        *("conversations:application", "--access-log", str(tmp_path / "access.log")),
+        directory=applications,
+        environment={"PYTHONUNBUFFERED": ""},
+    ) as it:
         httpx.get(f"{it.url}/busy-thread")
         it.terminate()
         assert it.wait(20) == 0
         assert "Threads of the application are still busy" in it.output
+        assert "printed without a line's end" in it.output

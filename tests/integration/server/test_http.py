@@ -148,6 +148,15 @@ def test_the_access_log_has_a_line_per_request(applications, tmp_path):
     assert '"GET /scope?a=b" 200' in log.read_text()
 
 
+def test_each_line_of_an_access_log_on_stdout_leaves_at_once_where_that_is_no_terminal(applications):
+    environment = {"PYTHONUNBUFFERED": ""}
+    with ServeProcess(
+        "conversations:application", "--access-log", "-", directory=applications, environment=environment
+    ) as it:
+        httpx.get(f"{it.url}/scope?a=b")
+        it.wait_for_output('"GET /scope?a=b" 200', 10)
+
+
 PATH = "/status?status=404"
 
 

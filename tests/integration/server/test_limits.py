@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import socket
 import time
 
@@ -78,14 +79,15 @@ async def drop_by_drop(client: socket.socket) -> None:
             await asyncio.sleep(0.1)
 
 
-async def test_the_second_request_of_a_connection_has_the_deadline_too(applications):
+@pytest.mark.parametrize("beginning", [b"G", b"GET / HTTP/1.1\r\n"], ids=["one byte", "one line"])
+async def test_the_second_request_of_a_connection_has_the_deadline_too(applications, beginning: bytes):
     with (
         serve(applications, "--head-timeout-seconds", "1") as it,
         socket.create_connection(("127.0.0.1", it.port), timeout=10) as client,
     ):
         client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         assert client.recv(4096).startswith(b"HTTP/1.1 200 ")
-        client.sendall(b"GET / HTTP/1.1\r\n")
+        client.sendall(beginning)
         assert b"HTTP/1.1 408 " in await asyncio.to_thread(read_to_end, client)
 
 
@@ -206,6 +208,24 @@ def test_a_blocked_event_loop_is_reported_with_where_it_is_and_when_it_goes_on(a
         assert it.output.count("The event loop is blocked for") == 1
         assert "in http_block" in it.output
         assert it.metric("realtime_gateway_loop_blocked_total") == 1
+
+
+def test_a_loop_blocked_by_code_that_lets_no_thread_run_is_reported_when_it_goes_on(applications):
+    with serve(applications, "--blocked-loop-seconds", "0.5") as it:
+        assert httpx.get(f"{it.url}/hold?seconds=2", timeout=60).text == "held"
+        it.wait_for_output("The event loop was blocked for")
+        assert "The event loop is blocked for" not in it.output
+        assert it.metric("realtime_gateway_loop_blocked_total") == 1
+
+
+async def test_a_process_that_was_stopped_as_a_whole_has_not_blocked_its_loop(applications):
+    with serve(applications, "--blocked-loop-seconds", "0.5") as it:
+        it.terminate(signal.SIGSTOP)
+        await asyncio.sleep(2)
+        it.terminate(signal.SIGCONT)
+        async with connect(f"{it.websocket_url}/echo"):
+            assert it.metric("realtime_gateway_loop_blocked_total") == 0
+        assert "blocked for" not in it.output
 
 
 @pytest.mark.parametrize("seconds", ["0", "60"])

@@ -51,6 +51,16 @@ def test_half_of_a_denial_is_cut_so_that_nobody_takes_it_for_a_whole_one(server:
             sum(1 for _ in iter(lambda: client.recv(4096), b""))
 
 
+async def test_a_denial_that_fails_halfway_is_one_handshake(applications):
+    with ServeProcess("mistaken:application", directory=applications) as it:
+        with socket.create_connection(("127.0.0.1", it.port), timeout=30) as client:
+            client.sendall(handshake_request("/denies-half"))
+            with pytest.raises(ConnectionResetError):
+                sum(1 for _ in iter(lambda: client.recv(4096), b""))
+        assert it.metric('realtime_gateway_handshakes_total{result="rejected"}') == 1
+        assert it.metric('realtime_gateway_handshakes_total{result="failed"}') == 0
+
+
 def test_headers_of_accept_leave_byte_for_byte(server: ServeProcess):
     with RawClient(server.port, "/accepts-with-every-byte") as client:
         assert b"\r\nx-name: h\xe9\r\n" in client.head

@@ -10,7 +10,10 @@ from ipaddress import ip_address
 import httpx
 import pytest
 from tests.integration.server.test_websocket import handshake_request, read_to_end
+from tests.support.frames import RawClient
+from tests.support.free_port import free_port
 from tests.support.serve_process import ServeProcess
+from tests.support.tls_certificate import TlsCertificate
 from websockets.asyncio.client import connect
 
 FORWARDED = {"X-Forwarded-For": "1.1.1.1, 198.51.100.7, 10.0.0.1", "X-Forwarded-Proto": "https"}
@@ -51,6 +54,44 @@ async def test_a_websockets_scope_names_the_client_too_and_limits_count_it(trust
         with socket.create_connection(("127.0.0.1", trusting.port), timeout=10) as same:
             same.sendall(handshake_request("/echo").replace(b"Host: x", b"Host: x\r\nX-Forwarded-For: 198.51.100.7"))
             assert same.recv(4096).startswith(b"HTTP/1.1 429 ")
+
+
+@pytest.mark.parametrize("words", [(), ("--trusted-proxy", "127.0.0.0/8")], ids=["nobody trusted", "balancer trusted"])
+def test_twisteds_endpoint_haproxy_names_the_client(applications, words: tuple[str, ...]):
+    port = free_port()
+    listen = ("-e", f"haproxy:tcp:{port}:interface=127.0.0.1")
+    with ServeProcess("conversations:application", *words, directory=applications, listen=listen) as it:
+        it.port = port
+        assert scope_after(it, V1 + REQUEST)["client"] == ["198.51.100.7", 4711]
+        assert scope_after(it, V1, REQUEST)["client"] == ["198.51.100.7", 4711]
+        with RawClient(port, "/scope", before=V1) as websocket:
+            assert json.loads(websocket.frame()[1])["client"] == ["198.51.100.7", 4711]
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+            client.sendall(
+                V1 + V1.replace(b"198.51.100.7", b"9.9.9.9") + REQUEST
+            )  # the second is the client's own word
+            assert read_to_end(client).startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize("words", [(), ("--trusted-proxy", "127.0.0.0/8")], ids=["nobody trusted", "balancer trusted"])
+def test_twisteds_endpoint_haproxy_over_tls_reads_the_header_inside_the_encryption(
+    applications, tmp_path, words: tuple[str, ...]
+):
+    port, certificate = free_port(), TlsCertificate(tmp_path)
+    serving = ServeProcess(
+        *("conversations:application", *words),
+        directory=applications,
+        environment={"PYTHONWARNINGS": "default"},  # of Twisted's endpoint, as in test_tls
+        listen=("-e", f"haproxy:{certificate.endpoint(port)}"),
+    )
+    with (
+        serving,
+        socket.create_connection(("127.0.0.1", port), timeout=10) as plain,
+        certificate.trust().wrap_socket(plain, server_hostname="127.0.0.1") as client,
+    ):
+        client.sendall(V1 + REQUEST)
+        scope = json.loads(read_to_end(client).partition(b"\r\n\r\n")[2])
+        assert (scope["client"], scope["scheme"]) == (["198.51.100.7", 4711], "https")
 
 
 def test_nobody_is_believed_where_nobody_is_trusted(server: ServeProcess):

@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 import json
 import socket
+import time
 from collections.abc import Callable
 from urllib.parse import quote
 
 import pytest
 from tests.support.conditions import until
+from tests.support.frames import RawClient, client_frame
 from tests.support.serve_process import ServeProcess
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -272,6 +274,30 @@ async def test_idle_clients_are_pinged_and_those_that_do_not_answer_are_dropped(
         assert it.metric('realtime_gateway_connections_closed_total{reason="ping_timeout"}') == 1
 
 
+@pytest.mark.parametrize("goes_on", [True, False], ids=["goes on", "stops"])
+def test_a_frame_that_arrives_slowly_keeps_its_client_for_as_long_as_it_arrives(applications, goes_on: bool):
+    """A client can answer no ping amid a frame of its own."""
+    options = ("--ping-interval", "1", "--ping-timeout", "1")
+    with (
+        ServeProcess("conversations:application", *options, directory=applications) as it,
+        RawClient(it.port, "/echo") as client,
+    ):
+        frame = client_frame(0x82, b"x" * 60_000)
+        begun, sent = time.monotonic(), 0
+        while time.monotonic() - begun < 4:
+            client.send(frame[sent : sent + 100])
+            sent += 100
+            time.sleep(0.05)
+        if goes_on:
+            client.send(frame[sent:])
+            answer = client.frame()
+            while answer[0] == 0x89:
+                answer = client.frame()
+            assert answer == (0x82, b"x" * 60_000)
+        else:
+            it.wait_for_output("disconnect 1006 no answer to a ping")
+
+
 async def test_a_client_that_sends_faster_than_its_consumer_reads_is_slowed_down(server: ServeProcess, tmp_path):
     gate = tmp_path / "gate"
     client = socket.create_connection(("127.0.0.1", server.port), timeout=10)
@@ -309,6 +335,17 @@ async def test_an_application_that_sends_faster_than_its_client_reads_is_slowed_
         server.wait_for_output("sent 1\n")
         sent = await settled(lambda: server.output.count("\nsent "))
         assert sent < 500, "nothing slows the application down"
+
+
+def test_a_client_that_leaves_amid_its_denial_was_never_open(applications):
+    with ServeProcess("conversations:application", directory=applications) as it:
+        with socket.create_connection(("127.0.0.1", it.port), timeout=30) as client:
+            client.sendall(handshake_request("/deny-in-pieces?count=2000"))
+            assert client.recv(4096).startswith(b"HTTP/1.1 403 ")
+        it.wait_for_output("disconnect 1006")
+        assert it.metric('realtime_gateway_handshakes_total{result="rejected"}') == 1
+        assert it.metric('realtime_gateway_handshakes_total{result="abandoned"}') == 0
+        assert it.metric('realtime_gateway_connections_closed_total{reason="lost"}') == 0
 
 
 async def test_connections_messages_and_ends_are_counted(applications):

@@ -5,6 +5,7 @@ import contextlib
 import gc
 import json
 import os
+import sys
 import time
 from urllib.parse import parse_qs
 
@@ -209,6 +210,15 @@ async def websocket_drip(scope, receive, send, query):
         await asyncio.sleep(0)
 
 
+async def websocket_deny_in_pieces(scope, receive, send, query):
+    await receive()
+    await send({"type": "websocket.http.response.start", "status": 403, "headers": []})
+    for _ in range(int(query["count"])):
+        await send({"type": "websocket.http.response.body", "body": b"x" * 65536, "more_body": True})
+    say("denied in pieces")
+    await until_disconnect(receive)
+
+
 async def websocket_deny_at_length(scope, receive, send, query):
     await receive()
     await send({"type": "websocket.http.response.start", "status": 403, "headers": []})
@@ -297,6 +307,16 @@ async def http_block(scope, receive, send, query):
     await reply(send, b"blocked")
 
 
+async def http_hold(scope, receive, send, query):
+    """Computes for so long and lets no other thread run meanwhile, as a step of a regular expression may."""
+    interval, begun = sys.getswitchinterval(), time.thread_time()
+    sys.setswitchinterval(3600)
+    while time.thread_time() - begun < float(query["seconds"]):
+        pass
+    sys.setswitchinterval(interval)
+    await reply(send, b"held")
+
+
 async def http_loop(scope, receive, send, query):
     loop = asyncio.get_running_loop()
     policy = type(asyncio.get_event_loop_policy())
@@ -306,6 +326,7 @@ async def http_loop(scope, receive, send, query):
 
 async def http_busy_thread(scope, receive, send, query):
     asyncio.get_running_loop().run_in_executor(None, time.sleep, 3600)
+    print("printed without a line's end", end="")
     await reply(send, b"a thread is busy now")
 
 
@@ -325,6 +346,15 @@ async def http_stream(scope, receive, send, query):
         await send({"type": "http.response.body", "body": piece, "more_body": True})
         say("streamed", number + 1)
     await send({"type": "http.response.body", "body": b""})
+
+
+async def http_begin_and_wait(scope, receive, send, query):
+    """Begins its response, and ends it when a file appears."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"begun", "more_body": True})
+    while not os.path.exists(query["until"]):
+        await asyncio.sleep(0.02)
+    await send({"type": "http.response.body", "body": b"ended"})
 
 
 async def http_gated_body(scope, receive, send, query):

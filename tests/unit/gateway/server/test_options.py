@@ -57,3 +57,10 @@ def test_impossible_settings_are_refused_by_name(wrong):
 def test_only_what_is_given_overrides():
     options = ServerOptions(admin_port=9000).with_overrides(admin_port=None, drain_jitter=0.0, reuse_port=True)
     assert (options.admin_port, options.drain_jitter, options.reuse_port) == (9000, 0.0, True)
+
+
+@pytest.mark.parametrize("size", [-1, 0, 1023])
+def test_a_limit_that_no_head_of_a_request_can_keep_is_refused(size: int):
+    with pytest.raises(ConfigurationError, match="max_head_bytes is"):
+        ServerOptions(max_head_bytes=size)
+    assert ServerOptions(max_head_bytes=1024).max_head_bytes == 1024
