@@ -31,7 +31,7 @@ test-cluster-core: .venv/installed-dev ## the few of them that CI runs: a resour
 	@[ -n "$$KUBECONFIG" ] || tests/cluster/node/install_debian_packages.sh
 	$(BIN)/pytest tests/cluster -m core --verbose --durations=5 --capture=tee-sys
 
-lint: .venv/installed-dev ## style, types, import rules, generated files
+lint: .venv/installed-dev ## style, types, import rules, generated files, known vulnerabilities of what is installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -39,6 +39,7 @@ lint: .venv/installed-dev ## style, types, import rules, generated files
 	$(BIN)/python -m realtime_gateway.resource --check manifests/crd.yaml charts/realtime-gateway/files/crd.yaml docs/resource.md
 	$(BIN)/python -m charts.monitoring --check charts/realtime-gateway/files/monitoring/dashboards
 	$(BIN)/python -m charts.monitoring --check --of-a-resource operator/realtime_operator/objects/grafana
+	@$(BIN)/python -m tests.dependency_audit
 
 format: .venv/installed-dev ## let ruff format and fix what it can
 	$(BIN)/ruff check --fix .
