@@ -21,6 +21,7 @@ from realtime_gateway.telemetry.spans import (
     OPCODE,
     UNSENT_BYTES,
     WIRED,
+    ClientMessage,
     TracedMessage,
     Tracing,
     current,
@@ -144,14 +145,14 @@ class ConnectionSpans:
         if not span.is_recording():
             return message
         self._waiting.append(span)
-        return TracedMessage(message, span, time.monotonic())
+        return ClientMessage(message, span, time.monotonic())
 
     def taken(self, message: dict[str, Any]) -> None:
         """Note that the application has the message."""
-        if type(message) is not TracedMessage:
-            return
+        if type(message) is not ClientMessage:
+            return  # the first of all is a part of the handshake, which ends when it is answered
         if not self._waiting or self._waiting[0] is not message.span:
-            return  # the handshake, which ends when it is answered
+            return
         self._current = self._waiting.popleft()
         self._current.add_event("taken by the application")
 
@@ -161,7 +162,7 @@ class ConnectionSpans:
         An application that is one task handles the message right here; one that has a task for receiving (as Channels
         has) ends that task now, and the message itself carries the span.
         """
-        if self._current is not None and type(message) is TracedMessage and message.span is self._current:
+        if self._current is not None and type(message) is ClientMessage and message.span is self._current:
             self._base = otel_context.get_current()
             otel_context.attach(set_span_in_context(message.span))
 
@@ -169,7 +170,8 @@ class ConnectionSpans:
         """The application asks for the next message: it is done with the last one."""
         span, self._current = self._current, None
         if span is not None:
-            span.end()
+            if span.is_recording():
+                span.end()
             if self._base is not None:
                 otel_context.attach(self._base)
                 self._base = None
@@ -178,9 +180,10 @@ class ConnectionSpans:
         """End what is open, once the application's task is over; what it has never taken as well."""
         error = None if task.cancelled() else task.exception()
         if self._current is not None:
-            if error is not None:
-                failed(self._current, type(error).__qualname__)
-            self._current.end()
+            if self._current.is_recording():
+                if error is not None:
+                    failed(self._current, type(error).__qualname__)
+                self._current.end()
             self._current = None
         elif error is not None:
             # What it failed at was not traced.

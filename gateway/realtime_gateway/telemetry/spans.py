@@ -1,7 +1,7 @@
 """Spans along a message's way, as typed functions that do nothing until ``wire`` gives them a tracer.
 
     GET                         the handshake, until it is answered (``socket_spans``, as what follows)
-    websocket receive           one per client message, from its arrival until the application asks for the next one
+    websocket receive           one per client message, from its arrival until its handler ends
       Chat.websocket_receive    its handler (``handling`` below, as that of every message)
         publish <template>      what it sends through the channel layer, until a shard has stored it (``layer_spans``)
           EVALSHA publish       the shard's answer
@@ -131,6 +131,12 @@ class TracedMessage(dict[str, Any]):
         return dict, (dict(self),)
 
 
+class ClientMessage(TracedMessage):
+    """A message of a client; its span ends with its handler, or when the application asks for the next message."""
+
+    __slots__ = ()
+
+
 @contextmanager
 def context_of(message: TracedMessage) -> Iterator[None]:
     """Make the message's span the current one in the block; whatever else the context holds stays."""
@@ -171,10 +177,15 @@ def handling(
     except BaseException as error:
         if not isinstance(error, ends_by):
             failed(span, type(error).__qualname__)
+            if type(message) is ClientMessage:
+                failed(message.span, type(error).__qualname__)
         raise
     finally:
         otel_context.detach(token)
         span.end()
+        # Until the consumer asks for the next message it may handle others, of groups.
+        if type(message) is ClientMessage and message.span.is_recording():
+            message.span.end()
 
 
 # For the modules beside this one

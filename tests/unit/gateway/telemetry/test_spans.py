@@ -8,6 +8,7 @@ import json
 import pickle
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -191,6 +192,25 @@ async def test_another_layer_takes_a_traced_message(traced: Traced) -> None:
     )
     await layer.send("a", message)
     assert await layer.receive("a") == {"type": "chat.message"}
+
+
+@pytest.mark.parametrize("error", [None, ValueError])
+def test_a_clients_message_is_received_until_its_handler_ends_though_no_other_is_asked_for(
+    error: type[Exception] | None, traced: Traced, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = connection()
+    message = receive(made)
+    with suppress(ValueError), spans.handling(message, Traced, "finished", StopIteration):
+        assert "websocket receive" not in traced.finished()
+        if error is not None:
+            raise error
+    found = traced.finished()
+    assert found["websocket receive"].status.is_ok == (error is None)
+    ended_at = found["websocket receive"].end_time
+    made.handled()
+    assert traced.finished()["websocket receive"].end_time == ended_at
+    assert not otel_context.get_current()
+    assert not caplog.records  # the SDK complains of what comes too late
 
 
 def test_a_handshake_says_how_it_was_answered_and_nothing_that_comes_later(
