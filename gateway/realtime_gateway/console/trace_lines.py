@@ -19,6 +19,7 @@ SAID = {
     "realtime_gateway.shard": "shard {}",
     "realtime_gateway.tries": "{} tries",
     "realtime_gateway.fan_out": "to {}",
+    "realtime_gateway.sockets": "to {} sockets",
     "realtime_gateway.refused": "{} full",
     "realtime_gateway.duplicates": "dropped as seen before",
     "realtime_gateway.replayed": "replayed",

@@ -49,9 +49,18 @@ def _span(process: str, each: Mapping[str, Any]) -> RecentSpan:
 
 
 def unhandled(spans: Iterable[RecentSpan]) -> int:
-    """Return how many handlers of those whom messages were delivered to are not among these."""
+    """Return of how many members whom messages were delivered to no handler is among these.
+
+    A handler that is called once for all its members (``@fanout``) counts for as many as were written to.
+    """
     told = list(spans)
-    handlers = Counter(span.parent_id for span in told if "code.function.name" in span.attributes)
+    written, handlers = Counter[str](), Counter[str]()
+    for span in told:
+        if isinstance(sockets := span.attributes.get("realtime_gateway.sockets"), int):
+            written[span.parent_id] += sockets
+    for span in told:
+        if "code.function.name" in span.attributes:
+            handlers[span.parent_id] += written[span.span_id] or 1
     return sum(
         max(0, int(members) - handlers[span.span_id])
         for span in told

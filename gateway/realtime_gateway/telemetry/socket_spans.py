@@ -16,9 +16,9 @@ from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanK
 from realtime_gateway import endings
 from realtime_gateway.telemetry import kept, propagation, recorder
 from realtime_gateway.telemetry.spans import (
-    FAN_OUT,
     HANDSHAKE_RESULT,
     OPCODE,
+    SOCKETS,
     UNSENT_BYTES,
     WIRED,
     ClientMessage,
@@ -249,7 +249,7 @@ def sent_to_many(cause: SpanContext, size_bytes: int, is_binary: bool, sockets: 
     """
     tracing = WIRED.tracing
     if tracing is not None:
-        attributes = _sent(size_bytes, is_binary) | {FAN_OUT: sockets}
+        attributes = _sent(size_bytes, is_binary) | {SOCKETS: sockets}
         context = set_span_in_context(NonRecordingSpan(cause), Context())
         began_ns = wall_ns(began_at)
         tracing.tracer.start_span("websocket send", context, SpanKind.PRODUCER, attributes, start_time=began_ns).end()

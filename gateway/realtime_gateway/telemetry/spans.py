@@ -62,6 +62,7 @@ SENDER_MS = "realtime_gateway.wait.sender_ms"
 REDIS_MS = "realtime_gateway.wait.redis_ms"
 REDIS_ERROR_MS = "realtime_gateway.wait.redis_error_ms"
 UNSENT_BYTES = "realtime_gateway.socket.unsent_bytes"
+SOCKETS = "realtime_gateway.sockets"
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ async def test_what_is_rendered_once_and_written_to_all_at_once_is_one_handler_a
 
 def written(spans: list[ReceivedSpan]) -> list[int]:
     """How many sockets each write was to, the largest first."""
-    found = [span.attributes["realtime_gateway.fan_out"] for span in spans if span.name == "websocket send"]
+    found = [span.attributes["realtime_gateway.sockets"] for span in spans if span.name == "websocket send"]
     return sorted(map(int, found), reverse=True)
 
 

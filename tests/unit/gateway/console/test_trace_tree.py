@@ -64,3 +64,7 @@ def test_a_delivery_tells_how_many_have_to_handle_it() -> None:
     spans += [told(f"h{number}", "1", **{function: "a"}) for number in range(2)]
     assert unhandled(spans) == 1
     assert unhandled([*spans, told("h2", "1", **{function: "a"}), told("h3", "1", **{function: "a"})]) == 0
+    sockets = "realtime_gateway.sockets"
+    rendered = [told("1", "", **{fan_out: 3}), told("h", "1", **{function: "a"}), told("s", "h", **{sockets: 2})]
+    assert unhandled(rendered) == 1, "one is busy, and gets it when it is not"
+    assert unhandled([*rendered, told("t", "h", **{sockets: 1})]) == 0
