@@ -16,9 +16,11 @@ CLIENTS = 2000
 DRAIN_SECONDS = 20
 AT_ONCE = 50
 PATIENCE_SECONDS = 120.0
-# All at once, they would be sent away within a second; and a wave of a quarter of them is one.
-LEAST_SECONDS = DRAIN_SECONDS / 2
-MOST_IN_A_SECOND = CLIENTS / 4
+# What the server does: it closes evenly, over nearly all of its time.
+LEAST_SECONDS = DRAIN_SECONDS * 0.8
+MOST_CLOSED_IN_A_SECOND = 2 * CLIENTS / DRAIN_SECONDS
+# How soon they are back is also up to two servers and two thousand clients on a few processors.
+MOST_BACK_IN_A_SECOND = CLIENTS / 4
 REQUEST = (
     b"GET /echo HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -103,8 +105,8 @@ async def test_two_thousand_clients_come_back_spread_over_the_drain(applications
         )
         assert len(back_at) == CLIENTS
         assert max(away_at) - min(away_at) >= LEAST_SECONDS
-        assert most_away <= MOST_IN_A_SECOND
-        assert peak <= MOST_IN_A_SECOND
+        assert most_away <= MOST_CLOSED_IN_A_SECOND
+        assert peak <= MOST_BACK_IN_A_SECOND
         for reader, writer in back:  # each of them is served there
             writer.write(client_frame(0x81, b"here"))
             assert await reader.readexactly(6) == b"\x81\x04here"

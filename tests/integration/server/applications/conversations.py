@@ -213,8 +213,9 @@ async def websocket_drip(scope, receive, send, query):
 async def websocket_deny_in_pieces(scope, receive, send, query):
     await receive()
     await send({"type": "websocket.http.response.start", "status": 403, "headers": []})
+    piece = b"x" * int(query.get("size", 65536))
     for _ in range(int(query["count"])):
-        await send({"type": "websocket.http.response.body", "body": b"x" * 65536, "more_body": True})
+        await send({"type": "websocket.http.response.body", "body": piece, "more_body": True})
     say("denied in pieces")
     await until_disconnect(receive)
 
