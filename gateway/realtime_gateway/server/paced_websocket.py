@@ -102,20 +102,25 @@ class PacedWebSocket(LeanWebSocket):
         if self._drained is None:
             self._drained = self.server.loop.create_future()
             self._written_bytes, self._taken_bytes = waiting_bytes(self.transport), 0
-            if self.state == self.STATE_CONNECTING:
-                self._lagging = self._watch_denial()
-            else:
-                options = self.server.options
-                self._lagging = self.server.wheel.call_later(options.send_queue_seconds, self._still_lagging)
+            self._watch_queue()
+
+    def open(self) -> None:
+        """Begin to exchange frames, with a client that may not have taken all of a response before."""
+        super().open()
+        self._watch_queue()
+
+    def _watch_queue(self) -> None:
+        if self._drained is not None and self._lagging is None and self.state == self.STATE_OPEN:
+            seconds = self.server.options.send_queue_seconds
+            self._lagging = self.server.wheel.call_later(seconds, self._still_lagging)
 
     def _write_denial(self, data: bytes) -> None:
         """Write a piece of an HTTP response in place of the handshake."""
         self._written_bytes += len(data)
         self.transport.write(data)
-
-    def _watch_denial(self) -> StallWatch | None:
         seconds = self.server.options.send_timeout_seconds
-        return StallWatch(self.server.wheel, seconds, self._denied_bytes, self._denial_stalled) if seconds else None
+        if seconds and self._drained is not None and self._lagging is None:
+            self._lagging = StallWatch(self.server.wheel, seconds, self._denied_bytes, self._denial_stalled)
 
     def _denied_bytes(self) -> int:
         return self._written_bytes - waiting_bytes(self.transport)  # moves with what the client takes
