@@ -65,6 +65,7 @@ _NOT_ALLOWED = re.compile(
 )
 # Which script it was, and where, says nothing to whoever sends a message.
 _IN_SCRIPT = re.compile(r",? ?script: [0-9a-f]{40}, on @user_script:\d+\.?")
+_RESET = "Connection reset by peer"
 _CODE = re.compile(r"\b[A-Z]{3,}\b")
 
 
@@ -79,6 +80,15 @@ def remedy_for(text: str) -> str:
 def is_tls(text: str) -> bool:
     """Tell whether an error is of TLS: of a certificate, ours or theirs, or of a server that speaks something else."""
     return any(word in text for word in _OF_TLS)
+
+
+def says_less(text: str, *, than: str) -> bool:
+    """Tell whether an error is what is left of an earlier one of the same server.
+
+    A server that does not accept our certificate says so and closes; where it has not read all that we had sent by
+    then, the connection is reset, and what it said is often lost with it.
+    """
+    return _RESET in text and is_tls(than)
 
 
 def is_of_the_shard(code: str, text: str) -> bool:

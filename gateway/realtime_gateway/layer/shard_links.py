@@ -16,7 +16,7 @@ from realtime_gateway.hosts import HostList, Shard
 from realtime_gateway.layer.account import with_account
 from realtime_gateway.layer.machine.passing import passes
 from realtime_gateway.layer.options import describe
-from realtime_gateway.layer.refusals import is_tls, remedy_for
+from realtime_gateway.layer.refusals import is_tls, remedy_for, says_less
 from realtime_gateway.layer.shards.dialling import DialFailed
 from realtime_gateway.layer.shards.link import Callbacks, Link, open_link
 from realtime_gateway.layer.shards.sentinel_watch import SentinelWatches
@@ -148,10 +148,11 @@ class ShardLinks:
         try:
             link = await self._open(name, lost)
         except DialFailed as error:
-            reason = f"{describe(self._dialled[name])}: {error}"
-            recorder.layer_connection_failures.add(1, _kind(error))
-            if str(error) != history.told:
-                history.told = str(error)
+            said = history.told if says_less(str(error), than=history.told) else str(error)
+            reason = f"{describe(self._dialled[name])}: {said}"
+            recorder.layer_connection_failures.add(1, "refused" if error.refused else _kind(said))
+            if said != history.told:
+                history.told = said
                 told = " ".join(filter(None, (reason, remedy_for(history.told))))
                 log.warning("shard %s cannot be used: %s", name, told)
             self._on_down(name, reason, bool(error.refused) and not passes(error.refused))
@@ -254,7 +255,5 @@ class ShardLinks:
         return arguments
 
 
-def _kind(error: DialFailed) -> str:
-    if error.refused:
-        return "refused"
-    return "tls" if is_tls(str(error)) else "unreachable"
+def _kind(said: str) -> str:
+    return "tls" if is_tls(said) else "unreachable"

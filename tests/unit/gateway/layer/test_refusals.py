@@ -2,7 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from realtime_gateway.layer.refusals import REMEDIES, is_of_the_shard, is_tls, readable, remedy_for, with_code
+from realtime_gateway.layer.refusals import (
+    REMEDIES,
+    is_of_the_shard,
+    is_tls,
+    readable,
+    remedy_for,
+    says_less,
+    with_code,
+)
 
 
 @pytest.mark.parametrize(
@@ -74,3 +82,13 @@ def test_what_is_wrong_with_certificates_is_told_from_what_is_not() -> None:
     assert is_tls("Error 1 connecting to a:1. [SSL: WRONG_VERSION_NUMBER] wrong version number")
     assert is_tls("certificates cannot be read (/tls/ca.crt): [Errno 2] No such file or directory")
     assert not is_tls("Error 111 connecting to a:1. Connect call failed")
+
+
+def test_a_reset_is_what_is_left_of_a_certificate_refused_and_of_nothing_else() -> None:
+    refused = "Error while reading from shard:6379 : (1, '[SSL: TLSV1_ALERT_UNKNOWN_CA] tlsv1 alert unknown ca')"
+    reset = "Error while reading from shard:6379 : (104, 'Connection reset by peer')"
+    assert says_less(reset, than=refused)
+    assert not says_less(reset, than="")
+    assert not says_less(reset, than="Error 111 connecting to shard:6379. Connection refused.")
+    assert not says_less("Error 111 connecting to shard:6379. Connection refused.", than=refused), "it is gone since"
+    assert not says_less(refused, than=refused)
