@@ -14,7 +14,7 @@ from operator import attrgetter
 from tests.benchmarks.contenders import CONTENDERS
 from tests.benchmarks.cores import Cores
 from tests.benchmarks.generator import Clients, Found, compiler, floor_us, run_clients
-from tests.benchmarks.targets import Target
+from tests.benchmarks.targets import Benchmark, Target
 
 STOCK, OURS, FANOUT = "Daphne, channels_redis pubsub", "RealtimeGateway", "RealtimeGateway, @fanout"
 OTHERS = ("Daphne, channels_redis core", STOCK, "uvicorn, channels_redis core", "uvicorn, channels_redis pubsub")
@@ -31,19 +31,11 @@ PING_SECONDS = 20  # the server's default: each idle connection gets one in this
 SPARE_FILES = 500
 
 
-class ServerTargets:
-    """Measures them one after the other.
-
-    Args:
-        cores: where processes run.
-        runs: of each figure; the middle one counts.
-        scale: a part of the work, for a quick look.
-    """
+class ServerTargets(Benchmark):
+    """The server."""
 
     def __init__(self, cores: Cores, runs: int, scale: float = 1.0) -> None:
-        self._cores = cores
-        self._runs = runs
-        self._scale = scale
+        super().__init__(cores, runs, scale)
         _, self._files = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (self._files, self._files))
 
@@ -123,9 +115,6 @@ class ServerTargets:
         path = clients.path if clients.path.startswith("/") else (FAST_PATH if name == FANOUT else PATH) + clients.path
         wanted = Clients(**{**vars(clients), "path": path})
         return [run_clients(contender, wanted, self._cores) for _ in range(runs or self._runs)]
-
-    def _count(self, number: int) -> int:
-        return max(int(number * self._scale), 16)
 
 
 def _middle(runs: list[Found], name: str) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from realtime_gateway.hosts import HostList, Shard
 from tests.benchmarks.contenders import CORE, OURS, PUBSUB
@@ -28,12 +28,12 @@ class Target:
     measured: str
 
 
-class Targets:
-    """Measures them one after the other.
+class Benchmark:
+    """Measures targets one after the other.
 
     Args:
         cores: where processes run.
-        runs: of each figure.
+        runs: of each figure; the middle one counts.
         scale: a part of the work, for a quick look.
     """
 
@@ -41,6 +41,17 @@ class Targets:
         self._cores = cores
         self._runs = runs
         self._scale = scale
+
+    def each(self) -> Iterator[Target]:
+        """Yield each line when it has been measured."""
+        raise NotImplementedError
+
+    def _count(self, number: int) -> int:
+        return max(int(number * self._scale), 16)
+
+
+class Targets(Benchmark):
+    """The channel layer and the auth stacks."""
 
     def each(self) -> Iterator[Target]:
         """Yield each line when it has been measured."""
@@ -142,6 +153,7 @@ class Targets:
         )
 
     def _count(self, number: int) -> int:
+        # A layer that is hardly warm measures its connections.
         return max(int(number * self._scale), 1000 if number >= 1000 else 1)
 
     def authentication(self) -> Iterator[Target]:
@@ -185,14 +197,7 @@ def _times(found: Mapping[str, float]) -> str:
     return f"{found['ms']:.2f} ms, {found['cpu_ms']:.2f} of it CPU here"
 
 
-class Measured(Protocol):
-    """What has lines of such a table."""
-
-    def each(self) -> Iterator[Target]:
-        """Yield each line when it has been measured."""
-
-
-def print_targets(title: str, targets: Measured, write: Callable[[str], object]) -> None:
+def print_targets(title: str, targets: Benchmark, write: Callable[[str], object]) -> None:
     """Print the table, line by line, as it is measured."""
     write(f"{title}: asked and measured")
     for target in targets.each():

@@ -12,6 +12,7 @@ from tests.benchmarks.room import Load, Room
 from tests.benchmarks.server_targets import ServerTargets
 from tests.benchmarks.tables import Sample, faults, table
 from tests.benchmarks.targets import Targets
+from tests.benchmarks.tracing_targets import TracingTargets
 
 
 def sample(cpu: float, lost: int = 0, twice: int = 0) -> Sample:
@@ -94,3 +95,14 @@ def test_the_servers_targets_are_measured_by_clients_that_lose_nothing():
     assert "less" in handshake.measured
     assert "KB" in memory.measured
     assert churn.measured.endswith(" KB")
+
+
+@pytest.mark.skipif(compiler() is None, reason="there is no C compiler here")
+def test_what_traces_cost_is_measured_beside_a_server_without_any() -> None:
+    targets = TracingTargets(Cores(None, None, None), runs=1, scale=0.02)
+    rooms, [not_chosen] = list(targets.rooms()), targets.not_chosen()
+    assert ["@fanout" in room.what for room in rooms] == [False, True]
+    for line in (*rooms, not_chosen):
+        assert "LOST" not in line.measured
+    assert all("x at 100%; " in room.measured for room in rooms)
+    assert " us on an echo of " in not_chosen.measured

@@ -11,29 +11,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from tests.benchmarks.contenders import CONTENDERS
-from tests.benchmarks.cores import Cores
 from tests.benchmarks.generator import Clients, Found, compiler, run_clients
 from tests.benchmarks.server_targets import FANOUT, FAST_PATH, MEMBERS, OURS, PATH
-from tests.benchmarks.targets import Target
+from tests.benchmarks.targets import Benchmark, Target
 from tests.support.otlp_receivers import receiving
 
 OFF, NONE, ONE_PERCENT, ALL = "off", "none chosen", "1%", "100%"
 RATIOS = {NONE: "0", ONE_PERCENT: "0.01", ALL: "1"}
 
 
-class TracingTargets:
-    """Measures them one after the other.
-
-    Args:
-        cores: where processes run.
-        runs: of each figure; the middle one counts.
-        scale: a part of the work, for a quick look.
-    """
-
-    def __init__(self, cores: Cores, runs: int, scale: float = 1.0) -> None:
-        self._cores = cores
-        self._runs = runs
-        self._scale = scale
+class TracingTargets(Benchmark):
+    """Traces."""
 
     def each(self) -> Iterator[Target]:
         """Yield each line when it has been measured."""
@@ -47,16 +35,19 @@ class TracingTargets:
         """A room, by the consumer that its members have."""
         for name, path in ((OURS, PATH), (FANOUT, FAST_PATH)):
             room = Clients("room", f"{path}lobby/", 1, MEMBERS, 4, self._count(200), self._count(1000))
-            cost = {way: _per_delivery_us(found) for way, found in self._found(name, room, (OFF, *RATIOS)).items()}
+            runs = self._found(name, room, (OFF, *RATIOS))
+            cost = {way: _per_delivery_us(found) for way, found in runs.items()}
             what = f"messages for a second of CPU beside no traces, a room of {MEMBERS}, 4 outstanding, {name}"
             ratios = ", ".join(f"{cost[OFF] / cost[way]:.2f}x at {way}" for way in RATIOS)
-            yield Target(what, ">= 0.97x at 1%, 0.6x at 100%", f"{ratios}; {cost[OFF]:.1f} us without traces")
+            measured = f"{ratios}; {cost[OFF]:.1f} us without traces{_faults(runs)}"
+            yield Target(what, ">= 0.97x at 1%, 0.6x at 100%", measured)
 
     def not_chosen(self) -> Iterator[Target]:
         """Messages that go from the client to its consumer and back."""
         echo = Clients("room", "/ws/echo/", 100, 1, 16, self._count(2000), self._count(20_000))
-        cost = {way: _per_delivery_us(found) for way, found in self._found(OURS, echo, (OFF, NONE)).items()}
-        measured = f"{cost[NONE] - cost[OFF]:+.1f} us on an echo of {cost[OFF]:.1f}"
+        runs = self._found(OURS, echo, (OFF, NONE))
+        cost = {way: _per_delivery_us(found) for way, found in runs.items()}
+        measured = f"{cost[NONE] - cost[OFF]:+.1f} us on an echo of {cost[OFF]:.1f}{_faults(runs)}"
         yield Target("CPU of a message that is not chosen", "<= 2 us", measured)
 
     def _found(self, name: str, clients: Clients, ways: tuple[str, ...]) -> Mapping[str, list[Found]]:
@@ -67,11 +58,11 @@ class TracingTargets:
                 for way in ways:
                     there = () if way == OFF else _environment(exports.url, RATIOS[way])
                     found[way].append(run_clients(replace(contender, environment=there), clients, self._cores))
+                    came = len(exports.of("trace"))
+                    if (way == ALL and not came) or (way in (OFF, NONE) and came):
+                        raise RuntimeError(f"{came} batches of spans came, with traces {way}")
                     exports.bodies.clear()
         return found
-
-    def _count(self, number: int) -> int:
-        return max(int(number * self._scale), 16)
 
 
 def _environment(url: str, ratio: str) -> tuple[tuple[str, str], ...]:
@@ -80,6 +71,12 @@ def _environment(url: str, ratio: str) -> tuple[tuple[str, str], ...]:
         ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
         ("OTEL_TRACES_SAMPLER_ARG", ratio),
     )
+
+
+def _faults(runs: Mapping[str, list[Found]]) -> str:
+    wrong = {way: sum(run.lost + run.twice for run in found) for way, found in runs.items()}
+    faults = ", ".join(f"{count} with traces {way}" for way, count in wrong.items() if count)
+    return f"; LOST OR TWICE: {faults}" if faults else ""
 
 
 def _per_delivery_us(found: list[Found]) -> float:

@@ -18,7 +18,7 @@ from realtime_gateway.endings import FORBIDDEN
 from realtime_gateway.security.permissions import NotAllowed
 
 
-class AsyncWebsocketConsumer(RunsHere, websocket.AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels ships no types, so the base is Any
+class AsyncWebsocketConsumer(RunsHere, websocket.AsyncWebsocketConsumer):
     """Channels' ``AsyncWebsocketConsumer``."""
 
     async def dispatch(self, message: Message) -> None:
@@ -47,7 +47,7 @@ class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer, websocket.AsyncJsonWebs
         await self.send_json({"error": refused.reason.told})
 
 
-class WebsocketConsumer(RunsInLane, websocket.WebsocketConsumer):  # type: ignore[misc]  # Channels ships no types, so the base is Any
+class WebsocketConsumer(RunsInLane, websocket.WebsocketConsumer):
     """Channels' ``WebsocketConsumer``."""
 
     async def dispatch(self, message: Message) -> None:

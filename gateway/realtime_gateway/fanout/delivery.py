@@ -363,7 +363,8 @@ def _trace_writes(
         outcome = entry.outcomes[kind.consumer]
         if outcome.cause is None or outcome.content is None:
             continue
-        written = sum(one.channel != outcome.excluded and one not in refused for one in members)
+        without = {outcome.excluded, *(one.channel for one in refused)}
+        written = sum(one.channel not in without for one in members)
         if written:
             socket_spans.sent_to_many(outcome.cause, len(outcome.payload), outcome.is_binary, written, began_at)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from realtime_gateway.server import installed_reactor  # noqa: F401 - for its effect: it installs the reactor, before daphne would
+from realtime_gateway.server import installed_reactor  # noqa: F401 - imported for its effect: the first import of Twisted's reactor decides which
 
 # isort: split
 from daphne.http_protocol import HTTPFactory

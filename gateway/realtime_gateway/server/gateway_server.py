@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from random import random
 from typing import Any
 
-from realtime_gateway.server import installed_reactor  # noqa: F401  (before daphne: it decides the reactor)
+from realtime_gateway.server import installed_reactor  # noqa: F401 - imported for its effect: the first import of Twisted's reactor decides which
 
 # isort: split
 from daphne import server as daphne_server

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from realtime_gateway.server import installed_reactor  # noqa: F401  (before Twisted: it decides the reactor)
+from realtime_gateway.server import installed_reactor  # noqa: F401 - imported for its effect: the first import of Twisted's reactor decides which
 
 # isort: split
 from priority import DeadlockError

@@ -13,7 +13,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-from realtime_gateway.server import installed_reactor  # noqa: F401  (before daphne: it decides the reactor)
+from realtime_gateway.server import installed_reactor  # noqa: F401 - imported for its effect: the first import of Twisted's reactor decides which
 
 # isort: split
 from autobahn.websocket.protocol import TrafficStats
