@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from realtime_gateway.server import installed_reactor  # noqa: F401 - imported for its effect: the first import of Twisted's reactor decides which
+from realtime_gateway.server import installed_reactor  # noqa: F401 - for its effect: the choice of a reactor
 
 # isort: split
 from daphne.http_protocol import HTTPFactory
@@ -296,7 +296,7 @@ class GatewayHTTPFactory(HTTPFactory):
         return wrapper
 
     def _call_later(self, seconds: float, function: Callable[[], object]) -> Deadline:
-        """Stand for the reactor's, whose timer for each connection costs a tenth of a millisecond of a handshake."""
+        """Stand for the reactor's, which has a timer of the event loop for each connection."""
         return Deadline(self.server.wheel, seconds, function)
 
     def forget(self, channel: Any) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from random import random
 from typing import Any
 
-from realtime_gateway.server import installed_reactor  # noqa: F401 - imported for its effect: the first import of Twisted's reactor decides which
+from realtime_gateway.server import installed_reactor  # noqa: F401 - for its effect: the choice of a reactor
 
 # isort: split
 from daphne import server as daphne_server

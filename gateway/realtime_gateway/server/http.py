@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from realtime_gateway.server import installed_reactor  # noqa: F401 - imported for its effect: the first import of Twisted's reactor decides which
+from realtime_gateway.server import installed_reactor  # noqa: F401 - for its effect: the choice of a reactor
 
 # isort: split
 from daphne.http_protocol import WebRequest

@@ -14,7 +14,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from realtime_gateway.server import installed_reactor  # noqa: F401 - imported for its effect: the first import of Twisted's reactor decides which
+from realtime_gateway.server import installed_reactor  # noqa: F401 - for its effect: the choice of a reactor
 
 # isort: split
 from h2.errors import ErrorCodes

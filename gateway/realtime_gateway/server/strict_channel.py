@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from realtime_gateway.server import installed_reactor  # noqa: F401 - imported for its effect: the first import of Twisted's reactor decides which
+from realtime_gateway.server import installed_reactor  # noqa: F401 - for its effect: the choice of a reactor
 
 # isort: split
 from twisted.web import http
