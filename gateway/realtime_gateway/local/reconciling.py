@@ -93,7 +93,9 @@ class Follower:
             secrets.keep(contents)
         self.text = text
         if exchanged:
-            self._group.say("the secrets of the file are in use from now on: processes look at them once a second")
+            self._group.say(
+                "the secrets of the file are in use from now on: keys of messages within a second, others when needed"
+            )
         if steps.start or steps.stop or steps.restart:
             self._group.say("the edit has been carried out")
         if bool(present.spec.replicas) != bool(wanted.spec.replicas):
