@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -113,7 +114,20 @@ def render(page: Page) -> str:
         built.with_row(dashboard.Row(title).id(next(ids)))
         for panel in panels:
             built.with_panel(_panel(panel).id(next(ids)))
-    return JSONEncoder(sort_keys=True, indent=2).encode(built.build()) + "\n"
+    made = json.loads(JSONEncoder().encode(built.build()))
+    return json.dumps(_of_every_version(made), sort_keys=True, indent=2) + "\n"
+
+
+def _of_every_version(made: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what the SDK's oldest schema has a default for, and the newest no longer knows."""
+    del made["style"]
+    for variable in made["templating"]["list"]:
+        del variable["id"]
+    for panel in made["panels"]:
+        if panel["type"] == "heatmap":
+            # Shown or not before, and one or many since: Grafana 10 shows what says nothing of it.
+            panel["options"]["tooltip"] = {"mode": "single"}
+    return made
 
 
 def _choice(name: str, query: str) -> dashboard.QueryVariable:

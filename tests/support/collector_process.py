@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -13,43 +10,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import pytest
 import yaml
 
 from tests.support.conditions import wait_until
 from tests.support.free_port import free_port
+from tests.support.go_program import built
 
 SOURCES = Path(__file__).parents[1] / "integration" / "telemetry" / "collector"
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "realtime-gateway" / "collector"
-BUILD_SECONDS = 900
 START_SECONDS = 30
-
-
-def built() -> Path:
-    """Return the program, built where it is not there yet; skip the test where it cannot be had."""
-    go = shutil.which("go", path=f"{os.environ.get('PATH', '')}:/usr/local/go/bin")
-    stamp = hashlib.sha256(b"".join((SOURCES / name).read_bytes() for name in ("main.go", "go.mod", "go.sum")))
-    program = CACHE / stamp.hexdigest()[:16]
-    if program.exists():
-        return program
-    if go is None:
-        pytest.skip("go is missing, with which the OpenTelemetry Collector is built")
-    CACHE.mkdir(parents=True, exist_ok=True)
-    new = program.with_suffix(f".{os.getpid()}")
-    command = [go, "build", "-mod=readonly", "-buildvcs=false", "-trimpath", "-ldflags=-s -w", "-o", str(new), "."]
-    done = subprocess.run(command, cwd=SOURCES, capture_output=True, text=True, check=False, timeout=BUILD_SECONDS)
-    if done.returncode and "dial tcp" in done.stderr:
-        pytest.skip("the modules of the OpenTelemetry Collector cannot be had: there is no way to the Go module proxy")
-    assert done.returncode == 0, done.stderr
-    new.replace(program)
-    return program
 
 
 class CollectorProcess:
     """One Collector with the OTLP receiver, ended by its pid."""
 
     def __init__(self) -> None:
-        self._program = built()
+        self._program = built(SOURCES, "collector", "the OpenTelemetry Collector")
         self.grpc_port, self.http_port = free_port(), free_port()
         self._output = tempfile.NamedTemporaryFile(prefix="rtg-collector-")  # noqa: SIM115  (closed in stop)
         self._log = tempfile.NamedTemporaryFile(prefix="rtg-collector-log-")  # noqa: SIM115
