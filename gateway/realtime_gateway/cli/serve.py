@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     _follow_resource(handler, arguments, spec)
     application = load_application(arguments.application)
     _make_channel_layers()
-    _make_dispatch_cheaper()
+    application = _made_cheaper(application)
     end_tracing = start_tracing(environment, resource)
 
     form = arguments.access_log_format or ("text" if spec is None else spec.telemetry.access_log)
@@ -156,14 +156,19 @@ async def close_layers() -> None:
             await close()
 
 
-def _make_dispatch_cheaper() -> None:
-    """Do for a project that does not list us in INSTALLED_APPS what our AppConfig does; nothing without Channels."""
-    if "channels.consumer" in sys.modules:
-        from realtime_gateway.consumers import database_hop, dispatching, session_looks
+def _made_cheaper(application: Any) -> Any:
+    """Do for a project that does not list us in INSTALLED_APPS what our AppConfig does; nothing without Channels.
 
-        database_hop.apply_as_set()
-        dispatching.apply_as_set()
-        session_looks.apply_as_set()
+    Return the application as it is served.
+    """
+    if "channels.consumer" not in sys.modules:
+        return application
+    from realtime_gateway.consumers import database_hop, dispatching, session_looks, stack_walk
+
+    database_hop.apply_as_set()
+    dispatching.apply_as_set()
+    session_looks.apply_as_set()
+    return stack_walk.walked_as_set(application)
 
 
 def load_application(path: str) -> Any:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import cast
 from urllib.parse import urlparse
 
@@ -50,20 +51,26 @@ class OriginValidation(OriginValidator):  # type: ignore[misc]  # Channels ships
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand the connection on, or refuse it."""
+        await self.following(scope)(scope, receive, send)
+
+    def following(self, scope: Scope) -> Application:
+        """Return what a connection is handed on to: what follows, or what refuses it.
+
+        Raises:
+            ValueError: it is no WebSocket.
+        """
         if scope["type"] != "websocket":
             raise ValueError('OriginValidation is for WebSockets only; put it under "websocket" of the router.')
         origins = [value.decode("latin1") for name, value in scope.get("headers", []) if name == b"origin"]
         # Two are no browser's, and who validates one may not be who believes the other.
         if len(origins) <= 1 and self._is_allowed(origins[0] if origins else None):
             note_handshake(scope, ORIGIN, "allowed")
-            await self.application(scope, receive, send)
-            return
+            return self.application
         detail = self._worth_a_line(" and ".join(origins) if origins else None)
         if self._report_only:
             note_denial(scope, Reason.ORIGIN_REPORTED, detail)
-            await self.application(scope, receive, send)
-        else:
-            await deny(scope, receive, send, Reason.ORIGIN, detail)
+            return self.application
+        return partial(deny, reason=Reason.ORIGIN, detail=detail)
 
     def _is_allowed(self, origin: str | None) -> bool:
         if origin is None or origin == NULL:

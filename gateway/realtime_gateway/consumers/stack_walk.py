@@ -1,0 +1,176 @@
+"""Takes a WebSocket through Channels' middleware without a frame of each that waits for the connection's end.
+
+Each layer of the stack that the tutorial has people write copies the scope, and then does nothing but ``return await
+inner(scope, receive, send)``: seven coroutines and four copies of the scope, 4 KB of each idle connection, and seven
+more steps each time that its consumer wakes. Here one coroutine does what each layer does up to that ``return``, and
+goes on with what the layer would have called:
+
+    walk ── ProtocolTypeRouter ── OriginValidator ── CookieMiddleware ── … ── URLRouter ── consumer
+            └─ what is neither one of Channels' own nor our OriginValidation is called as ever
+
+Nothing of Channels is replaced. ``REALTIME_GATEWAY = {"DIRECT_MIDDLEWARE": False}`` turns it off.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from types import FunctionType
+from typing import Any
+from urllib.parse import urlparse
+
+import channels
+from channels import auth, routing, sessions
+from channels.consumer import AsyncConsumer
+from channels.middleware import BaseMiddleware
+from channels.routing import ProtocolTypeRouter, URLRouter
+from channels.security import websocket
+from channels.security.websocket import OriginValidator
+from channels.sessions import CookieMiddleware, SessionMiddleware
+from django.conf import settings
+
+from realtime_gateway.consumers.known_source import digest
+from realtime_gateway.security.origins import OriginValidation
+from realtime_gateway.settings import gateway_settings
+
+logger = logging.getLogger("realtime_gateway.consumers")
+
+Scope = dict[str, Any]
+Application = Callable[[Scope, Any, Any], Awaitable[Any]]
+# What a layer calls in the end, and with what scope and send; None where it has to be called itself.
+Next = tuple[Any, Scope, Any] | None
+
+# Of all that is walked through, in the order below, as it is in Channels 4.3.0, 4.3.1 and 4.3.2.
+KNOWN_SOURCES = frozenset({"2418ce02cd87f1797de284c01fc30957d154530b0178e261d674a8cfa5b778c3"})
+
+
+async def _by_protocol(router: Any, scope: Scope, send: Any) -> Next:
+    inner = router.application_mapping.get(scope["type"])
+    return None if inner is None else (inner, scope, send)
+
+
+async def _by_origin(validator: Any, scope: Scope, send: Any) -> Next:
+    if scope["type"] != "websocket":
+        return None
+    origin = None
+    for name, value in scope.get("headers", ()):
+        if name == b"origin":
+            origin = urlparse(value.decode("latin1"))
+    return (validator.application if validator.valid_origin(origin) else websocket.WebsocketDenier()), scope, send
+
+
+async def _by_our_origin(validator: Any, scope: Scope, send: Any) -> Next:
+    return validator.following(scope), scope, send
+
+
+async def _with_cookies(middleware: Any, scope: Scope, send: Any) -> Next:
+    if "headers" not in scope:
+        return None
+    lines = (value for name, value in scope["headers"] if name == b"cookie")
+    line = next(lines, None)
+    cookies = {} if line is None else sessions.parse_cookie(line.decode("latin1"))
+    return middleware.inner, dict(scope, cookies=cookies), send
+
+
+async def _with_session(middleware: Any, scope: Scope, send: Any) -> Next:
+    wrapper = sessions.InstanceSessionWrapper(scope, send)
+    await wrapper.resolve_session()
+    return middleware.inner, wrapper.scope, wrapper.send
+
+
+async def _with_user(middleware: Any, scope: Scope, send: Any) -> Next:
+    scope = dict(scope)
+    middleware.populate_scope(scope)
+    await middleware.resolve_scope(scope)
+    return middleware.inner, scope, send
+
+
+async def _by_path(router: Any, scope: Scope, send: Any) -> Next:
+    """Only to a consumer: a router in this one that knows no route has this one go on looking."""
+    root_path, path = scope.get("root_path", ""), scope.get("path")
+    if path is None or "path_remaining" in scope or not path.startswith(root_path):
+        return None
+    path = path[len(root_path) :].lstrip("/")
+    for route in router.routes:
+        try:
+            match = route.pattern.match(path)
+        except routing.Resolver404:
+            continue
+        if match:
+            return _at_route(route, match, scope, send)
+    return None
+
+
+def _at_route(route: Any, match: tuple[str, tuple[Any, ...], dict[str, Any]], scope: Scope, send: Any) -> Next:
+    if not _makes_consumer(route.callback):
+        return None
+    remaining, args, kwargs = match
+    outer = scope.get("url_route", {})
+    url_route = {
+        "args": outer.get("args", ()) + args,
+        "kwargs": {**outer.get("kwargs", {}), **kwargs, **route.default_args},
+    }
+    return route.callback, dict(scope, path_remaining=remaining, url_route=url_route), send
+
+
+def _makes_consumer(application: Any) -> bool:
+    return type(application) is FunctionType and application.__code__ is _AS_ASGI
+
+
+_AS_ASGI = AsyncConsumer.as_asgi().__code__
+
+Step = Callable[[Any, Scope, Any], Awaitable[Next]]
+_STEPS: dict[type, tuple[Any, Step]] = {
+    kind: (vars(kind)["__call__"], step)
+    for kind, step in (
+        (ProtocolTypeRouter, _by_protocol),
+        (OriginValidator, _by_origin),
+        (OriginValidation, _by_our_origin),
+        (CookieMiddleware, _with_cookies),
+        (SessionMiddleware, _with_session),
+        (auth.AuthMiddleware, _with_user),
+        (URLRouter, _by_path),
+    )
+}
+
+
+def sources_digest() -> str:
+    """Return the digest of everything of Channels that is walked through."""
+    calls = [call for call, step in _STEPS.values() if step is not _by_our_origin]
+    return digest(*calls, BaseMiddleware.__call__, AsyncConsumer.as_asgi.__func__)
+
+
+def walked_as_set(application: Application) -> Application:
+    """Return what walks through an application, unless the settings say otherwise or Channels' source is not known."""
+    if not (settings.configured and gateway_settings().direct_middleware):
+        return application
+    if sources_digest() not in KNOWN_SOURCES:
+        logger.warning(
+            "Channels %s has middleware that this version of realtime-gateway was not tested with, so each idle "
+            "connection takes some 4 KB more. Upgrade realtime-gateway, or set "
+            'REALTIME_GATEWAY = {"DIRECT_MIDDLEWARE": False} to leave it so without this warning.',
+            channels.__version__,
+        )
+        return application
+    return walked(application)
+
+
+def walked(outermost: Application) -> Application:
+    """Return an application that does what ``outermost`` does."""
+
+    async def walk(scope: Scope, receive: Any, send: Any) -> Any:
+        application: Any = outermost
+        while True:
+            known = _STEPS.get(type(application))
+            if known is None or type(application).__call__ is not known[0]:  # replaced by somebody's instrumentation
+                break
+            following = await known[1](application, scope, send)
+            if following is None:
+                break
+            application, scope, send = following
+        following = known = None
+        if _makes_consumer(application):
+            application = application.consumer_class(**application.consumer_initkwargs)
+        return await application(scope, receive, send)
+
+    return walk
