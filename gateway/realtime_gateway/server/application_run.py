@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import Context
+from inspect import CO_COROUTINE
+from types import FunctionType
+from typing import Any, Protocol, cast
 
 from realtime_gateway.server.inbox import Inbox
 
 logger = logging.getLogger("realtime_gateway.server")
+
+# Of what is called when an application has ended: a copy of the present one for each would be kept until then.
+_NO_CONTEXT = Context()
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -27,29 +33,36 @@ class Peer(Protocol):
         """Tell the client that the application has ended by itself; called once, while the client is there."""
 
 
+class Reading(Protocol):
+    """Whoever reads from the client what goes into the queue."""
+
+    def pause_reading(self) -> None:
+        """Stop."""
+
+    def resume_reading(self) -> None:
+        """Go on."""
+
+
 class InputQueue:
     """What ``receive`` reads: an Inbox that can be awaited by one reader, and cancelled anywhere without a loss.
 
     Args:
         loop: the server's.
         inbox: the messages.
-        pause: stop reading from the client.
-        resume: go on.
+        reading: stops and goes on as the inbox says.
     """
 
-    __slots__ = ("_inbox", "_loop", "_pause", "_resume", "_waiters")
+    __slots__ = ("_inbox", "_loop", "_reading", "_waiters")
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         inbox: Inbox,
-        pause: Callable[[], None],
-        resume: Callable[[], None],
+        reading: Reading,
     ) -> None:
         self._loop = loop
         self._inbox = inbox
-        self._pause = pause
-        self._resume = resume
+        self._reading = reading
         self._waiters: tuple[asyncio.Future[None], ...] = ()  # mostly one
 
     @property
@@ -60,7 +73,7 @@ class InputQueue:
     def put_nowait(self, message: Message, size_bytes: int = 0) -> None:
         """Add a message and wake the reader; the name is the one that Daphne's protocols call."""
         if self._inbox.put(message, size_bytes):
-            self._pause()
+            self._reading.pause_reading()
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
@@ -90,7 +103,7 @@ class InputQueue:
             return None
         message, resume = self._inbox.take()
         if resume:
-            self._resume()
+            self._reading.resume_reading()
         return message
 
     def wait(self, waiter: asyncio.Future[None]) -> None:
@@ -134,7 +147,7 @@ class ApplicationRun:
     def start(self, application: Application, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Call the application in a task of its own."""
         self.task = self._loop.create_task(_call(application, scope, receive, send))
-        self.task.add_done_callback(self._task_done)
+        self.task.add_done_callback(self._task_done, context=_NO_CONTEXT)
 
     def left(self) -> None:
         """The client is gone: the application has a while to notice."""
@@ -171,6 +184,13 @@ class ApplicationRun:
         self._ended(self)
 
 
-async def _call(application: Application, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+def _call(application: Application, scope: dict[str, Any], receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
+    # Nothing of a coroutine function runs before its task does.
+    if isinstance(application, FunctionType) and application.__code__.co_flags & CO_COROUTINE:
+        return cast(Coroutine[Any, Any, None], application(scope, receive, send))
+    return _call_in_task(application, scope, receive, send)
+
+
+async def _call_in_task(application: Application, scope: dict[str, Any], receive: Receive, send: Send) -> None:
     # The call itself is inside the task, so that a callable that raises is handled as one that fails later.
     await application(scope, receive, send)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-TEXT, BINARY, PONG = 1, 2, 10
+TEXT, BINARY, PING, PONG = 1, 2, 9, 10
 COMPRESSED = 0x40  # RSV1, beside the opcode (RFC 7692 section 6)
 
 

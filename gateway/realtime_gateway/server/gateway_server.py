@@ -117,6 +117,7 @@ class GatewayServer(daphne_server.Server):
         self._requests: set[GatewayRequest] = set()
         self._websockets: dict[GatewayWebSocket, None] = {}  # in order of arrival
         self._runs: set[ApplicationRun] = set()
+        self._run_ended = self._runs.discard  # one for all
         # What is done when applications have ended, on the server's loop.
         self.last_act: Callable[[], Awaitable[None]] | None = None
         self._start: asyncio.Task[None] | None = None
@@ -316,7 +317,7 @@ class GatewayServer(daphne_server.Server):
 
     def start_application(self, peer: Any, scope: dict[str, Any], receive: Receive, send: Send) -> ApplicationRun:
         """Start the application for one connection or request."""
-        run = ApplicationRun(self.loop, peer, self.application_close_timeout, self._runs.discard)
+        run = ApplicationRun(self.loop, peer, self.application_close_timeout, self._run_ended)
         self._runs.add(run)
         run.start(self.application, scope, receive, send)
         return run

@@ -28,16 +28,18 @@ class Inbox:
     def __init__(self, high_bytes: int, low_bytes: int) -> None:
         self._high_bytes = high_bytes
         self._low_bytes = low_bytes
-        self._messages: deque[tuple[dict[str, Any], int]] = deque()
+        self._messages: deque[tuple[dict[str, Any], int]] | None = None  # takes 760 bytes, and is mostly empty
         self.waiting_bytes = 0
         self.paused = False
 
     def __len__(self) -> int:
-        return len(self._messages)
+        return 0 if self._messages is None else len(self._messages)
 
     def put(self, message: dict[str, Any], size_bytes: int) -> bool:
         """Add a message; True means: stop reading now (said once)."""
         weight = size_bytes + OVERHEAD_BYTES
+        if self._messages is None:
+            self._messages = deque()
         self._messages.append((message, weight))
         self.waiting_bytes += weight
         if self.paused or self.waiting_bytes < self._high_bytes:
@@ -51,7 +53,12 @@ class Inbox:
         Raises:
             IndexError: the inbox is empty.
         """
-        message, weight = self._messages.popleft()
+        messages = self._messages
+        if messages is None:
+            raise IndexError("the inbox is empty")
+        message, weight = messages.popleft()
+        if not messages:
+            self._messages = None
         self.waiting_bytes -= weight
         if not self.paused or self.waiting_bytes > self._low_bytes:
             return message, False

@@ -29,6 +29,8 @@ CORK_BYTES = 64 * 1024
 class PacedWebSocket(LeanWebSocket):
     """Everything about a connection's pace, in both directions."""
 
+    kept_attributes = (*LeanWebSocket.kept_attributes, "reading_paused", "_corked", "_corked_bytes")
+
     server: GatewayServer
     application_queue: InputQueue
     _drained: asyncio.Future[None] | None = None
@@ -45,16 +47,18 @@ class PacedWebSocket(LeanWebSocket):
 
     # From the client.
 
-    def _pause_reading(self) -> None:
+    def pause_reading(self) -> None:
+        """Take nothing more from the client: its consumer has enough."""
         self.reading_paused = True
         if self.transport is not None:
             self.transport.pauseProducing()
 
     def _let_others_have_a_turn(self) -> None:
-        self._pause_reading()
-        self.server.loop.call_soon(self._resume_reading)
+        self.pause_reading()
+        self.server.loop.call_soon(self.resume_reading)
 
-    def _resume_reading(self) -> None:
+    def resume_reading(self) -> None:
+        """Go on with what is there, and with what comes, unless something else still wants a pause."""
         if self.transport is None or self.application_queue.paused or self.state == self.STATE_CLOSED:
             return
         self.reading_paused = False

@@ -10,7 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet import main, tcp
+from twisted.logger import Logger
 from twisted.python import failure
+
+_log = Logger()
 
 
 class PromptTransport(tcp.Server):
@@ -18,6 +21,20 @@ class PromptTransport(tcp.Server):
 
     _read_bytes = 0
     _reading = False  # the reactor would have to make a list of all connections to say whether it reads this one
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        # What names it in a log is made of what it has anyway, when somebody asks.
+        del self.logstr
+        if hasattr(self, "repstr"):
+            del self.repstr
+
+    def logPrefix(self) -> str:
+        """Name the connection in Twisted's log."""
+        return f"{type(self.protocol).__name__},{self.sessionno},{self.hostname}"
+
+    def __repr__(self) -> str:
+        return f"<{type(self.protocol).__name__} #{self.sessionno} of {self.hostname}>"
 
     def write(self, data: bytes) -> None:
         """Send data now if nothing is waiting before it, else in order behind what waits."""
@@ -38,16 +55,41 @@ class PromptTransport(tcp.Server):
 
     def _dataReceived(self, data: bytes) -> Any:
         """Look again in the next turn where a whole buffer came."""
+        if not data:
+            return main.CONNECTION_DONE
         self._read_bytes += len(data)
-        why = super()._dataReceived(data)
-        if not why and len(data) >= self.bufferSize and self._is_read():
+        self.protocol.dataReceived(data)
+        if len(data) >= self.bufferSize and self._is_read():
             self.reactor.callLater(0, self._read_on)
-        return why
+        return None
+
+    def _readable(self) -> None:
+        """Read; the loop calls this, where Twisted's reactor has it go through three calls and two copies of a dict."""
+        try:
+            why = self.doRead()
+        except Exception as error:
+            _log.failure("The protocol of a connection failed")
+            why = error
+        if why:
+            self.reactor._disconnectSelectable(self, why, True)
+
+    def _watch(self) -> None:
+        """Do what the reactor's ``addReader`` does, without a tuple of arguments and a method of its for each."""
+        reactor = self.reactor
+        if self in reactor._readers:
+            return
+        number = self.fileno()
+        try:
+            reactor._asyncioEventloop.add_reader(number, self._readable)
+        except OSError:
+            super().startReading()  # Twisted knows what to do then
+        else:
+            reactor._readers[self] = number
 
     def startReading(self) -> None:
         """Read on, or end a connection that the loop watches no more."""
         try:
-            super().startReading()
+            self._watch()
         except RuntimeError:
             self.reactor.callLater(0, self._is_over)
         else:

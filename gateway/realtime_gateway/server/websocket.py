@@ -30,7 +30,7 @@ from realtime_gateway.server.connection import (
 from realtime_gateway.server.frames import BINARY, COMPRESSED, TEXT, encode_frame
 from realtime_gateway.server.inbox import Inbox
 from realtime_gateway.server.outbox import SCOPE_KEY, Outbox
-from realtime_gateway.server.paced_websocket import PacedWebSocket
+from realtime_gateway.server.pinging_websocket import PingingWebSocket
 from realtime_gateway.server.prompt_transport import waiting_bytes
 from realtime_gateway.server.request_facts import websocket_scope
 from realtime_gateway.server.traced_input import TracedInput
@@ -45,8 +45,14 @@ EARLY_DATA_BYTES = 64 * 1024
 CLOSE_REASON_BYTES = 123  # RFC 6455 section 5.5: a control frame holds 125 bytes, two are the code
 
 
-class GatewayWebSocket(PacedWebSocket):
+class GatewayWebSocket(PingingWebSocket):
     """One WebSocket, from the moment its request is parsed until its transport is lost."""
+
+    kept_attributes = (
+        *PingingWebSocket.kept_attributes,
+        *("connection", "outbox", "server", "client_addr", "path", "application_queue", "run"),
+        *("_upgrade", "openHandshakeTimeoutCall", "_spans", "_perMessageCompress", "_handshake_result", "_aging"),
+    )
 
     run: ApplicationRun
     client_addr: list[Any] | None = None
@@ -58,7 +64,6 @@ class GatewayWebSocket(PacedWebSocket):
     _corked_spans: list[socket_spans.Sending] | None = None
     _spans: socket_spans.ConnectionSpans | None = None
     _aging: Turn | None = None
-    _frame_at_ping: tuple[int, int] | None = None  # how much of it had come at the last ping or look
 
     def __init__(self) -> None:
         super().__init__()
@@ -84,7 +89,7 @@ class GatewayWebSocket(PacedWebSocket):
                 server.websocket_connect_timeout, self._application_is_late
             )
         inbox = Inbox(server.options.inbox_high_bytes, server.options.inbox_low_bytes)
-        self.application_queue = InputQueue(server.loop, inbox, self._pause_reading, self._resume_reading)
+        self.application_queue = InputQueue(server.loop, inbox, self)
         self._log_action("connecting")
         server.websocket_arrived(self)
         connect: dict[str, Any] = {"type": "websocket.connect"}
@@ -105,7 +110,7 @@ class GatewayWebSocket(PacedWebSocket):
     def processHandshake(self) -> None:
         """Keep frames that arrive before the application has answered; autobahn calls this for them."""
         if len(self.data) > EARLY_DATA_BYTES:
-            self._pause_reading()
+            self.pause_reading()
 
     def _application_is_late(self) -> None:
         self.openHandshakeTimeoutCall = None
@@ -164,7 +169,7 @@ class GatewayWebSocket(PacedWebSocket):
         age = self.server.age_seconds()
         if age is not None:
             self._aging = self.server.wheel.call_later(age, self.end, endings.TOO_OLD)
-        self._resume_reading()
+        self.resume_reading()
 
     def _handshake_ended(self, result: str, status: int | None) -> None:
         if self._handshake_result is not None:  # what becomes of a denial's body is no second end
@@ -291,21 +296,8 @@ class GatewayWebSocket(PacedWebSocket):
             message = self._spans.received(message, len(payload))
         self.application_queue.put_nowait(message, len(payload))
 
-    def _sendAutoPing(self) -> None:
-        super()._sendAutoPing()
-        self._frame_at_ping = self.frame_in_progress()
-
     def onAutoPingTimeout(self) -> None:
-        """End a client that does not answer.
-
-        While we wait for its consumer, its answer may be there unread; and while a frame of its own goes on arriving,
-        it can only come behind that (RFC 6455 section 5.4).
-        """
-        frame_before, self._frame_at_ping = self._frame_at_ping, self.frame_in_progress()
-        is_sending = self._frame_at_ping not in (None, frame_before)
-        if is_sending or (self.application_queue.paused and self._drained is None):
-            self.autoPingTimeoutCall = self.server.wheel.call_later(self.autoPingTimeout, self.onAutoPingTimeout)
-            return
+        """End a client that does not answer."""
         self._ended_as = endings.PING_TIMEOUT
         super().onAutoPingTimeout()
 

@@ -26,12 +26,22 @@ class Timer(Protocol):
         """Forget the call."""
 
 
+class Due(Protocol):
+    """What stands on the wheel."""
+
+    def take(self) -> object:
+        """Do what was to be done at this time."""
+
+
+Slot = set[Due]
+
+
 class Turn:
     """One call that is to be made later."""
 
     __slots__ = ("_arguments", "_function", "_slot")
 
-    def __init__(self, slot: set[Turn], function: Callable[..., object], arguments: tuple[Any, ...]) -> None:
+    def __init__(self, slot: Slot, function: Callable[..., object], arguments: tuple[Any, ...]) -> None:
         self._slot = slot
         self._function = function
         self._arguments = arguments
@@ -63,7 +73,7 @@ class Wheel:
         self._now = now
         self._call_at = call_at
         self._call_soon = call_soon
-        self._slots: dict[int, set[Turn]] = {}
+        self._slots: dict[int, Slot] = {}
         self._order: list[int] = []
         self._timer: Timer | None = None
         self._timer_for = 0
@@ -73,15 +83,28 @@ class Wheel:
 
     def call_later(self, delay_seconds: float, function: Callable[..., object], *arguments: Any) -> Turn:
         """Call ``function`` after ``delay_seconds``, never earlier, and at most a slot later."""
+        slot = self._slot(delay_seconds)
+        turn = Turn(slot, function, arguments)
+        slot.add(turn)
+        return turn
+
+    def put(self, delay_seconds: float, due: Due) -> Slot:
+        """Have ``due`` taken as late as a call would be made; return where it stands, to discard it from there.
+
+        For what stands here again and again, and needs no turn of its own: it is in one slot at a time.
+        """
+        slot = self._slot(delay_seconds)
+        slot.add(due)
+        return slot
+
+    def _slot(self, delay_seconds: float) -> Slot:
         index = math.ceil((self._now() + delay_seconds) / SLOT_SECONDS)
         slot = self._slots.get(index)
         if slot is None:
             slot = self._slots[index] = set()
             heapq.heappush(self._order, index)
             self._wind()
-        turn = Turn(slot, function, arguments)
-        slot.add(turn)
-        return turn
+        return slot
 
     def _wind(self) -> None:
         if self._timer is not None:
@@ -101,7 +124,7 @@ class Wheel:
         finally:  # a call that raises is reported by the loop, and the others follow
             self._after(slot)
 
-    def _after(self, slot: set[Turn]) -> None:
+    def _after(self, slot: Slot) -> None:
         if slot:
             self._call_soon(self._due)
             return

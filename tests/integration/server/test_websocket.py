@@ -274,6 +274,24 @@ async def test_idle_clients_are_pinged_and_those_that_do_not_answer_are_dropped(
         assert it.metric('realtime_gateway_connections_closed_total{reason="ping_timeout"}') == 1
 
 
+@pytest.mark.parametrize("answers", [True, False], ids=["what was asked", "something else"])
+def test_a_client_lives_by_pongs_to_what_it_was_asked(applications, answers: bool):
+    options = ("--ping-interval", "1", "--ping-timeout", "2")
+    with (
+        ServeProcess("conversations:application", *options, directory=applications) as it,
+        RawClient(it.port, "/echo") as client,
+    ):
+        for _ in range(4):  # longer than it would be waited for
+            opcode, payload = client.frame()
+            assert (opcode, len(payload)) == (0x89, 12)
+            client.send(client_frame(0x8A, payload if answers else payload[::-1]))
+            if not answers:
+                it.wait_for_output("disconnect 1006 no answer to a ping")
+                return
+        client.send(client_frame(0x81, b"still here"))
+        assert client.frame() == (0x81, b"still here")
+
+
 @pytest.mark.parametrize("goes_on", [True, False], ids=["goes on", "stops"])
 def test_a_frame_that_arrives_slowly_keeps_its_client_for_as_long_as_it_arrives(applications, goes_on: bool):
     """A client can answer no ping amid a frame of its own."""

@@ -40,8 +40,18 @@ class Collector:
             raise StopConsumer
 
 
+class AtAnyPace:
+    """Is never read from too much."""
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+
 def client() -> InputQueue:
-    return InputQueue(asyncio.get_running_loop(), Inbox(1_000_000, 1000), lambda: None, lambda: None)
+    return InputQueue(asyncio.get_running_loop(), Inbox(1_000_000, 1000), AtAnyPace())
 
 
 @pytest.fixture(params=[channels.utils.await_many_dispatch, dispatching.await_many_dispatch])

@@ -71,11 +71,22 @@ async def test_an_application_that_goes_on_after_its_client_is_cancelled(caplog)
     assert "did not end within 0.01 s" in caplog.text
 
 
+class Client:
+    """Notes when it is read from no more, and when again."""
+
+    def __init__(self, signals: list[str]) -> None:
+        self.signals = signals
+
+    def pause_reading(self) -> None:
+        self.signals.append("pause")
+
+    def resume_reading(self) -> None:
+        self.signals.append("resume")
+
+
 def queue(signals: list[str] | None = None) -> InputQueue:
-    noted = [] if signals is None else signals
-    return InputQueue(
-        asyncio.get_running_loop(), Inbox(3000, 1000), lambda: noted.append("pause"), lambda: noted.append("resume")
-    )
+    client = Client([] if signals is None else signals)
+    return InputQueue(asyncio.get_running_loop(), Inbox(3000, 1000), client)
 
 
 async def test_a_reader_waits_for_the_next_message():

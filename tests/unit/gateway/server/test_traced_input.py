@@ -24,11 +24,21 @@ from realtime_gateway.telemetry import socket_spans, spans
 RECEIVED = {"type": "websocket.receive", "text": "hello"}
 
 
+class AtAnyPace:
+    """Is never read from too much."""
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+
 class Client:
     """A connection whose messages are traced, and the spans that have ended."""
 
     def __init__(self, tracing: spans.Tracing, ended: InMemorySpanExporter) -> None:
-        self.queue = InputQueue(asyncio.get_running_loop(), Inbox(100_000, 50_000), _nothing, _nothing)
+        self.queue = InputQueue(asyncio.get_running_loop(), Inbox(100_000, 50_000), AtAnyPace())
         self.spans = socket_spans.ConnectionSpans(tracing, None, "http", "/")
         self.input = TracedInput(self.queue, self.spans)
         self._ended = ended
@@ -38,10 +48,6 @@ class Client:
 
     def handled(self) -> int:
         return sum(span.name == "websocket receive" for span in self._ended.get_finished_spans())
-
-
-def _nothing() -> None:
-    pass
 
 
 @pytest.fixture
@@ -60,7 +66,7 @@ async def test_a_traced_client_is_fed_without_a_task_for_each_message(client: Cl
 
 
 async def test_a_message_of_others_is_handled_outside_of_the_clients_trace(client: Client) -> None:
-    others = InputQueue(asyncio.get_running_loop(), Inbox(100_000, 50_000), _nothing, _nothing)
+    others = InputQueue(asyncio.get_running_loop(), Inbox(100_000, 50_000), AtAnyPace())
     seen: list[tuple[str, bool]] = []
 
     async def dispatch(message: dict[str, Any]) -> None:

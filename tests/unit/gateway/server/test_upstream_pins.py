@@ -36,6 +36,8 @@ STREAM = "twisted.web._http2:H2Stream"
 DEFLATE = "autobahn.websocket.compress_deflate:PerMessageDeflate"
 DESCRIPTOR = "twisted.internet.abstract:FileDescriptor"
 TCP_CONNECTION = "twisted.internet.tcp:Connection"
+TCP_SERVER = "twisted.internet.tcp:Server"
+REACTOR = "twisted.internet.asyncioreactor:AsyncioSelectorReactor"
 UNIX_PORT = "twisted.internet.unix:Port"
 
 # Our class → the upstream classes whose methods it may replace.
@@ -51,6 +53,8 @@ REPLACES = {
     "http2:Http2Request": [DAPHNE_REQUEST, REQUEST],
     "lean_protocol:LeanWebSocket": [DAPHNE_WEBSOCKET, ADAPTER, AUTOBAHN, AUTOBAHN_SERVER],
     "paced_websocket:PacedWebSocket": [DAPHNE_WEBSOCKET, ADAPTER, AUTOBAHN, AUTOBAHN_SERVER],
+    "pinging_websocket:PingingWebSocket": [DAPHNE_WEBSOCKET, ADAPTER, AUTOBAHN, AUTOBAHN_SERVER],
+    "prompt_transport:PromptTransport": [DESCRIPTOR, TCP_CONNECTION, TCP_SERVER],
     "deflate:Deflate": [DEFLATE],
     "websocket:GatewayWebSocket": [DAPHNE_WEBSOCKET, ADAPTER, AUTOBAHN, AUTOBAHN_SERVER],
 }
@@ -80,7 +84,7 @@ LEANS_ON = {
         "sendCloseFrame",
         "dropConnection",
         "_fail_connection",
-        "_sendAutoPing",
+        "processControlFrame",
     ],
     DEFLATE: [
         "start_compress_message",
@@ -91,7 +95,8 @@ LEANS_ON = {
     ],
     AUTOBAHN_SERVER: ["succeedHandshake", "_connectionMade"],
     DESCRIPTOR: ["write", "doWrite", "loseConnection", "_maybePauseProducer"],
-    TCP_CONNECTION: ["writeSomeData"],
+    TCP_CONNECTION: ["writeSomeData", "doRead"],
+    REACTOR: ["addReader", "removeReader", "_readOrWrite"],
     UNIX_PORT: ["_fromListeningDescriptor", "startListening", "connectionLost"],
     HTTP2: ["dataReceived", "endRequest", "pauseProducing", "resumeProducing", "_tryToWriteControlData"],
     STREAM: [

@@ -153,3 +153,27 @@ def test_a_deadline_is_put_off_from_the_time_at_which_it_is_and_comes_once():
     deadline.cancel()
     clock.advance(60)
     assert (len(called), len(wheel)) == (1, 0)
+
+
+def test_what_stands_on_the_wheel_itself_is_taken_once_and_leaves_its_slot_when_it_is_discarded():
+    clock, taken = Clock(), []
+    wheel = clock.wheel()
+
+    class Due:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def take(self) -> None:
+            taken.append((self.name, clock.now))
+            if self.name == "again" and len(taken) < 3:
+                wheel.put(5, self)
+
+    stays, leaves = Due("again"), Due("left")
+    wheel.put(5, stays)
+    wheel.put(5, leaves).discard(leaves)
+    clock.advance(4.99)
+    assert taken == []
+    clock.advance(30)
+    assert [name for name, _ in taken] == ["again"] * 3
+    assert all(0 <= at - 100 - 5 * number <= SLOT_SECONDS * number for number, (_, at) in enumerate(taken, 1))
+    assert len(wheel) == 0

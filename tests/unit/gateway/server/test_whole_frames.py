@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.frames import client_frame
 
-from realtime_gateway.server.whole_frames import BIG_INTEGER_BYTES, unmasked, whole_message
+from realtime_gateway.server.whole_frames import BIG_INTEGER_BYTES, is_pong, unmasked, whole_message
 
 SIZES = (0, 1, 3, 4, 125, 126, BIG_INTEGER_BYTES, BIG_INTEGER_BYTES + 1, 65_535, 65_536)
 
@@ -36,6 +36,17 @@ def test_what_is_wrong_or_too_long_is_left_alone():
     assert whole_message(client_frame(0x81, b"hello", length=b"\xff" + bytes(7) + b"\x05"), 0, 0) is None
     assert whole_message(client_frame(0x81, b"hello"), 0, 4) is None
     assert whole_message(client_frame(0x81, b"hello"), 0, 5) is not None
+
+
+def test_a_whole_pong_is_known_by_what_was_asked():
+    pong = client_frame(0x8A, b"there?")
+    assert is_pong(b"before" + pong, 6, b"there?")
+    assert not is_pong(pong, 0, b"where?")
+    assert not is_pong(pong, 0, b"there")
+    assert not is_pong(client_frame(0x8A, b"there?", mask=None) + b"more", 0, b"there?")
+    assert not is_pong(client_frame(0x89, b"there?"), 0, b"there?")
+    for length in range(len(pong)):
+        assert not is_pong(pong[:length], 0, b"there?")
 
 
 @given(mask=st.binary(min_size=4, max_size=4), payload=st.binary(max_size=BIG_INTEGER_BYTES * 2))
