@@ -96,6 +96,7 @@ PURE = (
     "realtime_gateway.security.token_bucket",
     "realtime_gateway.server.admission",
     "realtime_gateway.server.client_address",
+    "realtime_gateway.server.common_headers",
     "realtime_gateway.server.drain",
     "realtime_gateway.server.connection",
     "realtime_gateway.server.keepalive",

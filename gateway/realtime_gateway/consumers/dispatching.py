@@ -82,6 +82,8 @@ class Task:
         note: called with +1 in the step in which a message has come, and with -1 in that in which it is taken.
     """
 
+    __slots__ = ("_note", "_receive", "_task", "_waiter")
+
     def __init__(self, receive: Receive, note: Callable[[int], None] | None = None) -> None:
         self._receive = receive
         self._note = note
@@ -140,20 +142,25 @@ class Direct:
 
     Args:
         source: of ours; its ``reach`` says whether it can be, at each look.
-        task: the same messages.
+        receive: brings the same messages.
+        note: as Task's.
     """
 
-    def __init__(self, source: Any, task: Task) -> None:
+    __slots__ = ("_note", "_receive", "_source", "_task", "_waits_on")
+
+    def __init__(self, source: Any, receive: Receive, note: Callable[[int], None] | None = None) -> None:
         self._source = source
-        self._task = task
+        self._receive = receive
+        self._note = note
+        self._task: Task | None = None  # mostly for ever
         self._waits_on: Looked = source
 
     def take(self) -> Message | None:
         """As Looked."""
-        if self._task.in_use or not self._source.reach():
-            self._waits_on = self._task
-        else:
+        if (self._task is None or not self._task.in_use) and self._source.reach():
             self._waits_on = self._source
+        else:
+            self._waits_on = self._task = self._task or Task(self._receive, self._note)
         message: Message | None = self._waits_on.take()
         return message
 
@@ -168,7 +175,8 @@ class Direct:
     async def end(self) -> None:
         """Cancel what is under way."""
         self._source.end()
-        await self._task.end()
+        if self._task is not None:
+            await self._task.end()
 
 
 Source = Task | Direct
@@ -180,7 +188,6 @@ def source_of(receive: Receive, note: Callable[[int], None] | None = None) -> So
     Our server's ``receive`` is a method of what can be looked into; our layer's, which Channels makes a ``partial`` of,
     says by its ``source`` what can.
     """
-    task = Task(receive, note)
     found = None
     if isinstance(receive, partial):
         layer, plain = getattr(receive.func, "__self__", None), len(receive.args) == 1 and not receive.keywords
@@ -197,21 +204,20 @@ def source_of(receive: Receive, note: Callable[[int], None] | None = None) -> So
         owner = getattr(receive, "__self__", None)
         if getattr(owner, "get", None) == receive and hasattr(owner, "reach"):
             found = owner
-    return task if found is None else Direct(found, task)
+    return Task(receive, note) if found is None else Direct(found, receive, note)
 
 
 async def feed(sources: Sequence[Source], dispatch: Dispatch) -> None:
     """Dispatch what the sources have, in turns, until ``dispatch`` or a source raises."""
     loop = asyncio.get_running_loop()
-    takes = [source.take for source in sources]
     with_tasks = any(isinstance(source, Task) for source in sources)
     most, turns = (IN_A_ROW_BESIDE_TASKS, TURNS_OF_TASKS) if with_tasks else (IN_A_ROW, 1)
     in_a_row = 0
     try:
         while True:
             idle = True
-            for take in takes:
-                message = take()
+            for source in sources:
+                message = source.take()
                 if message is not None:
                     idle = False
                     in_a_row += 1

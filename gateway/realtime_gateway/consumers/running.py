@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import logging
 from collections.abc import Awaitable, Callable, Mapping
@@ -90,7 +89,8 @@ class RunsHere:
         outbox = (self.scope.get("extensions") or {}).get(OUTBOX) if self.fanout_direct else None
         member = fan_out.add(self.channel_name, consumer_class, outbox)
         try:
-            sources = [source_of(one, member.count) for one in (receive, self.channel_receive)]
+            note = member.count
+            sources = [source_of(one, note) for one in (receive, self.channel_receive)]
             await _until_stopped(sources, functools.partial(_handle, fan_out, member, self.dispatch))
         finally:
             fan_out.remove(member)
@@ -153,8 +153,10 @@ def _defined_in(consumer: type, name: str) -> str:
 
 
 async def _until_stopped(sources: list[Source], dispatch: Dispatch) -> None:
-    with contextlib.suppress(StopConsumer):
+    try:  # noqa: SIM105  # contextlib's way would keep an object and a method for as long as the connection
         await feed(sources, in_context(dispatch))
+    except StopConsumer:
+        pass
 
 
 async def _handle(fan_out: FanOut, member: Member, dispatch: Dispatch, message: Message) -> None:

@@ -146,7 +146,7 @@ class RedisChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels shi
         """Return what brings the same as ``receive`` of an own channel; None where only that does."""
         if type(self).receive is not _RECEIVE or not self._binding.state.owns(channel):
             return None
-        return requests.OwnChannel(self._binding.driver_here, channel)
+        return requests.OwnChannel(self._binding, channel)
 
     async def forget(self, channel: str) -> None:
         """Drop a channel of this process for good: its messages, and its memberships."""

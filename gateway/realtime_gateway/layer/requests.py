@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from realtime_gateway.layer import drops, names
 from realtime_gateway.layer.driver import Driver
@@ -140,24 +139,31 @@ async def receive(driver: Driver, channel: str) -> Any:
             raise
 
 
+class Binding(Protocol):
+    """What knows the loop that has the I/O (``binding``)."""
+
+    def driver_here(self) -> Driver | None:
+        """The driver, if the loop that calls has the I/O now."""
+
+
 class OwnChannel:
     """An own channel that can be looked into, by whoever waits on more than this.
 
     Args:
-        driver_here: the driver, if the loop that calls has the I/O.
+        binding: of its layer.
         channel: its name.
     """
 
-    __slots__ = ("_channel", "_driver", "_driver_here")
+    __slots__ = ("_binding", "_channel", "_driver")
 
-    def __init__(self, driver_here: Callable[[], Driver | None], channel: str) -> None:
-        self._driver_here = driver_here
+    def __init__(self, binding: Binding, channel: str) -> None:
+        self._binding = binding
         self._channel = channel
         self._driver: Driver | None = None
 
     def reach(self) -> bool:
         """Find the driver; False where another loop has the I/O, which is for ``receive`` to bring here."""
-        self._driver = self._driver_here()
+        self._driver = self._binding.driver_here()
         return self._driver is not None
 
     def take(self) -> dict[str, Any] | None:

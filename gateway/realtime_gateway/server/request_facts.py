@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from sys import intern
 from typing import Any
 from urllib.parse import unquote
+
+from realtime_gateway.server.common_headers import CommonHeaders
+
+_COMMON_HEADERS = CommonHeaders()
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,7 @@ def websocket_scope(
         "extensions": extensions,
         **_common(facts),
         **state,
+        "headers": _COMMON_HEADERS.shared(facts.headers),  # a WebSocket's scope lives as long as it does
     }
 
 
@@ -78,5 +84,5 @@ def _common(facts: RequestFacts) -> dict[str, Any]:
 def host_and_port(address: Any) -> list[Any] | None:
     """Return one of Twisted's addresses as ASGI has it, or None for a Unix socket's."""
     if hasattr(address, "host") and hasattr(address, "port"):
-        return [str(address.host), address.port]
+        return [intern(str(address.host)), address.port]
     return None

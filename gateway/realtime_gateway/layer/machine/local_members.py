@@ -4,24 +4,37 @@ from __future__ import annotations
 
 from realtime_gateway.layer.machine.follow import Follow
 
+# A dict of one takes four times as much as a tuple, and most channels are in one group; from here on it is faster.
+_FEW = 8
+
 
 class LocalMembers:
     """Destinations by channel."""
 
     def __init__(self) -> None:
-        self._destinations: dict[str, dict[str, None]] = {}
+        self._destinations: dict[str, tuple[str, ...] | dict[str, None]] = {}
 
     def add(self, channel: str, destination: str) -> None:
         """A channel is in a destination, or is about to be."""
-        self._destinations.setdefault(channel, {})[destination] = None
+        known = self._destinations.get(channel, ())
+        if isinstance(known, dict):
+            known[destination] = None
+        elif destination not in known:
+            more = (*known, destination)
+            self._destinations[channel] = more if len(more) <= _FEW else dict.fromkeys(more)
 
     def remove(self, channel: str, destination: str) -> None:
         """It no longer is."""
-        destinations = self._destinations.get(channel)
-        if destinations is not None:
-            destinations.pop(destination, None)
-            if not destinations:
-                del self._destinations[channel]
+        known = self._destinations.get(channel, ())
+        if isinstance(known, dict):
+            known.pop(destination, None)
+            left: tuple[str, ...] | dict[str, None] = known
+        else:
+            left = tuple(one for one in known if one != destination)
+        if left:
+            self._destinations[channel] = left
+        else:
+            self._destinations.pop(channel, None)
 
     def destinations_of(self, channel: str) -> list[str]:
         """Every destination that a channel is in, or is about to be in."""

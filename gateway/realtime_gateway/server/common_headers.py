@@ -1,0 +1,40 @@
+"""Pure. Lines of heads that many clients send alike, kept once for all of the scopes that hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+Line = tuple[bytes, bytes]
+
+
+class CommonHeaders:
+    """The lines known so far; only of fields that name nobody, since they are kept when their connections are gone."""
+
+    FIELDS = frozenset(
+        b"host upgrade connection origin user-agent pragma cache-control accept-encoding accept-language "
+        b"sec-websocket-version sec-websocket-extensions sec-websocket-protocol".split()
+    )
+    NAMES: Mapping[bytes, bytes] = {
+        name: name for name in (*FIELDS, b"sec-websocket-key", b"cookie", b"authorization", b"x-forwarded-for")
+    }
+    MOST = 500  # different lines; with more, all are forgotten
+    LONGEST_BYTES = 200
+
+    def __init__(self) -> None:
+        self._lines: dict[Line, Line] = {}
+
+    def shared(self, headers: list[Line]) -> list[Line]:
+        """Return equal lines, in the same order."""
+        return [self._line(line) for line in headers]
+
+    def _line(self, line: Line) -> Line:
+        known = self._lines.get(line)
+        if known is not None:
+            return known
+        name, value = line
+        line = (self.NAMES.get(name, name), value)
+        if name in self.FIELDS and len(value) <= self.LONGEST_BYTES:
+            if len(self._lines) >= self.MOST:
+                self._lines.clear()
+            self._lines[line] = line
+        return line

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from realtime_gateway.server.common_headers import CommonHeaders
+
+
+def lines(number: int) -> list[tuple[bytes, bytes]]:
+    """Return the head of one client; each call makes all of its bytes anew."""
+    text = f"host: example.com|user-agent: Some Browser/1.0|cookie: sessionid={number}|x-own-{number}: 1"
+    return [(name.encode(), value.encode()) for name, value in (line.split(": ") for line in text.split("|"))]
+
+
+def test_clients_get_what_they_sent_in_their_order():
+    headers = CommonHeaders()
+    for number in (1, 2, 1):
+        assert headers.shared(lines(number)) == lines(number)
+
+
+def test_what_clients_send_alike_is_kept_once_and_of_what_names_them_nothing():
+    headers = CommonHeaders()
+    first, second = headers.shared(lines(1)), headers.shared(lines(1))
+    assert [one is other for one, other in zip(first, second, strict=True)] == [True, True, False, False]
+    assert first[2][0] is second[2][0], "the name of a field that everybody knows"
+    assert {name for name, _ in headers._lines} == {b"host", b"user-agent"}
+
+
+def test_clients_that_all_send_something_else_do_not_fill_the_memory():
+    headers = CommonHeaders()
+    for number in range(CommonHeaders.MOST * 3):
+        line = (b"user-agent", b"%d" % number)
+        assert headers.shared([line]) == [line]
+        assert len(headers._lines) <= CommonHeaders.MOST
+    long = (b"user-agent", b"x" * (CommonHeaders.LONGEST_BYTES + 1))
+    assert headers.shared([long]) == [long]
+    assert long not in headers._lines
