@@ -1,4 +1,5 @@
 import json
+import logging
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -14,6 +15,8 @@ from django.utils import timezone
 from chat.models import Order
 from chat.notifications import notify, user_group
 from realtime_gateway import consumers as gateway
+
+logger = logging.getLogger(__name__)
 
 
 class ChatConsumer(AsyncWebsocketConsumer):
@@ -95,6 +98,8 @@ class ReceiptConsumer(SyncConsumer):
 
     def receipt_write(self, event: dict[str, Any]) -> None:
         order = Order.objects.filter(pk=event["order"]).first()
-        if order is not None:
-            text = f"Receipt: {order.item}, {order.price} €, for {order.user.get_username()}"
-            notify(order.user_id, kind="receipt", text=text, order=order.pk)
+        if order is None:
+            logger.error("No receipt: order %s is not in this process's database.", event["order"])
+            return
+        text = f"Receipt: {order.item}, {order.price} €, for {order.user.get_username()}"
+        notify(order.user_id, kind="receipt", text=text, order=order.pk)

@@ -14,15 +14,16 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
-from contextlib import suppress
 from types import MethodType
 from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
 
 from realtime_gateway.cli.main import exit_code
 from realtime_gateway.cli.serve_addresses import child_addresses, endpoints
 from realtime_gateway.cli.serve_options import LIMITS, LOG_LEVELS, add_arguments
 from realtime_gateway.environment import Environment, passed_sockets, read_environment
-from realtime_gateway.errors import ConfigurationError, StartError
+from realtime_gateway.errors import ConfigurationError, GatewayError, StartError
 from realtime_gateway.resource import GatewaySpec, load_resource
 from realtime_gateway.resource.ending_times import THREADS_SECONDS
 from realtime_gateway.resource.spec import RealtimeGateway, WebSocket
@@ -201,12 +202,25 @@ def load_application(path: str) -> Any:
 
 
 def _make_channel_layers() -> None:
-    """Make them before clients come: the first handshake would wait for their modules, for seconds on a busy node."""
+    """Make them before clients come: the first handshake would wait for their modules, for seconds on a busy node.
+
+    Raises:
+        ConfigurationError: one of ours cannot be made. A process that served all the same would be ready, and refuse
+            whoever comes.
+    """
     from channels.layers import channel_layers
 
-    with suppress(Exception):  # whoever uses one that cannot be made hears why
-        for alias in channel_layers.configs:
+    try:
+        aliases = tuple(channel_layers.configs)
+    except (ImproperlyConfigured, ImportError):  # an application that never asks for Django's settings needs none
+        return
+    for alias in aliases:
+        try:
             channel_layers[alias]
+        except GatewayError:
+            raise
+        except Exception:
+            logger.exception("The channel layer %r cannot be made: whoever uses it will fail", alias)
 
 
 def own_resource(environment: Environment) -> RealtimeGateway | None:

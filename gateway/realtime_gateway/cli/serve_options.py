@@ -74,7 +74,7 @@ def _add_daphne(group: Any) -> None:
         "--websocket-timeout",
         "--websocket_timeout",
         type=_whole_or_endless,
-        help="longest life in seconds; -1 has no end",
+        help="longest life in seconds; -1 has no end (default 86400)",
     )
     group.add_argument(
         "--websocket-connect-timeout",
@@ -119,8 +119,12 @@ def _add_limits(group: Any) -> None:
 def _add_running(group: Any) -> None:
     group.add_argument("--processes", type=_processes, default=1, help="how many processes share the port (default 1)")
     group.add_argument("--parent-fd", type=int, help=argparse.SUPPRESS)
-    group.add_argument("--drain-accept-seconds", type=_seconds, help="how long it still accepts once told to stop")
-    group.add_argument("--drain-seconds", type=_seconds, help="how long closing WebSockets is spread over")
+    group.add_argument(
+        "--drain-accept-seconds", type=_seconds, help="seconds in which it still accepts once told to stop (default 0)"
+    )
+    group.add_argument(
+        "--drain-seconds", type=_seconds, help="seconds that closing WebSockets is spread over (default 30)"
+    )
     group.add_argument("--loop", choices=LOOPS, default="auto", help="the event loop (default uvloop, if installed)")
     group.add_argument("-v", "--verbosity", type=int, choices=LOG_LEVELS, default=1, help="0 to 3 (default 1)")
     group.add_argument("--access-log", help="file to append the access log to; - is stdout (default at verbosity 1)")

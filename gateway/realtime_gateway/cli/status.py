@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,6 +31,8 @@ try:
 except OSError as error:
     sys.exit(str(error))
 """
+
+KLOG = re.compile(r"[IWEF]\d{4} \d\d:\d\d:\d\d")
 
 Kubectl = Callable[[Sequence[str]], str]
 
@@ -95,7 +98,9 @@ def _kubectl(words: Iterable[str]) -> str:
 
 
 def _refusal(stderr: str) -> ConfigurationError:
-    said = " ".join(stderr.split()) or "kubectl failed without a word."
+    # What its library logs (klog's lines) says the same as the last line does, in more words and once per try.
+    told = [line for line in stderr.splitlines() if not KLOG.match(line)]
+    said = " ".join(" ".join(told).split()) or " ".join(stderr.split()) or "kubectl failed without a word."
     if "the server doesn't have a resource type" in said:
         return ConfigurationError(
             "This cluster does not know RealtimeGateways.",

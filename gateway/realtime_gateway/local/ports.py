@@ -109,9 +109,10 @@ def _is_free(port: int) -> bool:
 
 def _refusal(host: str, port: int, error: OSError) -> StartError:
     if error.errno == errno.EADDRINUSE:
+        free = port + 1 if port < 65_535 else 8001
         return StartError(
             f"Port {port} of {host} is in use by another program.",
-            f"End that program, or choose another port: --port {port + 1 if port < 65_535 else 8001}.",
+            f"End that program, or choose another port: --port {free} (make up PORT={free}).",
         )
     if error.errno in (errno.EACCES, errno.EPERM):
         return StartError(f"This user may not listen on port {port}.", "Choose one from 1024: --port 8000.")

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 
 from opentelemetry.trace import format_span_id, format_trace_id
 
+from realtime_gateway.errors import ConfigurationError
 from realtime_gateway.telemetry import recorder
 from realtime_gateway.telemetry.spans import current
 
@@ -100,5 +101,19 @@ class NoFlood(logging.Filter):
 
 
 def formatter(form: str, text_format: str) -> logging.Formatter:
-    """Return what makes lines of one of FORMATS; ``text_format`` is that of text."""
-    return JsonLines() if form == JSON else TextLines(text_format)
+    """Return what makes lines of one of FORMATS; ``text_format`` is that of text.
+
+    Raises:
+        ConfigurationError: the text's format names what no record has, or is none.
+    """
+    if form == JSON:
+        return JsonLines()
+    try:
+        lines = TextLines(text_format)
+        lines.format(logging.makeLogRecord({"msg": ""}))
+    except (ValueError, TypeError, KeyError) as error:
+        raise ConfigurationError(
+            f"The log's format {text_format!r} cannot be used: {error}.",
+            "Write it with the attributes of Python's log records, such as %(asctime)s %(levelname)s %(message)s.",
+        ) from error
+    return lines

@@ -83,12 +83,19 @@ class Windows:
         self.contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", self._note)
         page.goto(path)
         return page
 
     def close(self) -> None:
         for context in self.contexts:
             context.close()
+
+    def _note(self, message: playwright_api.ConsoleMessage) -> None:
+        # A socket that finds nobody while a process is away is what the page is made for; Django's admin has no icon.
+        where = message.location["url"]
+        if message.type == "error" and not (message.text.startswith("WebSocket") or where.endswith("/favicon.ico")):
+            self.errors.append(f"{message.text} ({where})")
 
 
 @pytest.fixture

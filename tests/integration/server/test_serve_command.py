@@ -67,6 +67,26 @@ def test_an_application_that_does_not_import_shows_why(applications):
     )
 
 
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_a_channel_layer_that_cannot_be_made_ends_the_start(applications, tmp_path, processes: str):
+    """Served all the same, it would be ready, and refuse whoever comes."""
+    words = ("layered:application", "-p", "0", "--processes", processes)
+    said = failed(*words, directory=applications, environment={"REDIS_URL": "bogus:1"})
+    assert "has an address that begins with none of redis://" in said
+    assert "Traceback" not in said
+    assert "Serving" not in said
+    missing = {"REALTIME_GATEWAY_CONFIG": str(tmp_path / "hosts.json")}
+    said = failed(*words, directory=applications, environment=missing)
+    assert missing["REALTIME_GATEWAY_CONFIG"] in said
+    assert "Serving" not in said
+
+
+def test_a_format_of_the_log_that_cannot_be_used_is_refused(applications):
+    said = failed("conversations:application", "-p", "0", "--log-fmt", "%(bogus)s", directory=applications)
+    assert "The log's format '%(bogus)s' cannot be used" in said
+    assert "Traceback" not in said
+
+
 @pytest.mark.parametrize(
     ("path", "complaint"),
     [

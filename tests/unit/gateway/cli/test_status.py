@@ -122,3 +122,14 @@ def test_what_it_looks_for_is_what_the_operator_makes():
     assert status.MADE_BY_THE_OPERATOR.endswith(f"={FIELD_MANAGER}")
     assert status.ADMIN_PORT == ADMIN_PORT
     assert f":{ADMIN_PORT}/healthz" in status.ASK
+
+
+def test_what_kubectl_logs_is_left_out_where_it_says_something_else(kubectl: Callable[[str], Path], capsys):
+    logged = 'E1126 12:00:00.000000 77 memcache.go:265] "Unhandled Error"'
+    kubectl(f"echo '{logged}' >&2; echo 'The connection to the server was refused' >&2; exit 1")
+    assert main.main(["status", "chat"]) == 1
+    assert "memcache" not in (said := capsys.readouterr().err)
+    assert "The connection to the server was refused" in said
+    kubectl(f"echo '{logged}' >&2; exit 1")
+    assert main.main(["status", "chat"]) == 1
+    assert "memcache" in capsys.readouterr().err

@@ -10,10 +10,12 @@ import logging.config
 import textwrap
 from typing import Any
 
+import pytest
 from opentelemetry import context as otel_context
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 from tests.support.documented import DOCUMENTS
 
+from realtime_gateway.errors import ConfigurationError
 from realtime_gateway.telemetry import logs, recorder
 
 TRACED = SpanContext(0xABC, 0xDEF, is_remote=False, trace_flags=TraceFlags(1))
@@ -84,3 +86,9 @@ def test_a_project_names_them_in_its_own_logging() -> None:
     logging.getLogger("tried").info("hello")
     logging.getLogger("tried").handlers.clear()
     assert json.loads(stream.getvalue())["message"] == "hello"
+
+
+@pytest.mark.parametrize("text_format", ["%(bogus)s", "%(levelname)d", "no field"])
+def test_a_format_that_no_record_fits_is_refused(text_format: str) -> None:
+    with pytest.raises(ConfigurationError, match="format"):
+        logs.formatter(logs.TEXT, text_format)
