@@ -12,6 +12,8 @@ from typing import Any
 
 from channels_redis.serializers import BaseMessageSerializer, registry
 
+from realtime_gateway.telemetry.spans import TracedMessage
+
 
 class Serializer:
     """Encodes and decodes messages.
@@ -44,6 +46,9 @@ class Serializer:
 
     def encode(self, message: Any) -> bytes:
         """Return the bytes of a message."""
+        if isinstance(message, TracedMessage):
+            # An event that a handler sends on. A project's serializer may take dicts and none of their subclasses.
+            message = dict(message)
         encoded: bytes = self._serializer.serialize(message)
         return encoded
 

@@ -2,10 +2,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgpack
 import pytest
 from channels_redis.serializers import BaseMessageSerializer, registry
+from opentelemetry.trace import INVALID_SPAN
 
 from realtime_gateway.layer.serializers import Serializer
+from realtime_gateway.telemetry.spans import TracedMessage
 
 MESSAGE: dict[str, Any] = {"type": "x", "list": [1, {"a": None}], "text": "ü"}
 
@@ -23,6 +26,20 @@ def test_each_decoding_gives_another_dict() -> None:
     body = serializer.body(serializer.encode(MESSAGE))
     body.decode()["list"].append("mine")
     assert body.decode() == MESSAGE
+
+
+def test_a_traced_event_that_is_sent_on_is_a_dict_like_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Strict(BaseMessageSerializer):
+        def as_bytes(self, message: Any, *_: Any, **__: Any) -> bytes:
+            packed: bytes = msgpack.packb(message, strict_types=True)
+            return packed
+
+        from_bytes = staticmethod(msgpack.unpackb)
+
+    monkeypatch.setitem(registry._registry, "strict", Strict)
+    serializer = Serializer("strict")
+    event = TracedMessage(MESSAGE, INVALID_SPAN, 0.0)
+    assert serializer.body(serializer.encode(event)).decode() == MESSAGE
 
 
 def test_a_message_is_decrypted_once_for_all_its_members(monkeypatch: pytest.MonkeyPatch) -> None:
