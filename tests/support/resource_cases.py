@@ -48,6 +48,8 @@ ACCEPTED: dict[str, Spec] = {
             "external": {
                 "hosts": [
                     {"name": "a", "url": "rediss://user@redis.example.com:6380/1"},
+                    {"name": "v6", "url": "redis://:p:w@[::1]:65535/1?ssl=no"},
+                    {"name": "socket", "url": "unix:///run/redis.sock"},
                     {"name": "b", "host": "10.0.0.1", "port": 6380, "db": 2, "weight": 3},
                     {"name": "c", "sentinels": [{"host": "s1"}, {"host": "s2", "port": 26380}], "masterName": "m"},
                 ]
@@ -144,6 +146,18 @@ REFUSED: dict[str, Refused] = {
         {"redis": {"external": {"hosts": [{"name": "a", "host": "g"}, {"name": "a", "host": "h"}]}}},
         'spec.redis.external.hosts[1].name: "a" stands twice in this list',
         named="spec.redis.external.hosts[1]",
+    ),
+    "a shard whose name has a colon": Refused(
+        {"redis": {"external": {"hosts": [{"name": "eu:0", "host": "h"}]}}},
+        'spec.redis.external.hosts[0].name: expected a line of text without a colon, not "eu:0"',
+    ),
+    "a shard whose port is none": Refused(
+        {"redis": {"external": {"hosts": [{"name": "a", "url": "redis://h:port"}]}}},
+        "spec.redis.external.hosts[0].url: expected a URL such as redis://redis-0.example.com:6379/0",
+    ),
+    "a shard whose port is too high": Refused(
+        {"redis": {"external": {"hosts": [{"name": "a", "url": "redis://h:65536/1"}]}}},
+        "spec.redis.external.hosts[0].url: expected a URL such as redis://redis-0.example.com:6379/0",
     ),
     "a shard without an address": Refused(
         {"redis": {"external": {"hosts": [{"name": "a"}]}}},

@@ -16,13 +16,17 @@ Epoch 0 is the epoch of a plain list: it is never stored, and a shard that holds
 from __future__ import annotations
 
 import json
-import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from realtime_gateway.errors import HostListInvalid
+from realtime_gateway.hosts.connection import check_connection
 from realtime_gateway.hosts.rendezvous import owner
+
+# What an entry has room for.
+MOST_EPOCH = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,8 @@ class Shard:
     """One Redis shard.
 
     Attributes:
-        name: its identity, which decides what it owns; an address may change, a name may not.
+        name: its identity, which decides what it owns; an address may change, a name may not. Without a colon: the
+            pub/sub channels of ``eu:0`` behind the prefix ``asgi`` would be those of ``0`` behind ``asgi:eu``.
         weight: its share of the keys, relative to the other shards' weights.
         connection: a dict host form of channels_redis: ``address``, ``host`` and ``port``, ``path``, or ``sentinels``
             and ``master_name``, with any keyword of redis-py's connections beside them. Left out of ``repr``: it may
@@ -42,9 +47,13 @@ class Shard:
     connection: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
 
     def __post_init__(self) -> None:
-        if not self.name or "\n" in self.name:
-            raise HostListInvalid(f"A shard's name must be a non-empty line of text, not {self.name!r}.")
-        if not (self.weight > 0 and math.isfinite(self.weight)):
+        if not _is_name(self.name):
+            raise HostListInvalid(
+                f"A shard's name must be a non-empty line of text without a colon, not {self.name!r}."
+            )
+        if not isinstance(self.weight, int | float) or isinstance(self.weight, bool):
+            raise HostListInvalid(f"Shard {self.name!r}: weight must be a number, not {self.weight!r}.")
+        if not 0 < self.weight <= sys.float_info.max:
             raise HostListInvalid(f"Shard {self.name!r}: weight must be above 0 and finite, not {self.weight!r}.")
 
     @property
@@ -58,7 +67,8 @@ class HostList:
     """The shards of one epoch, and those of earlier epochs that are not retired.
 
     Attributes:
-        epoch: 0 for a plain list, else as allotted by whoever rolls the list; a greater epoch is newer.
+        epoch: 0 for a plain list, else as allotted by whoever rolls the list, one above the last; a greater epoch is
+            newer. At most MOST_EPOCH.
         shards: at least one, with distinct names.
         earlier: older lists, newest first, without lists of their own.
         managed_by: who makes the next one, and nobody else should; empty for a list that people keep by hand.
@@ -72,8 +82,11 @@ class HostList:
     signature: str = field(default="", compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.epoch < 0:
-            raise HostListInvalid(f"A host list's epoch must be a whole number from 0, not {self.epoch!r}.")
+        if not 0 <= self.epoch <= MOST_EPOCH:
+            raise HostListInvalid(
+                f"A host list's epoch must be a whole number from 0 to {MOST_EPOCH}, not {self.epoch!r}.",
+                "Take the epoch of the list before it and add one.",
+            )
         if not self.shards:
             raise HostListInvalid(f"The host list of epoch {self.epoch} has no shards.", "Name at least one.")
         names = [shard.name for shard in self.shards]
@@ -100,7 +113,7 @@ class HostList:
         """Whether both say the same, however the hosts were written (a pair in code is a list in JSON)."""
         if self.epoch != other.epoch or self == other:
             return self.epoch == other.epoch
-        return HostList.from_json(self.to_json(), "this list") == HostList.from_json(other.to_json(), "that list")
+        return bool(json.loads(self.to_json()) == json.loads(other.to_json()))
 
     def owner(self, key: str) -> Shard:
         """Return the shard that owns ``key`` in this epoch."""
@@ -125,6 +138,8 @@ class HostList:
             return cls.from_document(document)
         except HostListInvalid as error:
             raise HostListInvalid(f"{where}: {error.message}", error.remedy) from error
+        except RecursionError as error:
+            raise HostListInvalid(f"{where}: earlier lists within earlier lists: {error}.") from error
 
     @classmethod
     def from_document(cls, document: object) -> HostList:
@@ -159,13 +174,19 @@ class HostList:
 
 def _shard(entry: object) -> Shard:
     fields = dict(_mapping(entry, "a shard"))
-    name = fields.pop("name", "")
-    weight = fields.pop("weight", 1.0)
-    if not isinstance(name, str):
-        raise HostListInvalid(f"A shard's name must be a non-empty line of text, not {name!r}.")
-    if not isinstance(weight, int | float) or isinstance(weight, bool):
-        raise HostListInvalid(f"Shard {name!r}: weight must be a number, not {weight!r}.")
-    return Shard(name=name, weight=weight, connection=fields)
+    shard = Shard(name=fields.pop("name", ""), weight=fields.pop("weight", 1.0), connection=fields)
+    check_connection(fields, f"Shard {shard.name!r}")
+    return shard
+
+
+def _is_name(value: object) -> bool:
+    if not isinstance(value, str) or not value or "\n" in value or ":" in value:
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # half of a pair of surrogates, which JSON can write and nobody can send
+        return False
+    return True
 
 
 def _text(body: Mapping[str, Any], name: str) -> str:
@@ -177,11 +198,12 @@ def _text(body: Mapping[str, Any], name: str) -> str:
 
 def _mapping(value: object, what: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise HostListInvalid(f"Expected {what} as an object with fields, not {value!r}.")
+        # Not the value, which may be a URL with a password.
+        raise HostListInvalid(f"Expected {what} as an object with fields, not a {type(value).__name__}.")
     return value
 
 
 def _sequence(value: object, what: str) -> Sequence[Any]:
     if not isinstance(value, Sequence) or isinstance(value, str | bytes):
-        raise HostListInvalid(f"Expected {what} as a list, not {value!r}.")
+        raise HostListInvalid(f"Expected {what} as a list, not a {type(value).__name__}.")
     return value

@@ -54,15 +54,22 @@ class Entry(NamedTuple):
 
 
 class EnvelopeInvalid(ValueError):
-    """Bytes that are no entry of this version."""
+    """Bytes that are no entry of this version, or an entry that does not fit into it."""
 
 
 def pack(entry: Entry) -> bytes:
-    """Return the bytes of an entry."""
+    """Return the bytes of an entry.
+
+    Raises:
+        EnvelopeInvalid: a number or a text is longer than its field.
+    """
     kind, epoch, sender, sequence, previous, age_ms, channel, trace, body = entry
     name = channel.encode()
     age_ms = min(max(age_ms, 0), _MAX_AGE_MS)
-    header = _HEADER.pack(VERSION, kind, epoch, sender, sequence, previous, age_ms, len(name), len(trace))
+    try:
+        header = _HEADER.pack(VERSION, kind, epoch, sender, sequence, previous, age_ms, len(name), len(trace))
+    except struct_error as error:
+        raise EnvelopeInvalid(f"an entry of epoch {epoch} and number {sequence} does not fit: {error}") from error
     return b"".join((header, name, trace, body))
 
 

@@ -9,21 +9,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from realtime_gateway.environment import Environment
 from realtime_gateway.errors import ConfigurationError, HostListInvalid
-from realtime_gateway.hosts import HostList, Shard
+from realtime_gateway.hosts import HostList, Shard, check_connection
 from realtime_gateway.layer.names import ambiguous_end
 from realtime_gateway.resource.secret_files import ENCRYPTION_KEYS
 from realtime_gateway.resource.spec import ChannelLayer
 
 DEFAULT_ADDRESS = "redis://localhost:6379"
 _OF_THE_RESOURCE = ChannelLayer()
-_ABOVE_ZERO = (
-    "expiry", "group_expiry", "send_timeout", "history_seconds", "history_messages", "capacity", "replay_seconds",
-    "replay_bytes", "max_message_size_bytes", "key_settle_seconds",
-)  # fmt: skip
+_SECONDS = ("expiry", "group_expiry", "send_timeout", "history_seconds", "replay_seconds", "key_settle_seconds")
+_COUNTS = ("history_messages", "capacity", "replay_bytes", "max_message_size_bytes")
+# A century: what Redis and the clocks of event loops can add to the present time.
+_MOST_SECONDS = 100 * 365 * 86_400
+# What a script of Redis can count, whose numbers are floats.
+_MOST = 2**53
 _SECRET_LENGTH = 16
 # A kubelet brings a changed Secret to its pods within its sync period of a minute and what it keeps in its cache for
 # another one.
@@ -41,7 +43,7 @@ class LayerOptions:
         expiry: a message not received for so long is dropped; also when a channel without a reader is forgotten.
         group_expiry: a membership ends this long after group_add.
         capacity: how many messages may wait in one channel.
-        channel_capacity: capacities by glob or compiled pattern; the first that matches decides.
+        channel_capacity: capacities by glob or compiled pattern; the first that matches decides. None: no others.
         symmetric_encryption_keys: the first encrypts, all decrypt. Left out of ``repr``.
         encryption_keys_file: a file with such keys, one a line, the newest first, which is followed; instead of them.
         key_settle_seconds: how long a key that has come to the front of that file only decrypts.
@@ -64,7 +66,7 @@ class LayerOptions:
     expiry: float = _OF_THE_RESOURCE.expiry_seconds
     group_expiry: float = _OF_THE_RESOURCE.group_expiry_seconds
     capacity: int = _OF_THE_RESOURCE.capacity
-    channel_capacity: Mapping[str | re.Pattern[str], int] = field(default_factory=dict)
+    channel_capacity: Mapping[str | re.Pattern[str], int] | None = field(default_factory=dict)
     symmetric_encryption_keys: Sequence[str | bytes] | None = field(default=None, repr=False)
     encryption_keys_file: str | Path | None = None
     key_settle_seconds: float = KEY_SETTLE_SECONDS
@@ -90,10 +92,12 @@ class LayerOptions:
                 f"The channel layer's prefix {self.prefix!r} must not end in {end!r}: a deployment with the prefix "
                 f"{self.prefix.removesuffix(end)!r} has keys of the same names."
             )
-        for name in _ABOVE_ZERO:
-            _require_number(name, getattr(self, name))
-        for pattern, capacity in self.channel_capacity.items():
-            _require_number(f"channel_capacity for {pattern!r}", capacity)
+        for name in _SECONDS:
+            _require_seconds(name, getattr(self, name))
+        for name in _COUNTS:
+            _require_count(name, getattr(self, name))
+        for pattern, capacity in (self.channel_capacity or {}).items():
+            _require_count(f"channel_capacity for {pattern!r}", capacity)
         if self.symmetric_encryption_keys and self.encryption_keys_file:
             raise ConfigurationError(
                 "The channel layer has symmetric_encryption_keys and an encryption_keys_file.", "Give one of them."
@@ -110,13 +114,21 @@ class LayerOptions:
         """Return channel_capacity with globs compiled, in order."""
         return [
             (re.compile(fnmatch.translate(pattern)) if isinstance(pattern, str) else pattern, capacity)
-            for pattern, capacity in self.channel_capacity.items()
+            for pattern, capacity in (self.channel_capacity or {}).items()
         ]
 
 
-def _require_number(name: str, value: object) -> None:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not value > 0:
-        raise ConfigurationError(f"The channel layer's {name} must be a number above 0, not {value!r}.")
+def _require_seconds(name: str, value: object) -> None:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= _MOST_SECONDS:
+        raise ConfigurationError(
+            f"The channel layer's {name} must be a number of seconds above 0, not {value!r}.",
+            f"The most is {_MOST_SECONDS}, a century.",
+        )
+
+
+def _require_count(name: str, value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= _MOST:
+        raise ConfigurationError(f"The channel layer's {name} must be a whole number above 0, not {value!r}.")
 
 
 def read_options(
@@ -198,35 +210,30 @@ def _shard(position: str, entry: Any) -> Shard:
         raise HostListInvalid(
             f"hosts[{position}] is neither a URL, nor a (host, port) pair, nor a dict, but a {type(entry).__name__}."
         )
-    _check(position, connection)
+    check_connection(connection, f"hosts[{position}]")
     return Shard(name, weight, connection)
-
-
-def _check(position: str, connection: Mapping[str, Any]) -> None:
-    where = f"hosts[{position}]"
-    if "master_name" in connection and not connection.get("sentinels"):
-        raise HostListInvalid(f"{where} names a master but no sentinels.", "Add 'sentinels': [(host, port), …].")
-    if "sentinels" in connection and "master_name" not in connection:
-        raise HostListInvalid(f"{where} has sentinels but no 'master_name'.")
-    address = connection.get("address")
-    if address is None:
-        if not {"host", "path", "unix_socket_path", "master_name", "port"} & set(connection):
-            raise HostListInvalid(f"{where} says neither address, host, path nor sentinels.")
-    elif not isinstance(address, str) or urlsplit(address).scheme not in ("redis", "rediss", "unix"):
-        raise HostListInvalid(f"{where} has an address that begins with none of redis://, rediss:// and unix://.")
 
 
 def label(shard: Shard) -> str:
     """Return what stands for a shard in pub/sub names: its name, and its database, which PUBLISH knows nothing of."""
     connection = shard.connection
-    database = connection.get("db")
+    databases = [connection.get("db")]
     address = connection.get("address")
     if address:
         parts = urlsplit(address)
         query = parse_qs(parts.query).get("db", [None])[0]
-        path = parts.path.strip("/") if parts.scheme != "unix" else ""
-        database = query or path or database
-    return shard.name if database in (None, 0, "0", "") else f"{shard.name}@{database}"
+        path = parts.path.replace("/", "") if parts.scheme != "unix" else ""
+        databases = [query, unquote(path), *databases]
+    number = next((number for one in databases if (number := _number(one)) is not None), 0)
+    return f"{shard.name}@{number}" if number else shard.name
+
+
+def _number(database: object) -> int | None:
+    """The number of a database, however it is written (``01`` is 1); None for what redis-py passes over."""
+    try:
+        return int(str(database))
+    except ValueError:
+        return None
 
 
 def describe(shard: Shard) -> str:

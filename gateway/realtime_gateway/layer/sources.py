@@ -48,7 +48,7 @@ def choose_hosts(options: LayerOptions, environment: Environment) -> HostList:
     if path is None:
         return plain_hosts(options.hosts, environment)
     try:
-        text = path.read_text()
+        text = path.read_bytes()
     except OSError as error:
         raise HostListInvalid(
             f"The host list {path} cannot be read: {error.strerror}.", "REALTIME_GATEWAY_CONFIG names it."

@@ -11,8 +11,17 @@ MESSAGES = Number(1, 1_000_000)
 PORT = Number(1, 65_535)
 
 LINE = Text()
+# As in a host list (hosts.document), where the name is a part of pub/sub channels.
+SHARD_NAME = Text("a line of text without a colon", r"^[^:\r\n]+$")
 URL = Text("a URL such as https://id.example.com/keys", r"^https?://\S+$", max_length=2048)
-REDIS_URL = Text("a URL such as redis://redis-0.example.com:6379/0", r"^(redis|rediss|unix)://\S+$", 2048, secret=True)
+_PORT_DIGITS = "([0-9]{0,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+_USER, _HOST = r"([^\s/?#]*@)?", r"(\[[0-9a-fA-F:.]+\]|[^\s/?#@:\[\]]*)"
+REDIS_URL = Text(
+    "a URL such as redis://redis-0.example.com:6379/0",
+    rf"^(rediss?://{_USER}{_HOST}(:{_PORT_DIGITS})?([/?#]\S*)?|unix://\S+)$",
+    2048,
+    secret=True,
+)
 SERVER = Text("a host name or an address", r"^\S+$")
 ORIGIN = Text("an origin such as https://chat.example.com, a host such as .example.com, or *", r"^\S+$")
 NETWORK = Text("an address or a network such as 10.0.0.0/8", r"^[0-9a-fA-F.:]+(/[0-9]{1,3})?$", max_length=64)

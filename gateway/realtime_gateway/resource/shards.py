@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from realtime_gateway.resource.cluster import PodTemplate, Resources, SecretKey, Storage
 from realtime_gateway.resource.fields import GIB, MIB, Items, Number, Size, setting
-from realtime_gateway.resource.forms import IMAGE, LINE, OBJECT_NAME, PORT, REDIS_URL, SERVER
+from realtime_gateway.resource.forms import IMAGE, LINE, OBJECT_NAME, PORT, REDIS_URL, SERVER, SHARD_NAME
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,9 @@ class Endpoint:
 class ExternalHost:
     """One shard that someone else runs; exactly one of url, host and sentinels."""
 
-    name: str = setting("The shard's name, which decides what it owns; an address may change, it may not.", rule=LINE)
+    name: str = setting(
+        "The shard's name, which decides what it owns; an address may change, it may not.", rule=SHARD_NAME
+    )
     weight: int = setting("Its share of the keys, relative to the other shards.", default=1, rule=Number(1, 1000))
     url: str | None = setting("Where it is, as a Redis URL.", default=None, rule=REDIS_URL)
     host: str | None = setting("Where it is, as a host name or an address.", default=None, rule=SERVER)

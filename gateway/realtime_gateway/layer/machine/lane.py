@@ -171,16 +171,29 @@ class Lane:
                 self.at_risk[oldest.destination] = stored_at
         return uncertain
 
-    def take_batch(self) -> list[Item]:
-        """Take the oldest few that fit into one batch."""
+    def next_batch(self) -> list[Item]:
+        """Return the oldest few that fit into one batch; they wait until they are taken."""
         batch: list[Item] = []
-        queue, size = self.queue, 0
-        while queue and len(batch) < _BATCH_MESSAGES:
-            item = queue[0]
-            if batch and size + item.size > _BATCH_BYTES:
-                break
+        size = 0
+        for item in self.queue:
             size += item.size
-            item.tries += 1
-            batch.append(queue.popleft())
-        self.queue_bytes -= size
+            if batch and (size > _BATCH_BYTES or len(batch) == _BATCH_MESSAGES):
+                break
+            batch.append(item)
         return batch
+
+    def take_batch(self, batch: list[Item]) -> None:
+        """Take the oldest, as ``next_batch`` has returned them."""
+        for item in batch:
+            self.queue.popleft()
+            self.queue_bytes -= item.size
+            item.tries += 1
+
+    def take_waiting(self, chosen: Callable[[Item], bool]) -> list[Item]:
+        """Take out of what waits whatever is chosen; return it in order."""
+        taken = [item for item in self.queue if chosen(item)]
+        if taken:
+            gone = set(map(id, taken))
+            self.queue = deque(item for item in self.queue if id(item) not in gone)
+            self.queue_bytes = sum(item.size for item in self.queue)
+        return taken

@@ -16,7 +16,6 @@ A message to a work queue stays with the shard that may have taken it: workers e
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from math import inf
 from typing import Any
@@ -31,6 +30,8 @@ from realtime_gateway.layer.machine.lane import BatchSent, Item, Lane
 from realtime_gateway.layer.machine.limits import Identity, Limits
 from realtime_gateway.layer.machine.moving import owned_elsewhere, unretired_shards
 from realtime_gateway.layer.machine.passing import DEMOTED, PASSING
+
+_KeysAndArguments = tuple[list[str], list[str | bytes | int]]
 
 
 class Publishing:
@@ -175,10 +176,7 @@ class Publishing:
                 elsewhere[destination] = owned_elsewhere(old, self._hosts, name, lane.shard)
             return elsewhere[destination]
 
-        items = [*lane.send_retained_again(now, moved), *lane.take_flying(), *lane.queue]
-        lane.queue.clear()
-        lane.queue_bytes = 0
-        return items
+        return [*lane.send_retained_again(now, moved), *lane.take_flying(), *lane.take_waiting(lambda item: True)]
 
     def replied(self, shard: str, purpose: BatchSent, result: Any, now: float) -> None:
         """Take the answer to a batch."""
@@ -219,21 +217,31 @@ class Publishing:
             return
         if not lane.queue or now < lane.retry_at:
             return
-        batch = lane.take_batch()
-        keys, arguments = self._head(lane.epoch)
+        batch = lane.next_batch()
+        try:
+            keys, arguments = self._call_for(lane, lane.epoch, batch, now)
+        except (ValueError, OverflowError) as error:
+            # Of an epoch that no list may have, which somebody has put onto the shard.
+            self._fail_waiting(lane, Verdict.REFUSED, str(error))
+            return
+        lane.take_batch(batch)
+        lane.in_flight = BatchSent(batch, now)
+        self._emit(Call(lane.shard, "publish", keys, arguments, lane.in_flight))
+
+    def _call_for(self, lane: Lane, epoch: int, batch: list[Item], now: float) -> _KeysAndArguments:
+        keys, arguments = self._head(epoch)
         in_this_batch: dict[str, int] = {}
         for item in batch:
             key, second, topic = lane.addresses.get(item.destination) or self._address(lane, item)
             keys += (key, second)
             self._chain(item, in_this_batch)
-            packed = self._packed(item, lane.epoch, now)
+            packed = self._packed(item, epoch, now)
             arguments += (item.destination[0], packed, topic, item.capacity, item.sequence)
         keys.append(self._names.data_set)
         arguments.append(lane.server.data_set if lane.server else "")
-        lane.in_flight = BatchSent(batch, now)
-        self._emit(Call(lane.shard, "publish", keys, arguments, lane.in_flight))
+        return keys, arguments
 
-    def _head(self, epoch: int) -> tuple[list[str], list[str | bytes | int]]:
+    def _head(self, epoch: int) -> _KeysAndArguments:
         limits = self._limits
         arguments: list[str | bytes | int] = [
             epoch,
@@ -356,19 +364,11 @@ class Publishing:
             self._emit(Settle(ticket, verdict, shard, detail, item.round_trip))
 
     def _fail_waiting(self, lane: Lane, verdict: Verdict, detail: str) -> None:
-        waiting, lane.queue = lane.queue, deque()
-        lane.queue_bytes = 0
-        for item in waiting:
-            if item.outlasts(""):
-                lane.enqueue(item)
-            else:
-                self._finish(item, verdict, lane.shard, detail)
+        for item in lane.take_waiting(lambda item: not item.outlasts("")):
+            self._finish(item, verdict, lane.shard, detail)
 
     def _give_up_late(self, lane: Lane, now: float) -> None:
-        late = [item for item in lane.queue if item.deadline <= now and item.acknowledged_at is None]
-        if late:
-            lane.queue = deque(item for item in lane.queue if item.deadline > now or item.acknowledged_at is not None)
-            lane.queue_bytes = sum(item.size for item in lane.queue)
+        late = lane.take_waiting(lambda item: item.deadline <= now and item.acknowledged_at is None)
         if lane.in_flight is not None:
             late += [item for item in lane.in_flight.items if item.deadline <= now]
         for item in late:
@@ -377,12 +377,9 @@ class Publishing:
     def _give_up_unconfirmed(self, lane: Lane, now: float) -> None:
         """Let go of what was acknowledged once and could not be confirmed since, and tell its readers."""
         limit = now - self._limits.history_seconds
-        late = [item for item in lane.queue if item.unconfirmed_since is not None and item.unconfirmed_since < limit]
+        late = lane.take_waiting(lambda item: item.unconfirmed_since is not None and item.unconfirmed_since < limit)
         if not late:
             return
-        gone = set(map(id, late))
-        lane.queue = deque(item for item in lane.queue if id(item) not in gone)
-        lane.queue_bytes = sum(item.size for item in lane.queue)
         self._emit(Dropped("unconfirmed", len(late)))
         for item in late:
             self._mark_loss(item.destination, now)

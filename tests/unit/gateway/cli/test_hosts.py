@@ -44,6 +44,24 @@ def test_what_is_neither_a_file_nor_urls_is_said(tmp_path: Path) -> None:
         target(str(tmp_path / "missing.json"))
 
 
+@pytest.mark.parametrize(
+    ("shard", "complaint"),
+    {
+        "no sentinels": ('{"name": "b", "master_name": "m"}', "Shard 'b' names a master but no sentinels"),
+        "sentinels of one word": ('{"name": "b", "master_name": "m", "sentinels": ["h:1"]}', "not pairs"),
+        "an address that is no text": ('{"name": "b", "address": 5}', "begins with none of"),
+        "a name with a colon": ('{"name": "b:1", "address": "redis://b"}', "without a colon"),
+    }.values(),
+)
+def test_a_file_with_a_shard_that_nobody_can_dial_is_refused_with_its_name(
+    tmp_path: Path, shard: str, complaint: str
+) -> None:
+    path = tmp_path / "hosts.json"
+    path.write_text(f'{{"shards": [{shard}]}}')
+    with pytest.raises(HostListInvalid, match=rf"hosts\.json: .*{complaint}"):
+        target(str(path))
+
+
 @pytest.mark.parametrize("word", ["-1", "soon", "inf", "nan"])
 def test_what_is_no_number_of_seconds_is_a_misuse(word: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as error:

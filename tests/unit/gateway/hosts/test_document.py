@@ -6,8 +6,10 @@ from hypothesis import strategies as st
 
 from realtime_gateway.errors import HostListInvalid
 from realtime_gateway.hosts import HostList, Shard
+from realtime_gateway.hosts.document import MOST_EPOCH
+from realtime_gateway.layer.envelope import Entry, EnvelopeInvalid, pack, parse
 
-names = st.text(st.characters(exclude_characters="\n", exclude_categories=("Cs",)), min_size=1, max_size=20)
+names = st.text(st.characters(exclude_characters="\n:", exclude_categories=("Cs",)), min_size=1, max_size=20)
 shard_lists = st.lists(
     st.builds(Shard, names, st.floats(0.1, 100), st.just({"host": "127.0.0.1", "port": 6379})),
     min_size=1,
@@ -26,6 +28,9 @@ def shard(**fields):
     return {"epoch": 1, "shards": [fields]}
 
 
+SHARD = '[{"name": "a", "host": "h"}]'
+
+
 @pytest.mark.parametrize(
     ("document", "message"),
     {
@@ -33,15 +38,41 @@ def shard(**fields):
         "a list instead of an object": ("[]", "hosts.json: Expected a host list as an object"),
         "no shards at all": ('{"epoch": 1, "shards": []}', "epoch 1 has no shards"),
         "shards that are not a list": ('{"epoch": 1, "shards": "redis"}', "Expected shards as a list"),
-        "an epoch below zero": ('{"epoch": -1, "shards": [{"name": "a"}]}', "whole number from 0"),
-        "an epoch that is true": ('{"epoch": true, "shards": [{"name": "a"}]}', "whole number from 0"),
+        "an epoch below zero": (f'{{"epoch": -1, "shards": {SHARD}}}', "whole number from 0"),
+        "an epoch that is true": (f'{{"epoch": true, "shards": {SHARD}}}', "whole number from 0"),
+        "an epoch that no message has room for": (
+            f'{{"epoch": 4294967296, "shards": {SHARD}}}',
+            "from 0 to 4294967295, not 4294967296",
+        ),
+        "an epoch that is a time in milliseconds": (f'{{"epoch": 1764160000000, "shards": {SHARD}}}', "add one"),
         "an unknown field": ('{"epoch": 1, "hosts": []}', "no hosts"),
         "a shard without a name": (json.dumps(shard(host="h")), "non-empty line of text"),
+        "a name with a colon": (json.dumps(shard(name="eu:0", host="h")), "without a colon, not 'eu:0'"),
+        "a name of two lines": (json.dumps(shard(name="a\nb", host="h")), "non-empty line of text"),
+        "a name that is no text": (json.dumps(shard(name=5, host="h")), "non-empty line of text"),
+        "a name that cannot be sent": (json.dumps(shard(name="b\ud800", host="h")), "non-empty line of text"),
+        "a shard that is nowhere": (json.dumps(shard(name="a")), "Shard 'a' says neither address"),
+        "a shard behind no Sentinel": (
+            json.dumps(shard(name="b", master_name="m", sentinel=[["h", 1]])),
+            "Shard 'b' names a master but no",
+        ),
+        "earlier shards that are nowhere": (
+            f'{{"epoch": 2, "shards": {SHARD}, "earlier": [{{"epoch": 1, "shards": [{{"name": "b"}}]}}]}}',
+            "Shard 'b' says neither address",
+        ),
         "a weight of zero": (json.dumps(shard(name="a", weight=0)), "above 0"),
+        "a weight that no float holds": ('{"shards": [{"name": "a", "weight": 1' + "0" * 400 + "}]}", "finite"),
         "a weight that is text": (json.dumps(shard(name="a", weight="1")), "must be a number"),
-        "two shards of one name": ('{"epoch": 1, "shards": [{"name": "a"}, {"name": "a"}]}', "'a' more than once"),
+        "two shards of one name": (
+            '{"epoch": 1, "shards": [{"name": "a", "host": "g"}, {"name": "a", "host": "h"}]}',
+            "'a' more than once",
+        ),
+        "lists within lists": (
+            f'{{"epoch": 1, "shards": {SHARD}, "earlier": [' * 500 + "]}" * 500,
+            "not a JSON|earlier lists within",
+        ),
         "earlier lists that are newer": (
-            '{"epoch": 1, "shards": [{"name": "a"}], "earlier": [{"epoch": 2, "shards": [{"name": "a"}]}]}',
+            f'{{"epoch": 1, "shards": {SHARD}, "earlier": [{{"epoch": 2, "shards": {SHARD}}}]}}',
             "falling epochs below 1",
         ),
     }.values(),
@@ -60,6 +91,20 @@ def test_equal_lists_give_equal_bytes():
 
 def test_a_password_in_a_shard_stays_out_of_its_repr():
     assert "secret" not in repr(HostList(1, (Shard("a", 1.0, {"password": "secret"}),)))
+
+
+@pytest.mark.parametrize("shards", ['["redis://:secret@h"]', '"redis://:secret@h"'])
+def test_a_password_in_a_list_that_is_none_stays_out_of_the_error(shards):
+    with pytest.raises(HostListInvalid) as caught:
+        HostList.from_json(f'{{"epoch": 1, "shards": {shards}}}', "hosts.json")
+    assert "secret" not in str(caught.value)
+
+
+def test_the_greatest_epoch_is_one_that_an_entry_has_room_for():
+    greatest = HostList(MOST_EPOCH, (Shard("a"),)).epoch
+    assert parse(pack(Entry(1, greatest, 1, 1, 0, 0, "", b"", b""))).epoch == greatest
+    with pytest.raises(EnvelopeInvalid):
+        pack(Entry(1, greatest + 1, 1, 1, 0, 0, "", b"", b""))
 
 
 def test_every_shard_of_every_list_is_named_once_in_its_newest_form() -> None:

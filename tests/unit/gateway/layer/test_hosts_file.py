@@ -41,7 +41,16 @@ def test_a_config_map_that_swaps_the_link_in_its_path_is_another_file(tmp_path: 
     assert file.look() == TWO
 
 
-@pytest.mark.parametrize("content", ["", '{"epoch": 2, "shar', '{"epoch": 2, "shards": []}', "null"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "", '{"epoch": 2, "shar', '{"epoch": 2, "shards": []}', "null",
+        '{"epoch": 1764160000000, "shards": [{"name": "a", "host": "h"}]}',
+        '{"epoch": 2, "shards": [{"name": "a", "master_name": "m", "sentinel": [["h", 1]]}]}',
+        '{"epoch": 2, "shards": [{"name": "a", "address": ["redis://h"]}]}',
+        '{"epoch": 2, "shards": [{"name": "a\\ud800", "host": "h"}]}',
+    ],
+)  # fmt: skip
 def test_a_broken_file_is_told_of_once_and_read_when_it_is_whole(
     path: Path, content: str, caplog: pytest.LogCaptureFixture
 ) -> None:

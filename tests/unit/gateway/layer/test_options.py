@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import fields
 from pathlib import Path
@@ -69,17 +70,32 @@ def test_an_unknown_option_is_refused_with_the_nearest_known_one() -> None:
         read_options({"zzz": 5})
 
 
-NUMBERS = (
-    "expiry", "group_expiry", "send_timeout", "history_seconds", "history_messages", "capacity", "replay_seconds",
-    "replay_bytes", "max_message_size_bytes",
-)  # fmt: skip
+SECONDS = ("expiry", "group_expiry", "send_timeout", "history_seconds", "replay_seconds", "key_settle_seconds")
+COUNTS = ("history_messages", "capacity", "replay_bytes", "max_message_size_bytes")
 
 
-@pytest.mark.parametrize("name", NUMBERS)
-@pytest.mark.parametrize("value", [0, -1, "60", None, True])
+@pytest.mark.parametrize("name", SECONDS + COUNTS)
+@pytest.mark.parametrize("value", [0, -1, "60", None, True, math.inf, math.nan, 1e300, 10**400])
 def test_an_impossible_number_is_refused_by_name(name: str, value: Any) -> None:
     with pytest.raises(ConfigurationError, match=name):
         read_options({name: value})
+
+
+@pytest.mark.parametrize("name", COUNTS)
+@pytest.mark.parametrize("value", [0.5, 1e4])
+def test_what_is_counted_is_a_whole_number(name: str, value: float) -> None:
+    with pytest.raises(ConfigurationError, match=f"{name} must be a whole number above 0, not {value}"):
+        read_options({name: value})
+
+
+@pytest.mark.parametrize("name", SECONDS)
+def test_seconds_may_have_fractions_and_last_a_century(name: str) -> None:
+    for value in (0.5, 3600, 3_153_600_000):
+        assert getattr(read_options({name: value}), name) == value
+
+
+def test_no_channel_has_a_capacity_of_its_own_where_none_is_given() -> None:
+    assert read_options({"channel_capacity": None}).capacities() == []
 
 
 def test_a_prefix_must_be_text() -> None:
@@ -99,7 +115,7 @@ def test_keys_are_not_in_the_repr() -> None:
 
 
 def test_a_capacity_of_nothing_is_refused_with_its_pattern() -> None:
-    with pytest.raises(ConfigurationError, match=r"channel_capacity for 'a\*' must be a number above 0"):
+    with pytest.raises(ConfigurationError, match=r"channel_capacity for 'a\*' must be a whole number above 0"):
         read_options({"channel_capacity": {"a*": 0}})
 
 
@@ -156,6 +172,10 @@ def test_hosts_come_from_config_then_redis_url_then_the_default() -> None:
         ([{"sentinels": [("s", 1)]}], "no 'master_name'"),
         ([{"master_name": "m"}], "no sentinels"),
         ([{"password": "hush"}], "says neither"),
+        ([{"address": ["redis://:hush@h"]}], "begins with none of"),
+        ([("h", "hush")], r"hosts\[0\] has a port"),
+        ([{"name": "eu:0", "host": "h"}], "without a colon, not 'eu:0'"),
+        ([{"name": "a", "weight": "1", "host": "h"}], "weight must be a number"),
         ([{"name": "a", "host": "h"}, {"name": "a", "host": "i"}], "more than once"),
     ],
 )
@@ -175,6 +195,13 @@ def test_a_host_in_no_known_form_is_refused(hosts: Any, complaint: str) -> None:
         ({"address": "redis://h", "db": 5}, "s@5"),
         ({"address": "unix:///run/redis.sock"}, "s"),
         ({"host": "h", "db": 6}, "s@6"),
+        ({"host": "h", "db": "06"}, "s@6"),
+        ({"address": "redis://h/03"}, "s@3"),
+        ({"address": "redis://h/%33/"}, "s@3"),
+        ({"address": "redis://h/00"}, "s"),
+        ({"address": "redis://h?db=04"}, "s@4"),
+        ({"address": "redis://h/none", "db": 5}, "s@5"),
+        ({"address": "redis://h/0", "db": 5}, "s"),
     ],
 )
 def test_the_database_is_part_of_a_shards_label(connection: dict[str, Any], expected: str) -> None:

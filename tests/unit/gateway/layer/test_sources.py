@@ -17,6 +17,13 @@ def test_a_file_that_is_missing_stops_the_start_with_its_path(tmp_path: Path) ->
         choose_hosts(read_options({}), environment)
 
 
+def test_a_file_that_is_no_text_stops_the_start_with_its_path(tmp_path: Path) -> None:
+    path = tmp_path / "hosts.json"
+    path.write_bytes(b"\xff\xfe{")
+    with pytest.raises(HostListInvalid, match=r"hosts\.json: not a JSON document"):
+        choose_hosts(read_options({}), read_environment({"REALTIME_GATEWAY_CONFIG": str(path)}))
+
+
 def test_a_file_that_is_no_host_list_stops_the_start_with_its_path(tmp_path: Path) -> None:
     path = tmp_path / "hosts.json"
     path.write_text('{"epoch": 1, "shards": []}')

@@ -146,6 +146,38 @@ def test_an_error_that_passes_is_waited_out(code: str) -> None:
     assert bench.verdict(ticket) is not None
 
 
+def test_an_epoch_that_no_message_has_room_for_fails_those_who_wait_and_nobody_else() -> None:
+    bench = Bench(follow_hosts=False)  # whoever is pinned writes in the epoch that he finds
+    first = bench.send()
+    bench.link_up(epoch=2**32)
+    second = bench.send()
+    for ticket in (first, second):
+        settled = bench.verdict(ticket)
+        assert settled is not None
+        assert settled.verdict is Verdict.REFUSED
+        assert "an entry of epoch 4294967296" in settled.detail
+    assert not bench.calls("publish")
+    bench.link_down()
+    bench.link_up(epoch=2**32 - 1)
+    third = bench.send()
+    assert bench.answer_all_ok() == [3]
+    assert bench.verdict(third) == actions.Settle(third, Verdict.DONE, "0", "")
+
+
+def test_what_was_acknowledged_outlasts_an_epoch_that_it_cannot_be_written_in() -> None:
+    bench = Bench(follow_hosts=False)
+    bench.link_up(run_id="old")
+    bench.send()
+    bench.answer_all_ok()
+    bench.link_down()
+    bench.link_up(run_id="new", epoch=2**32)
+    bench.tick()
+    assert not bench.calls("publish")
+    bench.link_down()
+    bench.link_up(run_id="newer")
+    assert bench.answer_all_ok() == [1]
+
+
 def test_the_senders_chain_names_the_message_before_to_the_same_group() -> None:
     bench = Bench()
     bench.link_up()
