@@ -26,6 +26,11 @@ if epoch > own then return {'NEW', epoch, redis.call('GET', KEYS[2]) or ''} end
 local history_ms, history_entries, life_s = tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local expiry_ms, group_expiry_ms = tonumber(ARGV[5]), tonumber(ARGV[6])
 
+local function now_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
 local links = {} -- stream → link for the entry that comes next, once this batch has written to it
 
 local function link_in(stream)
@@ -58,19 +63,24 @@ local function publish(stream, bytes, topic)
   return id, ms
 end
 
+local since -- when the members of a group that count were added, once a message needs it
+
 local function publish_to_group(stream, members, bytes, topic)
+  -- Before anything is stored: where the key has another type the message is refused, and none but it.
+  since = since or string.format('(%.0f', now_ms() - group_expiry_ms)
+  local channels = redis.pcall('ZRANGEBYSCORE', members, since, '+inf')
+  if channels.err then return channels end
   local id, ms = publish(stream, bytes, topic)
-  if not ms then return id end
-  local channels = redis.call('ZRANGEBYSCORE', members, string.format('(%.0f', ms - group_expiry_ms), '+inf')
-  if #channels == 0 then return id end
+  if not ms or #channels == 0 then return id end
   table.insert(channels, 1, id)
   return channels
 end
 
 local function enqueue(queue, mark, bytes, topic, capacity, sequence)
-  if tonumber(redis.call('GET', mark) or '-1') >= tonumber(sequence) then return 0 end
-  local time = redis.call('TIME')
-  local ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  local last = redis.pcall('GET', mark)
+  if type(last) == 'table' then return last end
+  if tonumber(last or '-1') >= tonumber(sequence) then return 0 end
+  local ms = now_ms()
   local length = redis.pcall('LLEN', queue)
   if type(length) == 'table' then return length end
   while length >= tonumber(capacity) do

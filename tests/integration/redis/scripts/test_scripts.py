@@ -113,6 +113,26 @@ def test_publish_reports_a_foreign_key_and_goes_on_with_the_rest(client: redis.R
     assert client.xlen("stream") == 1
 
 
+def test_publish_stores_nothing_for_a_group_whose_members_are_no_set_and_goes_on_with_the_rest(
+    client: redis.Redis,
+) -> None:
+    client.set("foreign", "text")
+    client.zadd("members", {"work": int(time.time() * 1000)})
+    answer = publish(client, group("1"), group("2", "other", "foreign"), group("3"))
+    assert isinstance(answer[2], redis.ResponseError)
+    assert "WRONGTYPE" in str(answer[2]) or "wrong kind" in str(answer[2])
+    assert not client.exists("other")
+    assert [fields[b"e"] for _, fields in client.xrange("stream")] == [b"1", b"3"]
+    assert answer[1][1:] == answer[3][1:] == [b"work"]
+
+
+def test_publish_refuses_a_queue_whose_mark_is_foreign_and_goes_on_with_the_rest(client: redis.Redis) -> None:
+    client.rpush("mark", "text")
+    answer = publish(client, group("1"), queued("2", 2), group("3"))
+    assert isinstance(answer[2], redis.ResponseError)
+    assert (client.xlen("stream"), client.llen("queue")) == (2, 0)
+
+
 def test_publish_stores_nothing_more_after_an_error_of_the_server(client: redis.Redis) -> None:
     client.config_set("maxmemory", 1)
     try:
