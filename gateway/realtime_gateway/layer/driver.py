@@ -177,6 +177,15 @@ class Driver:
         self._tickets[ticket] = owner
         return ticket
 
+    def settle_later(
+        self, ticket: int, future: asyncio.Future[actions.Settle], owner: Callable[[actions.Settle], None]
+    ) -> None:
+        """Tell ``owner`` of the end of a request whose caller was cancelled, now if it has ended already."""
+        if future.done() and not future.cancelled():
+            owner(future.result())
+        elif ticket in self._tickets:
+            self._tickets[ticket] = owner
+
     def end_turn_soon(self) -> None:
         """Let what is sent in this turn of the loop go out together."""
         if not self._turn_open:

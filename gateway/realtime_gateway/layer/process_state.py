@@ -140,6 +140,11 @@ class ProcessState:
         self._tickets += 1
         return self._tickets
 
+    @property
+    def last_ticket(self) -> int:
+        """The ticket of the newest request."""
+        return self._tickets
+
     def drop(self, channel: str) -> int:
         """Forget a local channel; return how many messages went with it."""
         self.own.forget(channel)

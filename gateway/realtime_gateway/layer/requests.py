@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import Any, Protocol
 
 from realtime_gateway.layer import drops, names
@@ -13,6 +14,7 @@ from realtime_gateway.layer.machine import events
 from realtime_gateway.layer.machine.actions import Settle, Verdict
 from realtime_gateway.layer.machine.follow import Phase
 from realtime_gateway.layer.mailboxes import Body, Mailbox, WatchedMailbox
+from realtime_gateway.layer.own_messages import OwnMessages
 from realtime_gateway.layer.process_state import Ready, Taken
 
 log = logging.getLogger("realtime_gateway.layer")
@@ -59,13 +61,25 @@ async def _send_to_own(driver: Driver, trace: bytes, channel: str, body: bytes) 
     driver.submit(events.Listen())
     destination = names.inbox(state.client_prefix)
     number = state.machine.last_sequence + 1
-    state.own.sent(channel, number)
-    settled = await driver.publish(destination, Kind.CHANNEL, channel, trace, body)
+    if box is not None:
+        state.own.sent(channel, number)
+    future = driver.publish(destination, Kind.CHANNEL, channel, trace, body)
+    ticket = state.last_ticket
+    try:
+        settled = await future
+    except BaseException:
+        # It may still be stored, and so takes room until it has an end.
+        driver.settle_later(ticket, future, partial(_ended, state.own, channel, number))
+        raise
+    _ended(state.own, channel, number, settled)
     if settled.verdict is Verdict.DONE:
         await _come_back(driver, destination, number)
-    else:
-        state.own.not_sent(channel, number)
     return settled
+
+
+def _ended(own: OwnMessages, channel: str, number: int, settled: Settle) -> None:
+    if settled.verdict is not Verdict.DONE:
+        own.not_sent(channel, number)
 
 
 async def group_send(driver: Driver, trace: bytes, group: str, body: bytes) -> Settle:
