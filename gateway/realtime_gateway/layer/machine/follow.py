@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from math import inf
 from typing import NamedTuple
 
 from realtime_gateway.layer.envelope import Entry
@@ -87,10 +88,11 @@ class Follow:
         past: earlier owners that have been read, as long as a late writer may reach them.
         started: whether anything sent from now on counts, because somebody has been a member.
         away_since: the last time that is known to be without a gap; None while live.
+        looked_for: the stream id of the last push that something was missing in front of, so that its stream was read.
     """
 
     __slots__ = (
-        "away_since", "chain", "destination", "held", "held_bytes", "joined_at", "marks", "marks_before", "members",
+        "away_since", "chain", "destination", "held", "held_bytes", "joined_at", "looked_for", "marks", "marks_before", "members",
         "overflowed", "past", "phase", "seen_at", "span", "started", "waiting",
     )  # fmt: skip
 
@@ -112,6 +114,7 @@ class Follow:
         self.marks: dict[int, int] = {}
         self.marks_before: dict[int, int] = {}
         self.seen_at = now
+        self.looked_for = b""
 
     @property
     def shard(self) -> str:
@@ -141,6 +144,12 @@ class Follow:
     def rotate(self) -> None:
         """Forget senders that were silent since the last rotation."""
         self.marks_before, self.marks = self.marks, {}
+
+    def take_joins(self, now: float = inf) -> list[tuple[int, str, float]]:
+        """Take out the joins that wait, or those of them whose time is up."""
+        taken = [one for one in self.waiting if one[2] <= now]
+        self.waiting = [one for one in self.waiting if one[2] > now]
+        return taken
 
     def hold(self, payload: bytes) -> None:
         """Keep what is pushed before its turn, within a bound: all of it is in the stream as well."""

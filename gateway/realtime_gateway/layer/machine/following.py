@@ -234,7 +234,8 @@ class Following:
         except ValueError:
             self._emit(Dropped("malformed"))
             return
-        if not gapless or entry.epoch > self._hosts.epoch or follow.lacks_predecessor(entry):
+        newer = entry.epoch > self._hosts.epoch and self._limits.follow_hosts
+        if newer or not gapless or follow.lacks_predecessor(entry):
             self._stop_at(follow, entry, payload)
             return
         age_seconds, stored_ms = entry.age_ms / 1000, order(payload[:id_end])[0]
@@ -248,10 +249,14 @@ class Following:
 
     def _stop_at(self, follow: Follow, entry: Entry, payload: bytes) -> None:
         """Read the stream before an entry that something is missing in front of, here or on an earlier owner."""
+        stream_id = payload.partition(b" ")[0]
+        if follow.looked_for == stream_id:
+            self._emit(Dropped("malformed"))  # its stream has been read to the end since it came, and has it not
+            return
         follow.hold(payload)
         self.unsettled.not_live(follow)
         if not self._too_new(follow, entry):
-            follow.phase = Phase.CATCHING_UP
+            follow.phase, follow.looked_for = Phase.CATCHING_UP, stream_id
             self._reading.begin(follow, follow.span)
 
     def _too_new(self, follow: Follow, entry: Entry) -> bool:
@@ -270,8 +275,7 @@ class Following:
         follow.phase = Phase.LIVE
         self.unsettled.live(follow)
         follow.away_since = None
-        waiting, follow.waiting = follow.waiting, []
-        for ticket, channel, _ in waiting:
+        for ticket, channel, _ in follow.take_joins():
             self._admit(follow, ticket, channel, now)
         self.live(follow)
         held = follow.take_held()
@@ -368,11 +372,7 @@ class Following:
             follow.past.append(span)
 
     def _give_up_late_joins(self, follow: Follow, now: float) -> None:
-        late = [one for one in follow.waiting if one[2] <= now]
-        if not late:
-            return
-        follow.waiting = [one for one in follow.waiting if one[2] > now]
-        for ticket, channel, _ in late:
+        for ticket, channel, _ in follow.take_joins(now):
             if channel not in follow.members:
                 self._members.remove(channel, follow.destination)
             self._emit(Settle(ticket, Verdict.UNAVAILABLE, follow.shard))

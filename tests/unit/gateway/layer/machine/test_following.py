@@ -11,7 +11,7 @@ from realtime_gateway.layer.machine import actions, events
 from realtime_gateway.layer.machine.actions import Verdict
 
 ROOM = names.group("room")
-THEM = 5
+THEM, OTHER = 5, 6
 
 
 def test_a_join_is_certain_once_the_subscription_is_confirmed_and_the_stream_has_been_looked_at() -> None:
@@ -278,6 +278,33 @@ def test_an_entry_of_a_newer_epoch_waits_for_the_newer_list() -> None:
     bench.answer("fence", [1, newer, b"word", b"0"])
     bench.answer("read", page((b"6-0", entry(THEM, 1, epoch=1))))
     assert bench.bodies() == [b"1"]
+
+
+def test_a_pinned_process_takes_an_entry_of_a_newer_epoch_as_it_is_pushed() -> None:
+    bench = Bench(follow_hosts=False)
+    bench.link_up()
+    bench.join_live()
+    bench.pending.clear()
+    bench.push(b"6-0", entry(THEM, 1, epoch=1))
+    assert bench.bodies() == [b"1"]
+    assert not bench.pending
+
+
+def test_a_push_that_no_stream_has_is_looked_for_once_and_dropped() -> None:
+    bench = Bench()
+    bench.link_up()
+    bench.join_live()
+    bench.push(b"9-0", entry(THEM, 9), after=b"8-0")
+    bench.answer("read", page(last=b"5-0"))
+    assert bench.calls("read") == 0
+    assert [one.reason for one in bench.of(actions.Dropped)] == ["malformed"]
+    # What comes by and by is taken as before, the same id with something behind it as well.
+    bench.push(b"6-0", entry(THEM, 1))
+    bench.push(b"9-0", entry(THEM, 2))
+    assert bench.bodies() == [b"1", b"2"]
+    bench.push(b"20-0", entry(THEM, 3), after=b"11-0")
+    bench.answer("read", page((b"11-0", entry(OTHER, 7)), (b"20-0", entry(THEM, 3)), after=b"9-0"))
+    assert bench.bodies() == [b"1", b"2", b"7", b"3"]
 
 
 def test_a_group_that_moves_is_read_to_its_end_on_the_old_owner_first() -> None:
