@@ -92,8 +92,8 @@ class Follow:
     """
 
     __slots__ = (
-        "away_since", "chain", "destination", "held", "held_bytes", "joined_at", "looked_for", "marks", "marks_before", "members",
-        "overflowed", "past", "phase", "seen_at", "span", "started", "waiting",
+        "away_since", "chain", "destination", "held", "held_bytes", "joined_at", "looked_for", "marks", "marks_before",
+        "members", "overflowed", "past", "phase", "seen_at", "span", "started", "waiting",
     )  # fmt: skip
 
     def __init__(self, destination: str, span: Span, now: float) -> None:
