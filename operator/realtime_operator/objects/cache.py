@@ -10,6 +10,8 @@ from realtime_operator.objects.redis_shard import OVERHEAD_BYTES
 from realtime_operator.sentinel_terms import REDIS_PORT
 from realtime_operator.target import Target
 
+_SETTINGS = f"{redis_tls.SOCKET_DIRECTORY}/cache.conf"
+
 
 def url(target: Target, password: str, authority: str) -> str:
     """Where the application finds it, as Django and redis-py read it; ``authority`` is the file of TLS's authority."""
@@ -59,23 +61,20 @@ def _shape(target: Target) -> pods.PodShape:
         "command": ["sh", "-c", _command(target)],
         "ports": [{"name": identity.CACHE, "containerPort": REDIS_PORT, "protocol": "TCP"}],
         "env": [pods.from_secret("CACHE_PASSWORD", identity.passwords_name(target), "cache")],
+        "volumeMounts": [*redis_tls.mounts(tls), pods.mount("run", redis_tls.SOCKET_DIRECTORY, read_only=False)],
         "resources": {"requests": {"memory": quantities.from_bytes(limit + OVERHEAD_BYTES)}},
         "livenessProbe": ping,
         "readinessProbe": ping,
     }
-    volumes = redis_tls.volumes(tls)
+    volumes = [*redis_tls.volumes(tls), pods.scratch_volume("run", in_memory=True)]
     if tls is not None:
         container["env"] += [
             pods.from_secret("REDISCLI_AUTH", identity.passwords_name(target), "cache"),
             {"name": "ACCOUNT", "value": "default"},
             {"name": "SOCKET", "value": redis_tls.SOCKET},
         ]
-        container["volumeMounts"] = [
-            *redis_tls.mounts(tls),
-            pods.mount("config", "/config"),
-            pods.mount("run", redis_tls.SOCKET_DIRECTORY, read_only=False),
-        ]
-        volumes += [pods.config_volume("config", identity.redis_config_name(target)), pods.scratch_volume("run")]
+        container["volumeMounts"].append(pods.mount("config", "/config"))
+        volumes.append(pods.config_volume("config", identity.redis_config_name(target)))
     return pods.PodShape(
         component=identity.CACHE,
         labels=identity.labels(target, identity.CACHE),
@@ -89,14 +88,15 @@ def _shape(target: Target) -> pods.PodShape:
 
 
 def _command(target: Target) -> str:
-    # Kubernetes fills in the password, and the shell hands it to Redis by standard input: never on a command line.
+    # Kubernetes fills in the password, and the shell hands it to Redis in a file in memory: never on a command line.
+    # The shell becomes the server, since as the container's first process it would not heed SIGTERM.
     limit = target.spec.cache.max_memory_bytes
     settings = rf"requirepass %s\nmaxmemory {limit}\nmaxmemory-policy allkeys-lru\nsave \"\"\n"
     tls = redis_tls.wanted(target)
-    run = "redis-server -"
+    run = f"redis-server {_SETTINGS}"
     if tls is not None:
         # The password says who may come in: clients of a cache go on with the certificate that they once read.
         listening = {**dict(redis_tls.listening(tls, REDIS_PORT, redis_tls.SOCKET)), "tls-auth-clients": "no"}
         settings += "".join(rf"{name} {value}\n" for name, value in listening.items())
         run = f"sh /config/with_renewed_certificates.sh {run}"
-    return f'printf "{settings}" "$CACHE_PASSWORD" | exec {run}'
+    return f'umask 077 && printf "{settings}" "$CACHE_PASSWORD" >{_SETTINGS} && exec {run}'

@@ -99,9 +99,9 @@ def secret_volume(name: str, secret: str, keys: Sequence[str], *, mode: int = 0o
     return {"name": name, "secret": {"secretName": secret, "defaultMode": mode, "items": items}}
 
 
-def scratch_volume(name: str) -> dict[str, Any]:
-    """A volume that goes with the pod."""
-    return {"name": name, "emptyDir": {}}
+def scratch_volume(name: str, *, in_memory: bool = False) -> dict[str, Any]:
+    """A volume that goes with the pod, and is on no disk if asked."""
+    return {"name": name, "emptyDir": {"medium": "Memory"} if in_memory else {}}
 
 
 def mount(name: str, path: str, *, read_only: bool = True) -> dict[str, Any]:

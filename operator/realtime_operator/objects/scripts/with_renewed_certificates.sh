@@ -3,12 +3,13 @@
 # and no server looks by itself.
 #
 #   a Redis server    reads them by CONFIG SET; its connections stay
-#   a Sentinel        cannot: it ends, and its container starts again with the state that it keeps; one after the other,
-#                     so that a majority stays, and only when the new files let somebody in
+#   a Sentinel        cannot: it ends, and its container starts again with the state that it keeps; only when the new
+#                     files let somebody in, and while every other Sentinel answers, so that a majority stays: files
+#                     reach the pods at different times
 #
 # Reads SOCKET (where the server is asked), REDISCLI_AUTH (the account's password), ACCOUNT (who asks; else the pod),
-# SENTINEL (a Sentinel's own name; empty for a server), TLS (the directory) and PERIOD (seconds). Needs sh, sleep, cat,
-# sha1sum, timeout and redis-cli.
+# SENTINEL (a Sentinel's own name; empty for a server), TLS (the directory), ADDRESSES (the file of lines NAME=IP) and
+# PERIOD (seconds). Needs sh, sed, sleep, cat, sha1sum, timeout and redis-cli.
 set -u
 
 tls=${TLS:-/tls}
@@ -24,11 +25,18 @@ renew() {
         [ "$answer" = OK ]
         return
     fi
-    answer=$(ask -p "${PORT:-26379}" --tls --insecure --cacert "$tls/ca.crt" \
-        --cert "$tls/tls.crt" --key "$tls/tls.key" PING)
-    [ "$answer" = PONG ] || return 1
+    answers 127.0.0.1 || return 1
     sleep $((${SENTINEL##*-} * 15))
+    for other in $(sed -n "/^$SENTINEL=/d; s/^${SENTINEL%-*}-[0-9]*=//p" "${ADDRESSES:-/addresses/addresses}"); do
+        answers "$other" || { answer="the Sentinel at $other does not answer: $answer"; return 1; }
+    done
     kill $$
+}
+
+answers() { # answers ADDRESS: whether a Sentinel lets in who has the new files; its own may be old ones
+    answer=$(ask -h "$1" -p "${PORT:-26379}" --tls --insecure --cacert "$tls/ca.crt" \
+        --cert "$tls/tls.crt" --key "$tls/tls.key" PING)
+    [ "$answer" = PONG ]
 }
 
 # $$ stays the number of this shell, which becomes the server.

@@ -129,5 +129,27 @@ def test_a_sentinel_ends_in_order_to_be_started_with_the_renewed_one(
             assert process.wait(SECONDS) == 0
 
 
+def test_a_sentinel_does_not_end_while_another_is_away(tmp_path: Path) -> None:
+    authority = Authority()
+    tls, client = authority.issue(tmp_path / "tls", NAME), authority.issue(tmp_path / "client", "gateway")
+    with RedisProcess() as primary:
+        sentinel = SentinelProcess({"chat": primary}, tls=tls, tls_client=client)
+        addresses = tmp_path / "addresses"
+        addresses.write_text("chat-redis-0-0=127.0.0.9\nchat-sentinel-0=127.0.0.1\nchat-sentinel-1=127.0.0.2\n")
+        said = {"SENTINEL": "chat-sentinel-0", "PORT": str(sentinel.port), "ACCOUNT": "default", "REDISCLI_AUTH": ""}
+        with Watched(sentinel, tls, SOCKET="unused", ADDRESSES=str(addresses), **said) as process:
+            authority.issue(tls, NAME)
+            log = sentinel.directory / "log"
+            wait_until(lambda: "the Sentinel at 127.0.0.2 does not answer" in log.read_text(), SECONDS)
+            assert process.poll() is None
+            # In the other's place, who only has to answer PING.
+            other = RedisProcess("--bind", "127.0.0.2", port=sentinel.port, tls=tls)
+            other.spawn()
+            try:
+                assert process.wait(SECONDS) == 0
+            finally:
+                other.stop()
+
+
 def test_the_pods_script_is_where_its_settings_say() -> None:
     assert f"tls=${{TLS:-{redis_tls.DIRECTORY}}}" in SCRIPT.read_text()
