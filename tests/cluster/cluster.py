@@ -43,6 +43,7 @@ class Cluster:
         self.kubeconfig = kubeconfig
         self.ingress = ingress
         self.program = kubectl
+        self.namespaces: list[str] = []  # that tests have made
 
     def try_kubectl(self, *arguments: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
         """Run kubectl, whatever comes of it; ``given`` is its standard input."""
@@ -213,11 +214,18 @@ class OwnCluster(Cluster):
 
 
 class Namespace:
-    """A namespace of the cluster for one test."""
+    """A namespace of the cluster for one test, or for those of a module."""
 
     def __init__(self, cluster: Cluster, name: str) -> None:
         self.cluster = cluster
         self.name = name
+
+    @classmethod
+    def make(cls, cluster: Cluster, name: str) -> Namespace:
+        """Make it; of a test that fails, everything in it is kept."""
+        cluster.kubectl("create", "namespace", name)
+        cluster.namespaces.append(name)
+        return cls(cluster, name)
 
     def kubectl(self, *arguments: str, given: str | None = None) -> str:
         return self.cluster.kubectl("-n", self.name, *arguments, given=given)

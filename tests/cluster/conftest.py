@@ -20,7 +20,6 @@ from tests.cluster.node.machine import CACHE, HERE
 from tests.cluster.operator_bed import CRD, install_operator, uninstall_operator
 
 BUILD = HERE / "build.sh"
-FAILED = pytest.StashKey[bool]()
 
 # program → the Debian package that has it
 PROGRAMS = {
@@ -60,8 +59,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Keep what a test that failed leaves, before any fixture of it, or of its module, is torn down."""
     report = yield
-    item.stash[FAILED] = item.stash.get(FAILED, False) or report.failed  # type: ignore[attr-defined]
+    found = getattr(item, "funcargs", {}).get("cluster")
+    if report.failed and found is not None:  # type: ignore[attr-defined]
+        artefacts.keep_all(found, item.nodeid.removeprefix("tests/cluster/"))
     return report
 
 
@@ -136,15 +138,10 @@ numbers = itertools.count(1)
 
 
 @pytest.fixture
-def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[Namespace]:
-    """A namespace for this test. When the test has failed, everything in it is kept before it is deleted."""
-    made = Namespace(cluster, f"test-{os.getpid()}-{next(numbers)}")
-    cluster.kubectl("create", "namespace", made.name)
+def namespace(cluster: Cluster) -> Iterator[Namespace]:
+    """A namespace for this test."""
+    made = Namespace.make(cluster, f"test-{os.getpid()}-{next(numbers)}")
     yield made
-    if request.node.stash.get(FAILED, False):
-        folder = artefacts.folder_for(request.node.nodeid.removeprefix("tests/cluster/"))
-        artefacts.keep(made, folder / made.name)
-        artefacts.keep_cluster(cluster, folder)
     cluster.kubectl("delete", "namespace", made.name, "--wait=false")
 
 

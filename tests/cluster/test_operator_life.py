@@ -26,8 +26,7 @@ pytestmark = pytest.mark.usefixtures("operator")
 @pytest.fixture(scope="module")
 def gateway(cluster: Cluster, operator: None) -> Iterator[Gateway]:
     """One resource for the tests of this module, each of which leaves it in order."""
-    namespace = Namespace(cluster, f"life-{time.time_ns() // 10**6}")
-    cluster.kubectl("create", "namespace", namespace.name)
+    namespace = Namespace.make(cluster, f"life-{time.time_ns() // 10**6}")
     cluster.kubectl("label", "namespace", namespace.name, "pod-security.kubernetes.io/enforce=restricted")
     made = Gateway(namespace)
     made.apply()

@@ -21,8 +21,7 @@ SILENCE_SECONDS = 0.5
 
 @pytest.fixture
 def neighbour(cluster: Cluster, namespace: Namespace) -> Iterator[Namespace]:
-    made = Namespace(cluster, f"{namespace.name}-beside")
-    cluster.kubectl("create", "namespace", made.name)
+    made = Namespace.make(cluster, f"{namespace.name}-beside")
     yield made
     cluster.kubectl("delete", "namespace", made.name, "--wait=false")
 
