@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable
 from realtime_operator.decide.scene import Scene
 from realtime_operator.plan import Action, Finding, Follow, Monitor, Promote, Verdict
 from realtime_operator.sentinel_terms import (
-    FAILOVER_TIMEOUT_SECONDS,
+    FAILOVERS_FAIL_SECONDS,
     MISSING_PODS_SECONDS,
     STRAY_SECONDS,
     quorum,
@@ -58,8 +58,7 @@ def _agreed_and_away(scene: Scene) -> Verdict | None:
     if _all_seen_and_parked(scene):
         return _choose(scene, _finding(scene, reasons.DATA_LOST, "every server came back empty at the same time"))
     fact = scene.fact("the agreed primary is away")
-    patience = 2 * FAILOVER_TIMEOUT_SECONDS
-    if not scene.unseen and scene.held(fact) > patience:
+    if not scene.unseen and scene.held(fact) > FAILOVERS_FAIL_SECONDS:
         return _with_facts(_with_replicas(scene) or _choose(scene), fact)
     return _failover(scene, f"its primary {scene.agreed} does not answer as one", fact)
 

@@ -4,7 +4,7 @@ gateway    gateway and worker pods: everything on data but administration; on Se
 operator   everything
 replica    a replica towards its primary
 sentinel   a Sentinel towards servers and other Sentinels
-pod        start scripts and probes inside a pod
+pod        scripts and probes inside a pod: how it starts, whether it is well, and to whom it hands over when it ends
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SERVER_RIGHTS = {
     "replica": "+psync +replconf +ping",
     "sentinel": "&__sentinel__:hello +multi +exec +slaveof +ping +subscribe +publish +config|rewrite +role +info"
     " +client|setname +client|kill +script|kill",
-    "pod": "+ping +role +info",
+    "pod": "+ping +role +info +multi +exec +replicaof +client|pause +client|unpause +client|kill",
 }
 SENTINEL_RIGHTS = {
     "gateway": "&* +@connection +@pubsub -@admin -@dangerous +info +role +sentinel|masters +sentinel|master"

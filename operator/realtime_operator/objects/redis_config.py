@@ -11,7 +11,14 @@ from realtime_operator.objects import identity, redis_tls
 from realtime_operator.sentinel_terms import REDIS_PORT, SENTINEL_PORT
 from realtime_operator.target import Target
 
-SCRIPTS = ("start_redis.sh", "start_sentinel.sh", "ready.sh", "alive.sh", "with_renewed_certificates.sh")
+SCRIPTS = (
+    "start_redis.sh",
+    "hand_over.sh",
+    "start_sentinel.sh",
+    "ready.sh",
+    "alive.sh",
+    "with_renewed_certificates.sh",
+)
 # A replica that lags longer does not count for min-replicas-to-write; replay_seconds of the layer is above it.
 MAX_LAG_SECONDS = 4
 

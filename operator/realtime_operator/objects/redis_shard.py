@@ -106,6 +106,7 @@ def _shape(target: Target, redis: ManagedRedis, shard: int) -> pods.PodShape:
         "startupProbe": probe("sh", "/config/alive.sh", str(REDIS_PORT), period=2, failures=150),
         "livenessProbe": probe("sh", "/config/alive.sh", str(REDIS_PORT), period=10, failures=6),
         "readinessProbe": probe("sh", "/config/ready.sh", period=2, failures=2),
+        "lifecycle": {"preStop": {"exec": {"command": ["sh", "/config/hand_over.sh"]}}},
     }
     labels = identity.labels(target, identity.REDIS, shard=str(shard))
     return pods.PodShape(

@@ -4,12 +4,13 @@
 #
 #   a Redis server    reads them by CONFIG SET; its connections stay
 #   a Sentinel        cannot: it ends, and its container starts again with the state that it keeps; only when the new
-#                     files let somebody in, and while every other Sentinel answers, so that a majority stays: files
-#                     reach the pods at different times
+#                     files let somebody in, and so many others answer that a majority stays: files reach the pods at
+#                     different times. Whoever has not come back for so long may never: then it ends all the same, for
+#                     two seconds without a majority are better than an expired certificate.
 #
 # Reads SOCKET (where the server is asked), REDISCLI_AUTH (the account's password), ACCOUNT (who asks; else the pod),
-# SENTINEL (a Sentinel's own name; empty for a server), TLS (the directory), ADDRESSES (the file of lines NAME=IP) and
-# PERIOD (seconds). Needs sh, sed, sleep, cat, sha1sum, timeout and redis-cli.
+# SENTINEL (a Sentinel's own name; empty for a server), TLS (the directory), ADDRESSES (the file of lines NAME=IP), PERIOD
+# and PATIENCE (seconds). Needs sh, sed, sleep, date, cat, sha1sum, timeout and redis-cli.
 set -u
 
 tls=${TLS:-/tls}
@@ -27,9 +28,22 @@ renew() {
     fi
     answers 127.0.0.1 || return 1
     sleep $((${SENTINEL##*-} * 15))
+    silent=
+    all=1
+    there=0
     for other in $(sed -n "/^$SENTINEL=/d; s/^${SENTINEL%-*}-[0-9]*=//p" "${ADDRESSES:-/addresses/addresses}"); do
-        answers "$other" || { answer="the Sentinel at $other does not answer: $answer"; return 1; }
+        all=$((all + 1))
+        if answers "$other"; then
+            there=$((there + 1))
+        else
+            silent="$silent the Sentinel at $other does not answer: $answer;"
+        fi
     done
+    if [ "$all" -gt 1 ] && [ $((there * 2)) -le "$all" ]; then
+        refused=${refused:-$(date +%s)}
+        answer="no majority would stay:$silent it ends all the same ${PATIENCE:-600} s after it first said so"
+        [ $(($(date +%s) - refused)) -ge "${PATIENCE:-600}" ] || return 1
+    fi
     kill $$
 }
 

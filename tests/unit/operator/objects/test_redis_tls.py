@@ -129,26 +129,56 @@ def test_a_sentinel_ends_in_order_to_be_started_with_the_renewed_one(
             assert process.wait(SECONDS) == 0
 
 
-def test_a_sentinel_does_not_end_while_another_is_away(tmp_path: Path) -> None:
+@contextmanager
+def among(tmp_path: Path, others: int, **more: str) -> Iterator[tuple[SentinelProcess, subprocess.Popen[bytes]]]:
+    """A Sentinel among so many others, of which nobody answers, and whose certificate has just been renewed."""
     authority = Authority()
     tls, client = authority.issue(tmp_path / "tls", NAME), authority.issue(tmp_path / "client", "gateway")
     with RedisProcess() as primary:
         sentinel = SentinelProcess({"chat": primary}, tls=tls, tls_client=client)
         addresses = tmp_path / "addresses"
-        addresses.write_text("chat-redis-0-0=127.0.0.9\nchat-sentinel-0=127.0.0.1\nchat-sentinel-1=127.0.0.2\n")
+        lines = [f"chat-sentinel-{number}=127.0.0.{number + 1}\n" for number in range(others + 1)]
+        addresses.write_text("".join(["chat-redis-0-0=127.0.0.9\n", *lines]))
         said = {"SENTINEL": "chat-sentinel-0", "PORT": str(sentinel.port), "ACCOUNT": "default", "REDISCLI_AUTH": ""}
-        with Watched(sentinel, tls, SOCKET="unused", ADDRESSES=str(addresses), **said) as process:
+        with Watched(sentinel, tls, SOCKET="unused", ADDRESSES=str(addresses), **said, **more) as process:
             authority.issue(tls, NAME)
-            log = sentinel.directory / "log"
-            wait_until(lambda: "the Sentinel at 127.0.0.2 does not answer" in log.read_text(), SECONDS)
-            assert process.poll() is None
-            # In the other's place, who only has to answer PING.
-            other = RedisProcess("--bind", "127.0.0.2", port=sentinel.port, tls=tls)
-            other.spawn()
-            try:
-                assert process.wait(SECONDS) == 0
-            finally:
-                other.stop()
+            yield sentinel, process
+
+
+@contextmanager
+def another(sentinel: SentinelProcess, host: str) -> Iterator[None]:
+    """In another Sentinel's place, who only has to answer PING."""
+    other = RedisProcess("--bind", host, port=sentinel.port, tls=sentinel.tls)
+    other.spawn()
+    try:
+        yield
+    finally:
+        other.stop()
+
+
+def test_a_sentinel_does_not_end_while_a_majority_would_not_stay(tmp_path: Path) -> None:
+    with among(tmp_path, others=2) as (sentinel, process), another(sentinel, "127.0.0.2"):
+        log = sentinel.directory / "log"
+        wait_until(lambda: "the Sentinel at 127.0.0.3 does not answer" in log.read_text(), SECONDS)
+        assert process.poll() is None
+        with another(sentinel, "127.0.0.3"):
+            assert process.wait(SECONDS) == 0
+
+
+def test_a_sentinel_that_is_gone_keeps_nobody_where_a_majority_stays(tmp_path: Path) -> None:
+    with (
+        among(tmp_path, others=4) as (sentinel, process),
+        another(sentinel, "127.0.0.2"),
+        another(sentinel, "127.0.0.3"),
+        another(sentinel, "127.0.0.4"),
+    ):
+        assert process.wait(SECONDS) == 0
+
+
+def test_a_sentinel_that_is_gone_for_good_keeps_the_others_for_some_time_only(tmp_path: Path) -> None:
+    with among(tmp_path, others=2, PATIENCE="2") as (sentinel, process):
+        assert process.wait(SECONDS) == 0
+        assert "the Sentinel at 127.0.0.2 does not answer" in (sentinel.directory / "log").read_text()
 
 
 def test_the_pods_script_is_where_its_settings_say() -> None:
