@@ -5,8 +5,8 @@ The request has been parsed once already, by Twisted; nothing here parses it aga
 
 from __future__ import annotations
 
-import binascii
-from base64 import b64decode, b64encode
+from base64 import b64encode
+from binascii import Error, a2b_base64
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha1
@@ -15,6 +15,13 @@ from http import HTTPStatus
 # RFC 6455, and the last draft before it, which has the same frames.
 VERSIONS = (13, 8)
 _VERSIONS_HEADER = (b"sec-websocket-version", b", ".join(str(version).encode() for version in VERSIONS))
+
+_ASKED = frozenset(
+    {
+        *(b"host", b"connection", b"sec-websocket-version"),
+        *(b"sec-websocket-key", b"sec-websocket-protocol", b"sec-websocket-extensions"),
+    }
+)
 
 _KEY_SUFFIX = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
 
@@ -57,34 +64,36 @@ def examine(method: bytes, http_version: str, headers: Headers) -> Upgrade | Ref
 
 
 def _with_handshake_headers(headers: Headers) -> Upgrade | Refusal:
-    if len(values(headers, b"host")) != 1:
+    asked: dict[bytes, list[bytes]] = {}
+    for name, value in headers:
+        if name in _ASKED:
+            asked.setdefault(name, []).append(value.strip())
+    keys, versions = asked.get(b"sec-websocket-key", []), asked.get(b"sec-websocket-version")
+    if len(asked.get(b"host", [])) != 1:
         return Refusal(400, "The request needs one Host header.")
-    if b"upgrade" not in tokens(headers, b"connection"):
+    if b"upgrade" not in words(asked.get(b"connection", [])):
         return Refusal(400, "The Connection header does not say Upgrade.")
-    if values(headers, b"sec-websocket-version") not in ([b"13"], [b"8"]):
+    if versions not in ([b"13"], [b"8"]):
         return Refusal(426, "This WebSocket version is not spoken here.", (_VERSIONS_HEADER,))
-    keys = values(headers, b"sec-websocket-key")
     if len(keys) != 1 or not is_key(keys[0]):
         return Refusal(400, "The request needs one Sec-WebSocket-Key of 16 bytes in base64.")
-    return _with_offers(keys[0], headers)
+    return _with_offers(keys[0].decode("ascii"), int(versions[0]), asked)
 
 
-def _with_offers(key: bytes, headers: Headers) -> Upgrade | Refusal:
+def _with_offers(key: str, version: int, asked: dict[bytes, list[bytes]]) -> Upgrade | Refusal:
     try:
-        offered = [value.decode("ascii") for value in values(headers, b"sec-websocket-protocol")]
+        offered = [value.decode("ascii") for value in asked.get(b"sec-websocket-protocol", [])]
     except UnicodeDecodeError:
         return Refusal(400, "A Sec-WebSocket header is not ASCII.")
     subprotocols = [name.strip() for value in offered for name in value.split(",") if name.strip()]
     if len(set(subprotocols)) != len(subprotocols):
         return Refusal(400, "A subprotocol is offered twice.")
-    version = int(values(headers, b"sec-websocket-version")[0])
-    extensions = tuple(values(headers, b"sec-websocket-extensions"))
-    return Upgrade(key.decode("ascii"), version, tuple(subprotocols), extensions)
+    return Upgrade(key, version, tuple(subprotocols), tuple(asked.get(b"sec-websocket-extensions", [])))
 
 
 def wants_websocket(upgrade_values: Iterable[bytes] | None) -> bool:
     """Say whether an Upgrade header, as a list of its values, names websocket."""
-    return any(name.strip().lower() == b"websocket" for value in upgrade_values or () for name in value.split(b","))
+    return b"websocket" in words(upgrade_values or ())
 
 
 def values(headers: Headers, name: bytes) -> list[bytes]:
@@ -92,16 +101,16 @@ def values(headers: Headers, name: bytes) -> list[bytes]:
     return [value.strip() for header, value in headers if header == name]
 
 
-def tokens(headers: Headers, name: bytes) -> set[bytes]:
-    """Return the comma-separated words of a header, in lower case."""
-    return {word.strip().lower() for value in values(headers, name) for word in value.split(b",")}
+def words(listed: Iterable[bytes]) -> set[bytes]:
+    """Return the comma-separated words of a header, as a list of its values, in lower case."""
+    return {word.strip().lower() for value in listed for word in value.split(b",")}
 
 
 def is_key(key: bytes) -> bool:
     """Say whether this is 16 bytes in base64."""
     try:
-        return len(b64decode(key, validate=True)) == 16
-    except binascii.Error:
+        return len(a2b_base64(key, strict_mode=True)) == 16
+    except Error:
         return False
 
 
