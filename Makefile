@@ -53,6 +53,7 @@ generate: .venv/installed-dev ## write the files that are generated from code
 fuzz: .venv/installed-dev ## hostile frames and requests for a quarter of an hour; make test does it for seconds
 	$(BIN)/python -m tests.fuzz.frame_path 20000
 	$(BIN)/python -m tests.fuzz.requests --examples 10000
+	$(BIN)/python -m tests.fuzz.first_read 5000
 
 bench: .venv/installed-dev ## compare with stock Daphne and channels_redis in one run; prints ratios
 	$(BIN)/python -m tests.benchmarks

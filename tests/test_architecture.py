@@ -104,6 +104,7 @@ PURE = (
     "realtime_gateway.server.proxy_protocol",
     "realtime_gateway.server.request_facts",
     "realtime_gateway.server.stall_watch",
+    "realtime_gateway.server.upgrade_request",
     "realtime_gateway.server.wheel",
     "realtime_gateway.server.whole_frames",
     "realtime_gateway.local.plan",

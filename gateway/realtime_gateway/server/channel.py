@@ -17,6 +17,7 @@ from twisted.web.http import HTTPFactory as PlainHTTPFactory
 
 from realtime_gateway.server import handshake, proxy_protocol
 from realtime_gateway.server.client_address import Client
+from realtime_gateway.server.first_read import FirstRead
 from realtime_gateway.server.prompt_transport import waiting_bytes
 from realtime_gateway.server.request_facts import host_and_port
 from realtime_gateway.server.stall_watch import StallWatch
@@ -35,6 +36,7 @@ class GatewayChannel(StrictChannel):
     """One connection, until it ends or becomes a WebSocket."""
 
     server: GatewayServer
+    began: float | None = None  # on the loop's clock, where the connection is older than its channel
     has_served = False
     _has_heard = False
     client: Client
@@ -87,10 +89,20 @@ class GatewayChannel(StrictChannel):
         return data[header.size_bytes :]
 
     def await_head(self) -> None:
-        """The head of a request has to be whole by a deadline from now on."""
+        """The head of a request has to be whole by a deadline from now on; that of the first, from the beginning."""
         seconds = self.server.options.head_timeout_seconds
         if seconds and self._deadline is None:
-            self._deadline = self.server.wheel.call_later(seconds, self._head_is_late)
+            began, self.began = self.began, None
+            waited = 0 if began is None else self.server.loop.time() - began
+            self._deadline = self.server.wheel.call_later(max(seconds - waited, 0), self._head_is_late)
+
+    def nothing_came(self) -> None:
+        """End it, as the first of its deadlines has passed before its first byte."""
+        self.setTimeout(None)
+        if self.server.options.head_timeout_seconds == self.factory.first_read_seconds:
+            self._head_is_late()
+        else:
+            self.timeoutConnection()
 
     def setTimeout(self, period: float | None) -> Any:
         """Keep the deadline no longer than Twisted keeps its own: up to the end of the head, or of the connection."""
@@ -270,12 +282,24 @@ def _drop(data: bytes) -> None:
 
 
 class GatewayHTTPFactory(HTTPFactory):
-    """Makes the channels, and knows those that live, so that a drain can end them."""
+    """Makes the channels, and knows those that live, so that a drain can end them.
+
+    Attributes:
+        unheard: connections on which nothing has come yet.
+        first_read_seconds: how long they may wait for that; 0: for ever.
+        quick_head_bytes: how long a head may be that is read without a channel.
+    """
 
     def __init__(self, server: GatewayServer, request_class: type[GatewayRequest]) -> None:
         super().__init__(server)
         self._request_class = request_class
         self._channels: WeakSet[Any] = WeakSet()
+        self.unheard: set[FirstRead] = set()
+        waits = (server.options.head_timeout_seconds, self.timeOut)
+        self.first_read_seconds = min((seconds for seconds in waits if seconds), default=0)
+        # Who believes proxies by Daphne's own options has their headers read by Daphne.
+        by_daphne = server.proxy_forwarded_address_header and not server.trusted_proxies
+        self.quick_head_bytes = 0 if by_daphne else server.options.max_head_bytes
 
     def protocol(self) -> Any:
         """Make what chooses between HTTP/1.1 and HTTP/2."""
@@ -288,9 +312,14 @@ class GatewayHTTPFactory(HTTPFactory):
 
         return NegotiatedProtocol(channel)
 
-    def buildProtocol(self, addr: Any) -> Any:
-        """Make a channel for a new connection."""
-        wrapper = PlainHTTPFactory.buildProtocol(self, addr)
+    def buildProtocol(self, addr: Any) -> FirstRead:
+        """Make what waits for the first bytes of a new connection."""
+        return FirstRead(self)
+
+    def build_channel(self, began: float) -> Any:
+        """Make a channel for a connection that began then, on the loop's clock."""
+        wrapper = PlainHTTPFactory.buildProtocol(self, None)
+        wrapper._channel.began = began
         wrapper.requestFactory = self._request_class
         wrapper.callLater = self._call_later
         return wrapper
@@ -309,7 +338,7 @@ class GatewayHTTPFactory(HTTPFactory):
 
     def has_fresh_channels(self) -> bool:
         """Say whether a connection is open on which no request has been made yet."""
-        return any(channel.is_fresh for channel in self._channels)
+        return bool(self.unheard) or any(channel.is_fresh for channel in self._channels)
 
     def is_sending(self) -> bool:
         """Say whether a part of a response waits for its client's leave to be sent."""
@@ -317,5 +346,7 @@ class GatewayHTTPFactory(HTTPFactory):
 
     def end_idle_channels(self) -> None:
         """Close kept-alive connections that have no request; those that have one close after it."""
+        for first in list(self.unheard):
+            first.become_channel()
         for channel in list(self._channels):
             channel.end_when_idle()

@@ -327,14 +327,21 @@ class GatewayServer(daphne_server.Server):
         return {} if self._lifespan.state is None else {"state": dict(self._lifespan.state)}
 
     def no_room(self, facts: RequestFacts) -> admission.Refused | None:
-        """Say why no further WebSocket may come in now, or None."""
+        """Say why no further WebSocket may come in now, or None; who is refused is to be answered."""
+        refused = self._refusal(facts)
+        if refused is not None and refused is not admission.DRAINING:
+            client = facts.client[0] if facts.client else "a client"
+            self.limit_log.met(refused.limit, client, f"answered with {refused.ending.status}")
+        return refused
+
+    def admits(self, facts: RequestFacts) -> bool:
+        """Say whether one more WebSocket may come in now; who may not is to be asked about again, to be answered."""
+        return self._refusal(facts) is None
+
+    def _refusal(self, facts: RequestFacts) -> admission.Refused | None:
         if self.phase.draining and not self.accepting:
             return admission.DRAINING
-        address = facts.client[0] if facts.client else None
-        refused = self._admission.ask(address, self.loop.time())
-        if refused is not None:
-            self.limit_log.met(refused.limit, address or "a client", f"answered with {refused.ending.status}")
-        return refused
+        return self._admission.ask(facts.client[0] if facts.client else None, self.loop.time())
 
     def websocket_arrived(self, websocket: GatewayWebSocket) -> None:
         """A handshake has begun."""
