@@ -66,15 +66,21 @@ class ProcessState:
         options: as the user wrote them.
         hosts: the list to start with.
         environment: what people call this process, and where its host list is mounted.
+        keys_file: of the process that this one was forked from, with the keys that it used last.
+
+    Attributes:
+        keys_file: the encryption keys, where they are in a file.
     """
 
-    def __init__(self, options: LayerOptions, hosts: HostList, environment: Environment) -> None:
+    def __init__(
+        self, options: LayerOptions, hosts: HostList, environment: Environment, keys_file: KeysFile | None = None
+    ) -> None:
         self.options = options
         self.client_prefix = uuid.uuid4().hex
         self.process_name = environment.process_name or f"pid-{os.getpid()}"
         file = options.encryption_keys_file
-        self._keys_file = KeysFile(Path(file), options.key_settle_seconds) if file else None
-        self._keys = self._keys_file.look() if self._keys_file else options.symmetric_encryption_keys
+        self.keys_file = keys_file or (KeysFile(Path(file), options.key_settle_seconds) if file else None)
+        self._keys = self.keys_file.look() if self.keys_file else options.symmetric_encryption_keys
         self.serializer = self._serializer()
         secret = options.hide_names
         self.group_names = names.GroupNames(secret.encode() if isinstance(secret, str) else secret)
@@ -120,7 +126,7 @@ class ProcessState:
 
         What has been received is opened with those of before.
         """
-        keys = self._keys if self._keys_file is None else self._keys_file.look()
+        keys = self._keys if self.keys_file is None else self.keys_file.look()
         if keys == self._keys:
             return False
         self._keys = keys
