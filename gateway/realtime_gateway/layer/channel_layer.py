@@ -24,6 +24,7 @@ from realtime_gateway.errors import (
 from realtime_gateway.layer import names, requests
 from realtime_gateway.layer.binding import Binding
 from realtime_gateway.layer.driver import Driver
+from realtime_gateway.layer.errands import Errand
 from realtime_gateway.layer.flushing import flush
 from realtime_gateway.layer.machine.actions import Settle, Verdict
 from realtime_gateway.layer.offer import FanOut
@@ -42,8 +43,8 @@ from realtime_gateway.layer.shared_limits import (
 from realtime_gateway.layer.sources import choose_hosts, choose_options
 from realtime_gateway.telemetry import kept, layer_spans, recorder
 
-# Sends a message: (driver, trace context, destination, body).
-Request = Callable[[Driver, bytes, str, bytes], Coroutine[Any, Any, Settle]]
+# Sends a message: (driver, trace context, destination, body, the errand where another loop sends).
+Request = Callable[[Driver, bytes, str, bytes, Errand[Any] | None], Coroutine[Any, Any, Settle]]
 
 
 class RedisChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels ships no types, so the base is Any
@@ -133,7 +134,10 @@ class RedisChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels shi
         # Once per delivery: a channel that has a mailbox on this loop has been checked when it was made.
         driver = self._binding.driver_here()
         if driver is not None and channel in driver.state.mailboxes and "!" in channel:
-            return await requests.receive(driver, channel)
+            try:
+                return await requests.receive(driver, channel)
+            except requests.Moved:
+                pass
         self.require_valid_channel_name(channel)
         if names.process_of(channel) is None:
             return await self._binding.run(
@@ -214,7 +218,9 @@ class RedisChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels shi
         self.require_valid_group_name(group)
         self.require_valid_channel_name(channel)
         own = self._binding.state.owns(channel)
-        settled = await self._binding.run(lambda driver: requests.join(driver, group, channel), receives=own)
+        settled = await self._binding.settle(
+            lambda driver, errand: requests.join(driver, group, channel, errand), receives=own
+        )
         if settled.verdict is Verdict.OWNER_GONE:
             raise MembershipRefused(channel, f"{channel} was not added to the group {group}: {settled.detail}.")
         self._raise_unless_done(settled, "membership failed")
@@ -223,7 +229,7 @@ class RedisChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels shi
         """Take a channel out of a group; does nothing when it is not in it."""
         self.require_valid_group_name(group)
         self.require_valid_channel_name(channel)
-        settled = await self._binding.run(lambda driver: requests.leave(driver, group, channel))
+        settled = await self._binding.settle(lambda driver, errand: requests.leave(driver, group, channel, errand))
         if settled.verdict is Verdict.OWNER_GONE:
             raise MembershipRefused(channel, f"{channel} was not taken out of the group {group}: {settled.detail}.")
         self._raise_unless_done(settled, "membership failed")
@@ -277,10 +283,10 @@ class RedisChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels shi
         if span is None:
             driver = self._binding.driver_here()
             if driver is not None:
-                return await request(driver, b"", name, body)
-            return await self._binding.run(lambda driver: request(driver, b"", name, body))
+                return await request(driver, b"", name, body, None)
+            return await self._binding.settle(lambda driver, errand: request(driver, b"", name, body, errand))
         with span:
-            settled = await self._binding.run(lambda driver: request(driver, span.trace, name, body))
+            settled = await self._binding.settle(lambda driver, errand: request(driver, span.trace, name, body, errand))
             span.settled(settled.verdict.value, settled.shard, settled.round_trip)
         return settled
 

@@ -14,14 +14,17 @@ from realtime_gateway.hosts import HostList
 from realtime_gateway.layer import drops, measuring, names
 from realtime_gateway.layer.calls import Calls
 from realtime_gateway.layer.delivering import Deliveries
+from realtime_gateway.layer.errands import Errands
 from realtime_gateway.layer.leaving import take_leave
 from realtime_gateway.layer.loop_end import stop_before_it_closes
 from realtime_gateway.layer.machine import actions, events
 from realtime_gateway.layer.mailboxes import Body
+from realtime_gateway.layer.news import News
 from realtime_gateway.layer.options import label
-from realtime_gateway.layer.process_state import ProcessState, Ready, Taken
+from realtime_gateway.layer.process_state import ProcessState, Taken
 from realtime_gateway.layer.shard_links import ShardLinks
 from realtime_gateway.layer.shards.link import Callbacks, Link
+from realtime_gateway.layer.waking import wake
 from realtime_gateway.telemetry import layer_spans, recorder
 
 log = logging.getLogger("realtime_gateway.layer")
@@ -41,12 +44,16 @@ class Driver:
         self._tickets: dict[int, asyncio.Future[actions.Settle] | Callable[[actions.Settle], None]] = {}
         self._turn_open = False
         self.stopped = False
-        self._severed = False  # another driver may have the machine
+        self.gone = False  # nothing of it goes on, and another driver may have the machine
+        self._ended = asyncio.Event()
+        self._severed = False  # the same, while its loop may not know yet
         self._topics: dict[str, dict[bytes, str]] = {}
         self._tick_task: asyncio.Task[None] | None = None
         self.links = ShardLinks(self._callbacks_for, self._on_up, self._on_down)
+        self.errands = Errands(self)
         self._calls = Calls(self.links, self.loop, self.submit)
         self._deliveries = Deliveries(state, self.loop, self.submit)
+        news = News(state, self.loop)
         self._performers: dict[type, Callable[[Any], None]] = {
             actions.Call: self._calls.call,
             actions.Deliver: self._deliveries.deliver,
@@ -60,18 +67,20 @@ class Driver:
             actions.Repeated: self._deliveries.repeated,
             actions.Replayed: lambda a: recorder.layer_replayed.add(a.count),
             actions.Acknowledged: lambda a: measuring.acknowledged(a, self.loop.time()),
-            actions.Lost: self._lost,
-            actions.Disconnected: self._disconnected,
-            actions.Reconnected: self._reconnected,
+            actions.Lost: news.lost,
+            actions.Disconnected: news.disconnected,
+            actions.Reconnected: news.reconnected,
             actions.AnsweredRequest: self._requested,
-            actions.Adopted: self._adopted,
+            actions.Adopted: news.adopted,
             actions.HostsRefused: lambda a: state.hosts_file.refused(a.reason),
         }
 
     @property
     def alive(self) -> bool:
-        """Whether its loop still runs it."""
-        return not self.stopped and not self.loop.is_closed() and self.loop.is_running()
+        """Whether its loop still runs it, and nobody has cancelled its tasks, as is done with a loop that ends."""
+        tick = self._tick_task
+        ticks = tick is not None and not tick.cancelling() and not tick.done()
+        return ticks and not self.stopped and self.loop.is_running()
 
     def start(self) -> None:
         """Open links and let time pass."""
@@ -89,23 +98,40 @@ class Driver:
 
     async def stop(self) -> None:
         """Cut every link; what is in flight stays in the machine as unacknowledged, for the next driver to send."""
+        if self.stopped:  # somebody else has begun it on this loop, which may be about to close
+            await self._ended.wait()
+        else:
+            await self._end(self._leave_tickets)
+
+    async def close(self) -> None:
+        """Stop, and tell whoever waits for a shard that nobody will tell him any more."""
+        await self._end(self._give_tickets_up)
+
+    async def _end(self, see_to_tickets: Callable[[], None]) -> None:
         self.stopped = True
-        if self._tick_task is not None:
-            self._tick_task.cancel()
-            await asyncio.gather(self._tick_task, return_exceptions=True)
-        await self.links.stop()
-        self._leave_tickets()
+        try:
+            if self._tick_task is not None:
+                self._tick_task.cancel()
+                await asyncio.gather(self._tick_task, return_exceptions=True)
+            await self.links.stop()
+            see_to_tickets()
+        finally:
+            # Also where the loop ends in the middle of it.
+            self.links.cancel()
+            try:
+                await self.errands.end()
+            finally:
+                self.gone = True
+                self._ended.set()
 
     def _leave_tickets(self) -> None:
         callers = (ticket for ticket, owner in self._tickets.items() if isinstance(owner, asyncio.Future))
         self.state.waiting_elsewhere.update(dict.fromkeys(callers, self._settle_from_elsewhere))
 
-    async def close(self) -> None:
-        """Stop, and tell whoever waits for a shard that nobody will tell him any more."""
-        await self.stop()
-        for ticket in list(self._tickets):
-            self.state.waiting_elsewhere.pop(ticket, None)
+    def _give_tickets_up(self) -> None:
+        for ticket in [*self._tickets, *self.state.waiting_elsewhere]:
             self._settle(actions.Settle(ticket, actions.Verdict.UNAVAILABLE, "", "the channel layer was closed"))
+        wake(self.state.mailboxes.take_waiters())  # to look for the driver that there is by then
 
     def leave_loop(self) -> None:
         """Sever a driver whose loop does not run now, or is held up, and end its tasks if the loop ever runs again.
@@ -114,13 +140,17 @@ class Driver:
         """
         open_links = list(self.links.open.values())
         self.sever()
-        if not self.loop.is_closed():
-            self._leave_tickets()
-            self.loop.call_soon_threadsafe(self._end_tasks, open_links)
+        self._leave_tickets()
+        errands = self.errands.give_back()
+        wake(self.state.mailboxes.take_waiters())  # to look for the driver that there is by then
+        with suppress(RuntimeError):  # it is closed
+            self.loop.call_soon_threadsafe(self._end_tasks, open_links, errands)
 
-    def _end_tasks(self, open_links: list[Link]) -> None:
+    def _end_tasks(self, open_links: list[Link], errands: list[asyncio.Task[Any]]) -> None:
         for link in open_links:
             link.abandon()
+        for task in errands:
+            task.cancel()
         if self._tick_task is not None:
             self._tick_task.cancel()
         self.links.cancel()
@@ -131,7 +161,7 @@ class Driver:
         The descriptors are pointed elsewhere rather than closed: whatever still holds the numbers, such as a transport
         that is collected later, then closes nothing that belongs to somebody else.
         """
-        self.stopped = self._severed = True
+        self.stopped = self._severed = self.gone = True
         nowhere = os.open(os.devnull, os.O_RDWR)
         try:
             for number in self.links.file_numbers():
@@ -149,16 +179,12 @@ class Driver:
         for action in self._machine.handle(event, self.loop.time()):
             performers[type(action)](action)
 
-    async def ask(self, make_event: Callable[[int], Any]) -> actions.Settle:
-        """Submit a request under a new ticket and wait for its end."""
+    def ask(self, make_event: Callable[[int], Any]) -> asyncio.Future[actions.Settle]:
+        """Submit a request under a new ticket; the future is its end."""
         future: asyncio.Future[actions.Settle] = self.loop.create_future()
-        ticket = self.new_ticket(future)
-        try:
-            self.submit(make_event(ticket))
-            self.end_turn_soon()
-            return await future
-        finally:
-            self._tickets.pop(ticket, None)
+        self.submit(make_event(self.new_ticket(future)))
+        self.end_turn_soon()
+        return future
 
     def publish(
         self, destination: str, kind: int, channel: str, trace: bytes, body: bytes, capacity: int = 0
@@ -185,6 +211,16 @@ class Driver:
             owner(future.result())
         elif ticket in self._tickets:
             self._tickets[ticket] = owner
+
+    def settle_through(self, owner: Callable[[actions.Settle], None]) -> int:
+        """Have the ticket that was given last settled through ``owner`` instead; return it."""
+        self._tickets[self.state.last_ticket] = owner
+        return self.state.last_ticket
+
+    def leave_ticket(self, ticket: int, owner: Callable[[actions.Settle], None]) -> None:
+        """Have whichever driver comes to it settle a ticket through ``owner``."""
+        self._tickets.pop(ticket, None)
+        self.state.waiting_elsewhere[ticket] = owner
 
     def end_turn_soon(self) -> None:
         """Let what is sent in this turn of the loop go out together."""
@@ -353,38 +389,3 @@ class Driver:
             self.submit(events.Answer(action.asker, action.number, False))
         else:
             self.submit(events.Join(self.new_ticket(answer), action.group, action.channel, own=True))
-
-    # News
-
-    def _adopted(self, action: actions.Adopted) -> None:
-        log.info(
-            "the host list of epoch %s is in use, with the shards %s",
-            action.hosts.epoch, ", ".join(shard.name for shard in action.hosts.shards),
-        )  # fmt: skip
-        recorder.layer_epoch.set(action.hosts.epoch)
-
-    def _lost(self, action: actions.Lost) -> None:
-        drops.count("lost", len(action.destinations))
-        self.state.mailboxes.tell_watched(lost=True)
-        named = ", ".join(map(self.state.group_names.inside, action.destinations[:5]))
-        log.warning("messages to %s may be missing here: %s", named, action.reason)
-
-    def _disconnected(self, action: actions.Disconnected) -> None:
-        if self.state.options.on_disconnect:
-            self._tell_everyone({"type": self.state.options.on_disconnect, "shard": action.shard})
-
-    def _reconnected(self, action: actions.Reconnected) -> None:
-        self.state.mailboxes.tell_watched(lost=bool(action.lost))
-        if self.state.options.on_reconnect:
-            groups = [self.state.group_names.inside(one) for one in action.destinations if one[0] == names.GROUP]
-            message = {"type": self.state.options.on_reconnect, "shard": action.shard}
-            self._tell_everyone({**message, "lost": bool(action.lost), "groups": groups})
-
-    def _tell_everyone(self, message: dict[str, Any]) -> None:
-        expires_at = self.loop.time() + self.state.options.expiry
-        for channel in self.state.mailboxes:
-            box = self.state.mailboxes.get(channel)
-            if box is None or names.process_of(channel) is None:
-                continue
-            if not box.put_notice(Ready(message), expires_at):
-                drops.count("capacity")

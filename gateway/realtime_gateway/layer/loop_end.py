@@ -16,10 +16,10 @@ class Stoppable(Protocol):
     """What lives on a loop.
 
     Attributes:
-        stopped: whether it has ended.
+        gone: whether nothing of it goes on.
     """
 
-    stopped: bool
+    gone: bool
 
     async def stop(self) -> None:
         """End it."""
@@ -41,7 +41,7 @@ def stop_before_it_closes(loop: asyncio.AbstractEventLoop, driver: Stoppable) ->
     def close() -> None:
         loop.__dict__.pop("close", None)
         for one in list(drivers):
-            if not one.stopped and not loop.is_running() and not loop.is_closed():
+            if not one.gone and not loop.is_running() and not loop.is_closed():
                 loop.run_until_complete(one.stop())
         original()
 

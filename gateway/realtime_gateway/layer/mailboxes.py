@@ -36,7 +36,7 @@ class Waiter(Protocol):
         ...
 
     def set_result(self, result: None, /) -> None:
-        """Wake it."""
+        """Wake it, from its own loop."""
         ...
 
 
@@ -140,6 +140,11 @@ class Mailbox:
         elif self._items:
             # It was woken and then cancelled before it could look: the message is still here for the next one.
             self._wake_one()
+
+    def take_waiters(self) -> tuple[Waiter, ...]:
+        """Take all receivers out, for who wakes them on their own loop; they come back with another ``wait``."""
+        waiters, self._waiters = self._waiters, ()
+        return waiters
 
     def clear(self) -> None:
         """Forget all messages; receivers go on waiting."""
@@ -252,6 +257,10 @@ class Mailboxes:
         """Empty every mailbox."""
         for box in self._boxes.values():
             box.clear()
+
+    def take_waiters(self) -> list[Waiter]:
+        """Take all receivers out of every mailbox."""
+        return [waiter for box in self._boxes.values() for waiter in box.take_waiters()]
 
     def messages(self) -> int:
         """How many messages wait in all of them."""

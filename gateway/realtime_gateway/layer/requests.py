@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from realtime_gateway.layer import drops, names
 from realtime_gateway.layer.driver import Driver
 from realtime_gateway.layer.envelope import Kind
+from realtime_gateway.layer.errands import Errand
 from realtime_gateway.layer.machine import events
 from realtime_gateway.layer.machine.actions import Settle, Verdict
 from realtime_gateway.layer.machine.follow import Phase
@@ -42,18 +43,21 @@ async def open_watched_channel(driver: Driver, channel: str, capacity: int, kind
     driver.state.mailboxes.open_watched(channel, WatchedMailbox(capacity, driver.loop.time(), lost, back))
 
 
-async def send(driver: Driver, trace: bytes, channel: str, body: bytes) -> Settle:
+async def send(driver: Driver, trace: bytes, channel: str, body: bytes, errand: Errand[Any] | None = None) -> Settle:
     """Send to one channel."""
     process = names.process_of(channel)
-    if process is None:
-        destination, capacity = names.queue(channel), driver.state.capacity_of(channel)
-        return await driver.publish(destination, Kind.QUEUED, "", trace, body, capacity)
     if process == driver.state.client_prefix:
-        return await _send_to_own(driver, trace, channel, body)
-    return await driver.publish(names.inbox(process), Kind.CHANNEL, channel, trace, body)
+        return await _send_to_own(driver, trace, channel, body, errand)
+    if process is None:
+        ended = driver.publish(names.queue(channel), Kind.QUEUED, "", trace, body, driver.state.capacity_of(channel))
+    else:
+        ended = driver.publish(names.inbox(process), Kind.CHANNEL, channel, trace, body)
+    if errand is not None:
+        errand.takes(driver, ended)
+    return await ended
 
 
-async def _send_to_own(driver: Driver, trace: bytes, channel: str, body: bytes) -> Settle:
+async def _send_to_own(driver: Driver, trace: bytes, channel: str, body: bytes, errand: Errand[Any] | None) -> Settle:
     state = driver.state
     box = state.mailboxes.get(channel)
     if box is not None and not state.has_room(channel, box, driver.loop.time()):
@@ -65,11 +69,17 @@ async def _send_to_own(driver: Driver, trace: bytes, channel: str, body: bytes) 
         state.own.sent(channel, number)
     future = driver.publish(destination, Kind.CHANNEL, channel, trace, body)
     ticket = state.last_ticket
+    if errand is not None:
+        errand.takes(driver, future)
     try:
         settled = await future
     except BaseException:
         # It may still be stored, and so takes room until it has an end.
-        driver.settle_later(ticket, future, partial(_ended, state.own, channel, number))
+        owner = partial(_ended, state.own, channel, number)
+        if errand is None:
+            driver.settle_later(ticket, future, owner)
+        else:
+            errand.tell_too(owner)
         raise
     _ended(state.own, channel, number, settled)
     if settled.verdict is Verdict.DONE:
@@ -82,11 +92,16 @@ def _ended(own: OwnMessages, channel: str, number: int, settled: Settle) -> None
         own.not_sent(channel, number)
 
 
-async def group_send(driver: Driver, trace: bytes, group: str, body: bytes) -> Settle:
+async def group_send(
+    driver: Driver, trace: bytes, group: str, body: bytes, errand: Errand[Any] | None = None
+) -> Settle:
     """Send to a group."""
     destination = names.group(driver.state.group_names.outside(group))
     number = driver.state.machine.last_sequence + 1
-    settled = await driver.publish(destination, Kind.GROUP, "", trace, body)
+    ended = driver.publish(destination, Kind.GROUP, "", trace, body)
+    if errand is not None:
+        errand.takes(driver, ended)
+    settled = await ended
     if settled.verdict is Verdict.DONE and destination in driver.state.machine.following.follows:
         await _come_back(driver, destination, number)
     return settled
@@ -106,7 +121,7 @@ async def _come_back(driver: Driver, destination: str, number: int) -> None:
             own.stop_waiting(destination, waiter)
 
 
-async def join(driver: Driver, group: str, channel: str) -> Settle:
+async def join(driver: Driver, group: str, channel: str, errand: Errand[Any] | None = None) -> Settle:
     """Add a channel to a group."""
     own = driver.state.owns(channel)
     if own:
@@ -114,10 +129,13 @@ async def join(driver: Driver, group: str, channel: str) -> Settle:
     elif names.process_of(channel) is not None:
         driver.submit(events.Listen())  # for the answer
     outside = driver.state.group_names.outside(group)
-    return await driver.ask(lambda ticket: events.Join(ticket, outside, channel, own))
+    ended = driver.ask(lambda ticket: events.Join(ticket, outside, channel, own))
+    if errand is not None:
+        errand.takes(driver, ended)
+    return await ended
 
 
-async def leave(driver: Driver, group: str, channel: str) -> Settle:
+async def leave(driver: Driver, group: str, channel: str, errand: Errand[Any] | None = None) -> Settle:
     """Take a channel out of a group."""
     outside = driver.state.group_names.outside(group)
     if driver.state.owns(channel):
@@ -125,7 +143,10 @@ async def leave(driver: Driver, group: str, channel: str) -> Settle:
         return Settle(-1, Verdict.DONE)
     if names.process_of(channel) is not None:
         driver.submit(events.Listen())
-    return await driver.ask(lambda ticket: events.Leave(ticket, outside, channel, own=False))
+    ended = driver.ask(lambda ticket: events.Leave(ticket, outside, channel, own=False))
+    if errand is not None:
+        errand.takes(driver, ended)
+    return await ended
 
 
 async def forget(driver: Driver, channel: str) -> None:
@@ -134,8 +155,16 @@ async def forget(driver: Driver, channel: str) -> None:
     driver.submit(events.Gone(channel))
 
 
+class Moved(Exception):
+    """The driver that was waited on has ended: look for the one that there is now."""
+
+
 async def receive(driver: Driver, channel: str) -> Any:
-    """Wait for the oldest message of an own channel."""
+    """Wait for the oldest message of an own channel.
+
+    Raises:
+        Moved: nothing was taken, and nothing comes through this driver any more.
+    """
     loop = driver.loop
     while True:
         box = driver.state.mailboxes.get(channel)
@@ -144,6 +173,8 @@ async def receive(driver: Driver, channel: str) -> Any:
         message = _take(driver, channel, box)
         if message is not _NOTHING:
             return message
+        if driver.stopped:
+            raise Moved
         waiter: asyncio.Future[None] = loop.create_future()
         box.wait(waiter)
         try:
@@ -217,13 +248,15 @@ class OwnChannel:
 
 
 async def receive_queued(driver: Driver, channel: str) -> Any:
-    """Wait for a message of a normal channel, which any process may take."""
+    """Wait for a message of a normal channel, which any process may take; raises as ``receive``."""
     state, loop = driver.state, driver.loop
     while True:
         box = state.mailboxes.open(channel, loop.time())
         message = _take(driver, channel, box)
         if message is not _NOTHING:
             return message
+        if driver.stopped:
+            raise Moved
         waiter: asyncio.Future[None] = loop.create_future()
         box.wait(waiter)
         driver.submit(events.Wanted(channel, box.readers))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
+from asgiref.sync import async_to_sync
 from tests.support.conditions import until
 from tests.support.redis_process import RedisProcess, SentinelProcess
 from tests.support.replaced_file import put
@@ -121,6 +124,30 @@ async def test_a_keys_file_that_cannot_be_used_changes_nothing(
     assert keys_in_use(one) == (OLD,)
     await talk.say()
     await talk.end()
+
+
+@pytest.mark.parametrize("bad", ["short", None])
+def test_a_child_that_is_forked_while_the_keys_file_cannot_be_used_has_its_parents_keys(
+    redis_server: RedisProcess, files: tuple[Path, Path], bad: str | None
+) -> None:
+    layer = RedisChannelLayer(hosts=[redis_server.url], encryption_keys_file=files[0], prefix=f"forked-{bad}")
+    async_to_sync(layer.group_send)("room", {"type": "x"})
+    if bad is None:
+        files[0].unlink()
+    else:
+        put(files[0], bad)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the process has threads, as prefork servers have
+        parents, child = layer.client_prefix, os.fork()
+    if child == 0:
+        status = 1
+        try:
+            async_to_sync(layer.group_send)("room", {"type": "x"})
+            status = 0 if layer.client_prefix != parents and keys_in_use(layer) == (OLD,) else 2
+        finally:
+            os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
+    async_to_sync(layer.close)()
 
 
 async def test_the_host_list_on_a_shard_is_signed_with_the_new_key_before_the_old_one_goes(

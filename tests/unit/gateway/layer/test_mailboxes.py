@@ -226,3 +226,16 @@ def test_messages_that_wait_are_counted_over_all_mailboxes() -> None:
     for channel in ("one", "one", "two"):
         boxes.open(channel, 0).put(Letter(channel), 60)
     assert (len(boxes), boxes.messages()) == (2, 3)
+
+
+def test_receivers_who_have_to_look_elsewhere_are_taken_out_and_the_messages_stay() -> None:
+    boxes = Mailboxes(lambda channel: 10, 60)
+    sleepers = [Sleeper() for _ in range(3)]
+    for channel, sleeper in zip("aab", sleepers, strict=True):
+        boxes.open(channel, 0).wait(sleeper)
+    assert boxes.take_waiters() == sleepers
+    assert not boxes.any_reader()
+    box = boxes.open("a", 0)
+    assert box.put(Letter("x"), 60)
+    assert not any(sleeper.woken for sleeper in sleepers), "only on their own loop"
+    assert taken(box) == "x"
