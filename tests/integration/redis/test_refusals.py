@@ -157,7 +157,7 @@ async def loading(server: RedisProcess) -> AsyncIterator[None]:
 FAULTS: dict[str, tuple[Fault, str, type[ShardError]]] = {
     "no memory left": (set_while("maxmemory", "1", "0"), "OOM", ShardRefused),
     "no memory left for a new connection": (
-        set_while("maxmemory", "1", "0", new_links=True), "OOM", ShardUnavailable,
+        set_while("maxmemory", "1", "0", new_links=True), "OOM", ShardRefused,
     ),
     "a password that nobody told us": (wanting_a_password, "NOAUTH", ShardRefused),
     "no right to run scripts": (acl_while("-evalsha", "+evalsha"), "NOPERM", ShardRefused),
@@ -187,7 +187,9 @@ BREAKING = {
     "a password that nobody told us", "no right to the channels", "a script that does not end",
 }  # fmt: skip
 # Changing the normal channels of a group needs nothing that these withhold.
-JOINABLE = {"no memory left", "no right to a command inside a script"}
+JOINABLE = {
+    "no memory left", "no memory left for a new connection", "no right to a command inside a script",
+}  # fmt: skip
 
 
 async def refused(call: Awaitable[None]) -> ShardError:

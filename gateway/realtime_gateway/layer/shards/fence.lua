@@ -11,7 +11,8 @@ if epoch < tonumber(ARGV[1]) then
   redis.call('PUBLISH', ARGV[4], ARGV[2])
   epoch = tonumber(ARGV[1])
 end
-redis.call('SET', KEYS[3], ARGV[3], 'NX')
+-- Without memory Redis refuses a SET even where NX would keep it from writing: whoever comes back may read all the same.
+if redis.call('EXISTS', KEYS[3]) == 0 then redis.call('SET', KEYS[3], ARGV[3]) end
 local time = redis.call('TIME')
 local ms = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 return {epoch, redis.call('GET', KEYS[2]) or '', redis.call('GET', KEYS[3]), ms}

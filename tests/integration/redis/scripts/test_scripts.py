@@ -250,6 +250,21 @@ def test_fence_only_ever_goes_up_and_announces_it(client: redis.Redis) -> None:
     assert abs(int(run(client, "fence", keys, 3, "three", "", TOPIC)[3]) - time.time() * 1000) < 5000
 
 
+def test_who_comes_back_to_a_full_server_fences_and_reads_all_the_same(client: redis.Redis) -> None:
+    keys = ["epoch", "hosts", "dataset"]
+    run(client, "fence", keys, 3, "three", "word", TOPIC)
+    stream_id = publish(client, group("body"), epoch=3, word="word")[1]
+    client.config_set("maxmemory", 1)
+    try:
+        assert run(client, "fence", keys, 3, "three", "other", TOPIC)[:3] == [3, b"three", b"word"]
+        assert run(client, "join", ["epoch", "stream"])[:2] == [3, stream_id]
+        assert len(run(client, "read", ["epoch", "stream"], "-", 2, 1000)[-1]) == 1
+        with pytest.raises(redis.ResponseError, match=r"OOM|memory"):
+            run(client, "fence", keys, 4, "four", "other", TOPIC)
+    finally:
+        client.config_set("maxmemory", 0)
+
+
 def test_join_says_where_the_stream_ends(client: redis.Redis) -> None:
     assert run(client, "join", ["epoch", "stream"])[:2] == [0, b"0-0"]
     _, stream_id = publish(client, group("body"))
