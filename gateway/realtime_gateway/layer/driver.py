@@ -85,6 +85,8 @@ class Driver:
     def start(self) -> None:
         """Open links and let time pass."""
         self.submit(events.Described(self.state.description()))
+        # A layer may have been made long before it is used, or not have been used for long.
+        self._look_at_hosts()
         self._use(self.state.machine.epochs.shards_in_use())
         self._tick_task = self.loop.create_task(self._tick(), context=Context())
         stop_before_it_closes(self.loop, self)
@@ -261,11 +263,14 @@ class Driver:
                 self.submit(events.Full(channel, True))
             else:
                 state.full_channels.discard(channel)
-        hosts = state.hosts_file.look()
-        if hosts is not None:
-            self.submit(events.Learned(hosts, str(state.hosts_file.path)))
+        self._look_at_hosts()
         self.submit(events.Described(state.description()))
         measuring.look(state, self.links.open, now)
+
+    def _look_at_hosts(self) -> None:
+        hosts = self.state.hosts_file.look()
+        if hosts is not None:
+            self.submit(events.Learned(hosts, str(self.state.hosts_file.path)))
 
     def _drop_idle(self, now: float) -> None:
         state = self.state

@@ -96,6 +96,17 @@ async def test_a_file_that_is_replaced_is_followed(file: Path, pair: tuple[Shard
     assert stored(pair[1], "epoch") == "2"
 
 
+async def test_a_layer_that_is_used_long_after_it_was_made_begins_with_the_list_of_then(
+    file: Path, pair: tuple[Shard, Shard], make_layer: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    idle = make_layer()
+    put(file, HostList(3, pair).to_json())  # the lists of epochs 1 and 2 are retired
+    await use(make_layer())
+    await use(idle)
+    assert epoch_of(idle) == 3
+    assert "may be missing" not in caplog.text, "nobody was there to miss anything"
+
+
 async def test_a_config_map_is_followed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pair: tuple[Shard, Shard], make_layer: Make
 ) -> None:

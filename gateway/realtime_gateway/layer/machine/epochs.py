@@ -42,6 +42,7 @@ class Epochs:
         answered: called with (shard, epoch, data-set word, server time in ms) for each fence that was answered.
         ready: called with (shard, epoch) when the present link is fenced and may be written through.
         busy: whether something else has to be finished before a list can be used.
+        unused: whether nothing has been sent, asked for or read yet.
         adopting: called when sending has to stop.
         adopted: called with the list that now holds.
         invalid: called with the reason when a list or document is refused.
@@ -58,6 +59,7 @@ class Epochs:
         self._candidates: dict[int, HostList] = {}  # by epoch, newer ones none of whose shards has been reached yet
         self._target: HostList | None = None  # is being adopted
         self._links: dict[str, int | None] = {}  # shard → the epoch its present link has answered
+        self._was_linked = False
         self._fencing: dict[str, FenceCall] = {}
         self._known = {shard.name: shard for shard in hosts.every_shard}
         self._to_finish: frozenset[str] = frozenset()
@@ -68,6 +70,7 @@ class Epochs:
         self.answered: Callable[[str, int, str, int], None] = lambda shard, epoch, data_set, server_ms: None
         self.ready: Callable[[str, int], None] = lambda shard, epoch: None
         self.busy: Callable[[HostList], bool] = lambda target: False
+        self.unused: Callable[[], bool] = lambda: False
         self.adopting: Callable[[], None] = lambda: None
         self.adopted: Callable[[HostList], None] = lambda hosts: None
         self.invalid: Callable[[str], None] = lambda reason: None
@@ -93,6 +96,11 @@ class Epochs:
             del self._candidates[next(iter(self._candidates))]
         self._candidates[hosts.epoch] = hosts
         self._known |= {shard.name: shard for shard in hosts.every_shard}
+        if not self._was_linked and self.unused():
+            # As if it had been there when this process was made: no list that was retired since concerns anybody here.
+            del self._candidates[hosts.epoch]
+            self.hosts = hosts
+            self.adopted(hosts)
         self._emit(UseShards(self.shards_in_use()))
         self.advance()
 
@@ -110,6 +118,7 @@ class Epochs:
         self._led_to |= {one.name: one for one in self.shards_in_use().shards if one.name == shard}
         self._failed_at.pop(shard, None)
         self._links[shard] = None
+        self._was_linked = True
         self._begin()
         self._fence(shard)
 

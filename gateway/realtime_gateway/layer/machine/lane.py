@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from realtime_gateway.layer.envelope import Kind
 from realtime_gateway.layer.machine.actions import RoundTrip
@@ -197,3 +197,8 @@ class Lane:
             self.queue = deque(item for item in self.queue if id(item) not in gone)
             self.queue_bytes = sum(item.size for item in self.queue)
         return taken
+
+
+def nothing_waits(lanes: Mapping[str, Lane]) -> bool:
+    """Whether nothing is about to be sent, to any shard."""
+    return not any(lane.queue for lane in lanes.values())

@@ -27,7 +27,7 @@ from realtime_gateway.layer.machine.clocks import AGE_ERROR_SECONDS
 from realtime_gateway.layer.machine.epochs import Epochs, FenceCall
 from realtime_gateway.layer.machine.follow import Follow, GapCall, Phase, Server
 from realtime_gateway.layer.machine.following import Following
-from realtime_gateway.layer.machine.lane import BatchSent
+from realtime_gateway.layer.machine.lane import BatchSent, nothing_waits
 from realtime_gateway.layer.machine.limits import Identity, Limits
 from realtime_gateway.layer.machine.membership import LeaseCall, MemberCall, Membership
 from realtime_gateway.layer.machine.passing import DEMOTED
@@ -85,6 +85,7 @@ class ProcessMachine:
         self.carrying = Carrying(identity, limits, self._emit)
         self.carrying.done = self.epochs.advance
         self.epochs.busy = lambda target: self.carrying.busy(target, self._now)
+        self.epochs.unused = lambda: not self.following.follows and nothing_waits(self.publishing.lanes)
         self.epochs.answered = self._fence_answered
         self.epochs.ready = self._link_fenced
         self.epochs.adopting = self.publishing.pause

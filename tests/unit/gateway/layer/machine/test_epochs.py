@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import pytest
 from tests.support.machine_bench import Bench, group_owned_by, hosts
 
 from realtime_gateway.hosts import HostList, Shard
+from realtime_gateway.layer.envelope import Kind
 from realtime_gateway.layer.machine import actions, events
 
 OLD, NEW = hosts(1, "0"), hosts(2, "0", "1", earlier=(hosts(1, "0"),))
@@ -46,6 +48,28 @@ def test_a_newer_list_is_adopted_when_every_shard_within_reach_is_fenced() -> No
     assert not bench.of(actions.Adopted)
     bench.answer("fence", [2, b"", b"word", b"0"], "0")
     assert [one.hosts.epoch for one in bench.of(actions.Adopted)] == [2]
+
+
+def test_a_list_that_is_learned_before_anything_was_done_is_used_as_if_there_had_been_no_other() -> None:
+    bench = Bench(OLD)
+    bench.feed(events.Learned(hosts(3, "0", "1")))
+    assert [one.hosts.epoch for one in bench.of(actions.Adopted)] == [3]
+    bench.feed(events.Listen())
+    assert not bench.of(actions.Lost)
+    bench.feed(events.LinkUp("0", "run"))
+    assert bench.call("fence").arguments[0] == 3
+
+
+@pytest.mark.parametrize(
+    "done",
+    [events.Listen(), events.Publish(1, "g:room", Kind.GROUP, "", b"", b"x", 0), events.LinkUp("0", "run")],
+    ids=["listened", "sent", "linked"],
+)
+def test_a_list_that_is_learned_later_is_used_when_a_shard_of_it_answers(done: object) -> None:
+    bench = Bench(OLD)
+    bench.feed(done)
+    bench.feed(events.Learned(hosts(3, "1")))
+    assert not bench.of(actions.Adopted)
 
 
 def test_a_list_is_learned_from_the_control_channel_a_heartbeat_and_a_fence() -> None:
@@ -308,6 +332,7 @@ def test_a_list_out_of_reach_bars_no_lower_one_that_is_within_reach_and_is_told_
 
 def test_a_shard_for_which_lists_have_several_places_is_looked_for_at_each_in_turn() -> None:
     bench = Bench(at(1, "here"))
+    bench.feed(events.Listen())
     for epoch, place in ((2, "there"), (3, "nowhere")):
         bench.feed(events.Learned(at(epoch, place)))
     for _ in range(4):
