@@ -148,7 +148,7 @@ class Child:
         self.lacking = ""
         command = await self._surroundings.command_line(self.plan, first_start)
         try:
-            with self.log.path.open("ab") as log:
+            with self.log.begin() as log:
                 self._process = await asyncio.create_subprocess_exec(
                     *(sys.executable, "-I", "-S", launch.__file__, str(os.getpid()), *command),
                     stdin=asyncio.subprocess.DEVNULL,

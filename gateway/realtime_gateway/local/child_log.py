@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 SHOWN_LINES_AT_ONCE = 40
 LARGEST_BYTES = 8 * 1024 * 1024
@@ -18,6 +19,13 @@ class ChildLog:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._position = 0
+        self._began = 0  # where the present run of the child begins
+
+    def begin(self) -> BinaryIO:
+        """Open it for a child that is about to start."""
+        log = self.path.open("ab")
+        self._began = log.tell()
+        return log
 
     def new_lines(self) -> list[str]:
         """Return the whole lines since the last call; of very many only the first ones and how many there were."""
@@ -33,7 +41,7 @@ class ChildLog:
         if self._position > LARGEST_BYTES:
             with self.path.open("r+b") as file:
                 file.truncate(0)
-            self._position = 0
+            self._position = self._began = 0
         lines = whole.decode(errors="replace").splitlines()
         left_out = len(lines) - SHOWN_LINES_AT_ONCE
         return lines if left_out <= 0 else [*lines[:SHOWN_LINES_AT_ONCE], f"… {left_out} more lines in {self.path}"]
@@ -43,9 +51,11 @@ class ChildLog:
         self.path.unlink(missing_ok=True)
 
     def last_lines(self) -> list[str]:
-        """Return the end of the log, for somebody who wants to know why the child ended."""
+        """Return the end of what it has printed since its start, for somebody who wants to know why the child ended."""
         try:
-            text = self.path.read_text(errors="replace")
+            with self.path.open("rb") as file:
+                file.seek(self._began)
+                text = file.read().decode(errors="replace")
         except FileNotFoundError:
             return []
         return text.splitlines()[-LAST_LINES:]

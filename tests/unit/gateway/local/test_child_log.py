@@ -53,3 +53,15 @@ def test_the_last_lines_say_why_a_child_ended(tmp_path: Path):
     appended(log.path, "".join(f"{number}\n" for number in range(100)) + "the end")
     assert log.last_lines()[-2:] == ["99", "the end"]
     assert len(log.last_lines()) == child_log.LAST_LINES
+
+
+def test_the_last_lines_are_those_of_the_present_run(tmp_path: Path, monkeypatch):
+    log = ChildLog(tmp_path / "log")
+    for run in ("first", "second"):
+        with log.begin() as child:
+            child.write(f"{run} run\n".encode())
+        assert log.last_lines() == [f"{run} run"]
+    monkeypatch.setattr(child_log, "LARGEST_BYTES", 10)
+    log.new_lines()
+    appended(log.path, "after it was emptied\n")
+    assert log.last_lines() == ["after it was emptied"]
