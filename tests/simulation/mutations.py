@@ -222,7 +222,7 @@ def identity_by_run_id_alone() -> Iterator[None]:
 @contextmanager
 def identity_without_the_data_set() -> Iterator[None]:
     """A server that has lost all that it had counts as the same one, as long as its connections stay."""
-    scripts = _edited("fence", "redis.call('SET', KEYS[3], ARGV[3], 'NX')", "redis.call('SET', KEYS[3], 'same')")
+    scripts = _edited("fence", "redis.call('SET', KEYS[3], ARGV[3])", "redis.call('SET', KEYS[3], 'same')")
     with patch.object(lua, "real_scripts", lambda: scripts):
         yield
 
