@@ -58,6 +58,38 @@ IN_A_ROW = 16
 IN_A_ROW_BESIDE_TASKS, TURNS_OF_TASKS = 4, 2
 
 
+class Waker:
+    """Wakes the task that looks into several sources, from where a message is put into one of them.
+
+    It stays with its sources for as long as they are looked into: to be put there for each wait, and taken away
+    afterwards, took a sixth of what a message in a room of two costs.
+    """
+
+    __slots__ = ("_loop", "_waiter")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._waiter: asyncio.Future[None] | None = None
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        """Return the task's loop."""
+        return self._loop
+
+    def wake(self) -> None:
+        """Have the task look, if it waits; one that does not looks again before it waits."""
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    async def woken(self) -> None:
+        """Wait until there may be something; called in the same step as the last look."""
+        waiter = self._waiter = self._loop.create_future()
+        try:
+            await waiter
+        finally:
+            self._waiter = None
+
+
 class Looked(Protocol):
     """What can be looked into."""
 
@@ -65,12 +97,12 @@ class Looked(Protocol):
         """Return the oldest message; None while there is none."""
         ...
 
-    def wait(self, waiter: asyncio.Future[None]) -> None:
-        """Have a future set when there may be a message."""
+    def attend(self, waker: Waker, /) -> None:
+        """Have it woken when there may be a message, from now on."""
         ...
 
-    def stop_waiting(self, waiter: asyncio.Future[None]) -> None:
-        """Have it left alone again."""
+    def end(self) -> Awaitable[None] | None:
+        """Nobody looks any more; what is under way is over with what this returns, if anything is."""
         ...
 
 
@@ -82,13 +114,13 @@ class Task:
         note: called with +1 in the step in which a message has come, and with -1 in that in which it is taken.
     """
 
-    __slots__ = ("_note", "_receive", "_task", "_waiter")
+    __slots__ = ("_note", "_receive", "_task", "_waker")
 
     def __init__(self, receive: Receive, note: Callable[[int], None] | None = None) -> None:
         self._receive = receive
         self._note = note
         self._task: asyncio.Future[Message] | None = None
-        self._waiter: asyncio.Future[None] | None = None
+        self._waker: Waker | None = None
 
     @property
     def in_use(self) -> bool:
@@ -111,20 +143,18 @@ class Task:
             self._note(-1)
         return message
 
-    def wait(self, waiter: asyncio.Future[None]) -> None:
+    def attend(self, waker: Waker) -> None:
         """As Looked."""
-        self._waiter = waiter
+        self._waker = waker
 
-    def stop_waiting(self, waiter: asyncio.Future[None]) -> None:
+    def end(self) -> Awaitable[None] | None:
         """As Looked."""
-        self._waiter = None
+        return None if self._task is None else self._cancel(self._task)
 
-    async def end(self) -> None:
-        """Cancel what is under way."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+    async def _cancel(self, task: asyncio.Future[Message]) -> None:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
     async def _noted(self) -> Message:
         message = await self._receive()
@@ -133,62 +163,64 @@ class Task:
         return message
 
     def _came(self, task: asyncio.Future[Message]) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        if self._waker is not None:
+            self._waker.wake()
+
+
+class Reached(Looked, Protocol):
+    """What can be looked into at times."""
+
+    def reach(self) -> bool:
+        """Say whether it can now; called before each ``take``, in the same step."""
+        ...
 
 
 class Direct:
-    """A source of ours, with Channels' way for as long as it cannot be looked into from here.
+    """A source of our layer's, with Channels' way for as long as it cannot be looked into from here.
 
     Args:
-        source: of ours; its ``reach`` says whether it can be, at each look.
+        source: of ours.
         receive: brings the same messages.
         note: as Task's.
     """
 
-    __slots__ = ("_note", "_receive", "_source", "_task", "_waits_on")
+    __slots__ = ("_note", "_receive", "_source", "_task", "_waker")
 
-    def __init__(self, source: Any, receive: Receive, note: Callable[[int], None] | None = None) -> None:
+    def __init__(self, source: Reached, receive: Receive, note: Callable[[int], None] | None = None) -> None:
         self._source = source
         self._receive = receive
         self._note = note
         self._task: Task | None = None  # mostly for ever
-        self._waits_on: Looked = source
+        self._waker: Waker | None = None
 
     def take(self) -> Message | None:
         """As Looked."""
-        if (self._task is None or not self._task.in_use) and self._source.reach():
-            self._waits_on = self._source
-        else:
-            self._waits_on = self._task = self._task or Task(self._receive, self._note)
-        message: Message | None = self._waits_on.take()
-        return message
+        task = self._task
+        if (task is None or not task.in_use) and self._source.reach():
+            return self._source.take()
+        if task is None:
+            task = self._task = Task(self._receive, self._note)
+            if self._waker is not None:
+                task.attend(self._waker)
+        return task.take()
 
-    def wait(self, waiter: asyncio.Future[None]) -> None:
+    def attend(self, waker: Waker) -> None:
         """As Looked."""
-        self._waits_on.wait(waiter)
+        self._waker = waker
+        self._source.attend(waker)
 
-    def stop_waiting(self, waiter: asyncio.Future[None]) -> None:
+    def end(self) -> Awaitable[None] | None:
         """As Looked."""
-        self._waits_on.stop_waiting(waiter)
-
-    async def end(self) -> None:
-        """Cancel what is under way."""
         self._source.end()
-        if self._task is not None:
-            await self._task.end()
+        return None if self._task is None else self._task.end()
 
 
-Source = Task | Direct
-
-
-def source_of(receive: Receive, note: Callable[[int], None] | None = None) -> Source:
+def source_of(receive: Receive, note: Callable[[int], None] | None = None) -> Looked:
     """Return what a consumer is fed from by a call of ``receive``.
 
     Our server's ``receive`` is a method of what can be looked into; our layer's, which Channels makes a ``partial`` of,
     says by its ``source`` what can.
     """
-    found = None
     if isinstance(receive, partial):
         layer, plain = getattr(receive.func, "__self__", None), len(receive.args) == 1 and not receive.keywords
         make: Any = getattr(layer, "source", None)
@@ -199,21 +231,26 @@ def source_of(receive: Receive, note: Callable[[int], None] | None = None) -> So
             and layer is not None
             and getattr(make, "__self__", None) is layer
         ):
-            found = make(receive.args[0])
+            source: Reached | None = make(receive.args[0])
+            if source is not None:
+                return Direct(source, receive, note)
     else:
-        owner = getattr(receive, "__self__", None)
-        if getattr(owner, "get", None) == receive and hasattr(owner, "reach"):
-            found = owner
-    return Task(receive, note) if found is None else Direct(found, receive, note)
+        owner: Any = getattr(receive, "__self__", None)
+        if getattr(owner, "get", None) == receive and hasattr(owner, "attend"):
+            queue: Looked = owner
+            return queue
+    return Task(receive, note)
 
 
-async def feed(sources: Sequence[Source], dispatch: Dispatch) -> None:
+async def feed(sources: Sequence[Looked], dispatch: Dispatch) -> None:
     """Dispatch what the sources have, in turns, until ``dispatch`` or a source raises."""
-    loop = asyncio.get_running_loop()
+    waker = Waker(asyncio.get_running_loop())
     with_tasks = any(isinstance(source, Task) for source in sources)
     most, turns = (IN_A_ROW_BESIDE_TASKS, TURNS_OF_TASKS) if with_tasks else (IN_A_ROW, 1)
     in_a_row = 0
     try:
+        for source in sources:
+            source.attend(waker)
         while True:
             idle = True
             for source in sources:
@@ -223,14 +260,7 @@ async def feed(sources: Sequence[Source], dispatch: Dispatch) -> None:
                     in_a_row += 1
                     await dispatch(message)
             if idle:
-                waiter = loop.create_future()
-                for source in sources:
-                    source.wait(waiter)
-                try:
-                    await waiter
-                finally:
-                    for source in sources:
-                        source.stop_waiting(waiter)
+                await waker.woken()
                 in_a_row = 0
             elif in_a_row >= most:
                 in_a_row = 0
@@ -238,7 +268,9 @@ async def feed(sources: Sequence[Source], dispatch: Dispatch) -> None:
                     await asyncio.sleep(0)
     finally:
         for source in sources:
-            await source.end()
+            ended = source.end()
+            if ended is not None:
+                await ended
 
 
 async def await_many_dispatch(receives: Sequence[Receive], dispatch: Dispatch) -> None:

@@ -12,7 +12,7 @@ from asgiref.sync import async_to_sync
 from channels.consumer import get_handler_name
 from channels.exceptions import StopConsumer
 
-from realtime_gateway.consumers.dispatching import Dispatch, Source, feed, source_of
+from realtime_gateway.consumers.dispatching import Dispatch, Looked, feed, source_of
 from realtime_gateway.consumers.handler_context import in_context
 from realtime_gateway.consumers.lanes import LANES, Lane
 from realtime_gateway.consumers.permissions import GuardedLayer
@@ -152,7 +152,7 @@ def _defined_in(consumer: type, name: str) -> str:
     return next((each.__module__ for each in consumer.__mro__ if name in vars(each)), "channels.consumer")
 
 
-async def _until_stopped(sources: list[Source], dispatch: Dispatch) -> None:
+async def _until_stopped(sources: list[Looked], dispatch: Dispatch) -> None:
     try:  # noqa: SIM105  # contextlib's way would keep an object and a method for as long as the connection
         await feed(sources, in_context(dispatch))
     except StopConsumer:

@@ -133,7 +133,7 @@ class Driver:
     def _give_tickets_up(self) -> None:
         for ticket in [*self._tickets, *self.state.waiting_elsewhere]:
             self._settle(actions.Settle(ticket, actions.Verdict.UNAVAILABLE, "", "the channel layer was closed"))
-        wake(self.state.mailboxes.take_waiters())  # to look for the driver that there is by then
+        wake(self.state.mailboxes)
 
     def leave_loop(self) -> None:
         """Sever a driver whose loop does not run now, or is held up, and end its tasks if the loop ever runs again.
@@ -144,7 +144,7 @@ class Driver:
         self.sever()
         self._leave_tickets()
         errands = self.errands.give_back()
-        wake(self.state.mailboxes.take_waiters())  # to look for the driver that there is by then
+        wake(self.state.mailboxes)
         with suppress(RuntimeError):  # it is closed
             self.loop.call_soon_threadsafe(self._end_tasks, open_links, errands)
 

@@ -17,7 +17,10 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Container, Iterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import asyncio
 
 # In lives of a message: every message is here for its whole life before its mailbox is dropped, and a handler may take
 # ten minutes at the default expiry before its consumer is taken for dead.
@@ -40,6 +43,18 @@ class Waiter(Protocol):
         ...
 
 
+class Attendee(Protocol):
+    """Whoever looks into a mailbox between other things, and is woken for each message."""
+
+    def wake(self) -> None:
+        """Have it look, from its own loop; does nothing while it is busy, since it looks after that."""
+        ...
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        """Return the loop that it is on."""
+        ...
+
+
 class Body(Protocol):
     """A message's bytes, opened once and decoded for each member."""
 
@@ -54,26 +69,32 @@ class Mailbox:
     Attributes:
         capacity: how many messages may wait.
         last_receive_at: when somebody last waited or took; a mailbox without a reader is dropped by it.
-        attended: whether somebody looks into it between other things; not dropped while he does.
+        attendee: who looks into it between other things, if anybody does; not dropped while there is one.
         busy: whether the last thing that happened to it is that somebody took a message, and may be handling it.
+        items: the messages with their expiries; None while there are none.
+        is_dropped: whether the channel has no mailbox any more, or another one.
     """
 
     # With the set of all that are filled, which who asks for many members at once looks into without a call for each.
-    __slots__ = ("_channel", "_filled", "_items", "_waiters", "attended", "busy", "capacity", "last_receive_at")
+    __slots__ = (
+        *("_channel", "_filled", "_waiters"),
+        *("attendee", "busy", "capacity", "is_dropped", "items", "last_receive_at"),
+    )
 
     def __init__(self, capacity: int, now: float, channel: str = "", filled: set[str] | None = None) -> None:
         self.capacity = capacity
         self._channel = channel
         self._filled: set[str] = set() if filled is None else filled
         self.last_receive_at = now
-        self.attended = False
+        self.attendee: Attendee | None = None
+        self.is_dropped = False
         self.busy = False
         # A deque takes 760 bytes from the first, and most mailboxes are empty at any moment.
-        self._items: deque[tuple[float, Body]] | None = None
+        self.items: deque[tuple[float, Body]] | None = None
         self._waiters: tuple[Waiter, ...] = ()  # mostly one, and half the size of a list
 
     def __len__(self) -> int:
-        return len(self._items) if self._items else 0
+        return len(self.items) if self.items else 0
 
     @property
     def full(self) -> bool:
@@ -94,13 +115,15 @@ class Mailbox:
         return self._put(body, expires_at, self.capacity + _NOTICES)
 
     def _put(self, body: Body, expires_at: float, capacity: int) -> bool:
-        items = self._items
+        items = self.items
         if (0 if items is None else len(items)) >= capacity:
             return False
         if items is None:
-            items = self._items = deque()
+            items = self.items = deque()
             self._filled.add(self._channel)
         items.append((expires_at, body))
+        if self.attendee is not None:
+            self.attendee.wake()
         if self._waiters:
             self._wake_one()
         return True
@@ -108,7 +131,7 @@ class Mailbox:
     def take(self, now: float) -> Body | None:
         """Take the oldest message out; None when there is none. Messages past their expiry are left to ``expire``."""
         self.last_receive_at = now
-        items = self._items
+        items = self.items
         if items is None:
             self.busy = False
             return None
@@ -120,7 +143,7 @@ class Mailbox:
 
     def expire(self, now: float) -> int:
         """Drop messages that are past their expiry from the old end; return how many."""
-        items, count = self._items, 0
+        items, count = self.items, 0
         while items and items[0][0] <= now:
             items.popleft()
             count += 1
@@ -137,7 +160,7 @@ class Mailbox:
         self.last_receive_at = now
         if waiter in self._waiters:
             self._waiters = tuple(one for one in self._waiters if one is not waiter)
-        elif self._items:
+        elif self.items:
             # It was woken and then cancelled before it could look: the message is still here for the next one.
             self._wake_one()
 
@@ -148,12 +171,12 @@ class Mailbox:
 
     def clear(self) -> None:
         """Forget all messages; receivers go on waiting."""
-        self._items = None
+        self.items = None
         self._filled.discard(self._channel)
 
     def drain(self) -> list[Body]:
         """Take all messages out, oldest first."""
-        items = self._items
+        items = self.items
         self.clear()
         return [body for _, body in items or ()]
 
@@ -251,7 +274,10 @@ class Mailboxes:
         box = self._boxes.pop(channel, None)
         self._watched.pop(channel, None)
         self.filled.discard(channel)
-        return len(box) if box else 0
+        if box is None:
+            return 0
+        box.is_dropped = True
+        return len(box)
 
     def clear(self) -> None:
         """Empty every mailbox."""
@@ -262,13 +288,17 @@ class Mailboxes:
         """Take all receivers out of every mailbox."""
         return [waiter for box in self._boxes.values() for waiter in box.take_waiters()]
 
+    def attendees(self) -> list[Attendee]:
+        """Return all who look into one."""
+        return [box.attendee for box in self._boxes.values() if box.attendee is not None]
+
     def messages(self) -> int:
         """How many messages wait in all of them."""
         return sum(map(len, self._boxes.values()))
 
     def any_reader(self) -> bool:
         """Whether anybody waits on any of them."""
-        return any(box.readers or box.attended for box in self._boxes.values())
+        return any(box.readers or box.attendee is not None for box in self._boxes.values())
 
     def expire(self, now: float) -> int:
         """Drop what is past its expiry from every mailbox; return how many messages."""
@@ -281,5 +311,5 @@ class Mailboxes:
         return [
             (channel, now - box.last_receive_at)
             for channel, box in self._boxes.items()
-            if box.last_receive_at < (busy if box.busy else unread) and not (box.attended or box.readers)
+            if box.last_receive_at < (busy if box.busy else unread) and box.attendee is None and not box.readers
         ]

@@ -83,6 +83,12 @@ class OwnMessages:
         if still:
             self._awaited[destination] = still
 
+    def give_up(self, destination: str, waiter: Waiter) -> None:
+        """Wake one whose message has not come in time."""
+        self.stop_waiting(destination, waiter)
+        if not waiter.done():
+            waiter.set_result(None)
+
     def stop_waiting(self, destination: str, waiter: Waiter) -> None:
         """Forget one that was not woken."""
         left = [one for one in self._awaited.pop(destination, ()) if one[1] is not waiter]

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from contextlib import suppress
 
-from realtime_gateway.layer.mailboxes import Waiter
+from realtime_gateway.layer.mailboxes import Mailboxes
 
 
-def wake(waiters: Iterable[Waiter]) -> None:
-    """Wake receivers who have been taken out of their mailboxes, each on its own loop."""
-    for waiter in waiters:
+def wake(mailboxes: Mailboxes) -> None:
+    """Wake all who wait for messages, each on its own loop, to look for the driver that there is by then."""
+    for waiter in mailboxes.take_waiters():
         assert isinstance(waiter, asyncio.Future), "all who receive wait for one"
         with suppress(RuntimeError):  # the loop has been closed
             waiter.get_loop().call_soon_threadsafe(_wake, waiter)
+    for attendee in mailboxes.attendees():
+        with suppress(RuntimeError):
+            attendee.get_loop().call_soon_threadsafe(attendee.wake)
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:

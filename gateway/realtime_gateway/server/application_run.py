@@ -43,6 +43,13 @@ class Reading(Protocol):
         """Go on."""
 
 
+class Attendee(Protocol):
+    """Whoever looks into a queue between other things."""
+
+    def wake(self) -> None:
+        """Have it look; does nothing while it is busy, since it looks after that."""
+
+
 class InputQueue:
     """What ``receive`` reads: an Inbox that can be awaited by one reader, and cancelled anywhere without a loss.
 
@@ -52,7 +59,7 @@ class InputQueue:
         reading: stops and goes on as the inbox says.
     """
 
-    __slots__ = ("_inbox", "_loop", "_reading", "_waiters")
+    __slots__ = ("_attendee", "_inbox", "_loop", "_reading", "_waiters")
 
     def __init__(
         self,
@@ -63,7 +70,8 @@ class InputQueue:
         self._loop = loop
         self._inbox = inbox
         self._reading = reading
-        self._waiters: tuple[asyncio.Future[None], ...] = ()  # mostly one
+        self._waiters: tuple[asyncio.Future[None], ...] = ()  # mostly none
+        self._attendee: Attendee | None = None
 
     @property
     def paused(self) -> bool:
@@ -74,6 +82,8 @@ class InputQueue:
         """Add a message and wake the reader; the name is the one that Daphne's protocols call."""
         if self._inbox.put(message, size_bytes):
             self._reading.pause_reading()
+        if self._attendee is not None:
+            self._attendee.wake()
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
@@ -84,38 +94,31 @@ class InputQueue:
             message = self.take()
             if message is not None:
                 return message
-            waiter = self._loop.create_future()
-            self.wait(waiter)
+            waiter: asyncio.Future[None] = self._loop.create_future()
+            self._waiters += (waiter,)
             try:
                 await waiter
             finally:
-                self.stop_waiting(waiter)
+                self._waiters = tuple(one for one in self._waiters if one is not waiter)
 
     # For who looks into several sources at once (``consumers.dispatching``), on the server's loop.
 
-    def reach(self) -> bool:
-        """Say that it can be looked into: always."""
-        return True
-
     def take(self) -> Message | None:
         """Return the oldest message; None while there is none."""
-        if not self._inbox:
+        if self._inbox.messages is None:  # as it is in most looks, of which there are several for each message
             return None
         message, resume = self._inbox.take()
         if resume:
             self._reading.resume_reading()
         return message
 
-    def wait(self, waiter: asyncio.Future[None]) -> None:
-        """Have a future set when a message comes."""
-        self._waiters += (waiter,)
-
-    def stop_waiting(self, waiter: asyncio.Future[None]) -> None:
-        """Leave it alone again, and those of others as they are."""
-        self._waiters = tuple(one for one in self._waiters if one is not waiter)
+    def attend(self, attendee: Attendee) -> None:
+        """Have somebody woken for each message, from now on."""
+        self._attendee = attendee
 
     def end(self) -> None:
         """Nobody looks any more."""
+        self._attendee = None
 
 
 class ApplicationRun:

@@ -21,26 +21,29 @@ class Inbox:
     Args:
         high_bytes: stop reading at or above this.
         low_bytes: go on reading at or below this.
+
+    Attributes:
+        messages: with their weights, oldest first; None while there are none.
     """
 
-    __slots__ = ("_high_bytes", "_low_bytes", "_messages", "paused", "waiting_bytes")
+    __slots__ = ("_high_bytes", "_low_bytes", "messages", "paused", "waiting_bytes")
 
     def __init__(self, high_bytes: int, low_bytes: int) -> None:
         self._high_bytes = high_bytes
         self._low_bytes = low_bytes
-        self._messages: deque[tuple[dict[str, Any], int]] | None = None  # takes 760 bytes, and is mostly empty
+        self.messages: deque[tuple[dict[str, Any], int]] | None = None  # takes 760 bytes, and is mostly empty
         self.waiting_bytes = 0
         self.paused = False
 
     def __len__(self) -> int:
-        return 0 if self._messages is None else len(self._messages)
+        return 0 if self.messages is None else len(self.messages)
 
     def put(self, message: dict[str, Any], size_bytes: int) -> bool:
         """Add a message; True means: stop reading now (said once)."""
         weight = size_bytes + OVERHEAD_BYTES
-        if self._messages is None:
-            self._messages = deque()
-        self._messages.append((message, weight))
+        if self.messages is None:
+            self.messages = deque()
+        self.messages.append((message, weight))
         self.waiting_bytes += weight
         if self.paused or self.waiting_bytes < self._high_bytes:
             return False
@@ -53,12 +56,12 @@ class Inbox:
         Raises:
             IndexError: the inbox is empty.
         """
-        messages = self._messages
+        messages = self.messages
         if messages is None:
             raise IndexError("the inbox is empty")
         message, weight = messages.popleft()
         if not messages:
-            self._messages = None
+            self.messages = None
         self.waiting_bytes -= weight
         if not self.paused or self.waiting_bytes > self._low_bytes:
             return message, False

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-
-from realtime_gateway.server.application_run import InputQueue, Message
+from realtime_gateway.server.application_run import Attendee, InputQueue, Message
 from realtime_gateway.telemetry.socket_spans import ConnectionSpans
 
 
@@ -30,10 +28,6 @@ class TracedInput:
         self._spans.continued_here(message)
         return message
 
-    def reach(self) -> bool:
-        """Say that it can be looked into: always."""
-        return True
-
     def take(self) -> Message | None:
         """Return the oldest message, which says itself in which context it is handled; None while there is none."""
         self._spans.handled()
@@ -42,13 +36,10 @@ class TracedInput:
             self._spans.taken(message)
         return message
 
-    def wait(self, waiter: asyncio.Future[None]) -> None:
-        """Have a future set when a message comes."""
-        self._queue.wait(waiter)
-
-    def stop_waiting(self, waiter: asyncio.Future[None]) -> None:
-        """Leave it alone again."""
-        self._queue.stop_waiting(waiter)
+    def attend(self, attendee: Attendee) -> None:
+        """Have somebody woken for each message, from now on."""
+        self._queue.attend(attendee)
 
     def end(self) -> None:
         """Nobody looks any more."""
+        self._queue.end()

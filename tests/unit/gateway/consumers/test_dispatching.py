@@ -158,16 +158,15 @@ async def test_a_message_that_came_ahead_is_noted_until_it_is_taken() -> None:
     async def wrapped() -> Message:
         return await queue.get()
 
-    source = dispatching.source_of(wrapped, notes.append)
+    source, waker = dispatching.source_of(wrapped, notes.append), dispatching.Waker(asyncio.get_running_loop())
+    source.attend(waker)
     queue.put_nowait(message(1))
     assert source.take() is None
-    waiter = asyncio.get_running_loop().create_future()
-    source.wait(waiter)
-    await waiter
+    await waker.woken()
     assert notes == [1]
     assert source.take() == message(1)
     assert notes == [1, -1]
-    await source.end()
+    assert source.end() is None
 
 
 async def test_a_receive_that_is_cancelled_leaves_the_consumer_waiting_for_what_comes() -> None:
@@ -181,6 +180,30 @@ async def test_a_receive_that_is_cancelled_leaves_the_consumer_waiting_for_what_
     queue.put_nowait(message(1))
     with pytest.raises(StopConsumer):
         await asyncio.wait_for(running, 10)
+
+
+async def test_whoever_else_receives_from_a_client_does_not_keep_the_consumer_from_it() -> None:
+    queue, collector = client(), Collector(stop_after=2)
+    running = asyncio.create_task(dispatching.await_many_dispatch([queue.get], collector))
+    await asyncio.sleep(0)
+    looking = asyncio.ensure_future(queue.get())
+    await asyncio.sleep(0)
+    for number in range(3):
+        queue.put_nowait(message(number))
+    with pytest.raises(StopConsumer):
+        await asyncio.wait_for(running, 10)
+    assert sorted([*collector.numbers, (await asyncio.wait_for(looking, 10))["number"]]) == [0, 1, 2]
+
+
+async def test_nobody_is_woken_any_more_once_a_consumer_has_ended() -> None:
+    queue, other = client(), client()
+    running = asyncio.create_task(dispatching.await_many_dispatch([queue.get, other.get], Collector(stop_after=1)))
+    queue.put_nowait(message(1))
+    with pytest.raises(StopConsumer):
+        await asyncio.wait_for(running, 10)
+    for source in (queue, other):
+        source.put_nowait(message(2))
+        assert (await source.get())["number"] == 2
 
 
 async def test_a_receive_without_a_message_is_an_error(feed: Feed) -> None:
@@ -230,7 +253,8 @@ async def test_only_what_is_ours_is_looked_into() -> None:
     for layer, direct in ((RedisChannelLayer(), dispatching.Direct), (Changed(), dispatching.Task)):
         channel = f"specific.{layer.client_prefix}!a"
         assert type(dispatching.source_of(partial(layer.receive, channel))) is direct
-    assert type(dispatching.source_of(client().get)) is dispatching.Direct
+    queue = client()
+    assert dispatching.source_of(queue.get) is queue
     assert type(dispatching.source_of(wrapped)) is dispatching.Task
 
 

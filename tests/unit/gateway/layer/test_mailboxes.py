@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from realtime_gateway.layer.mailboxes import Mailbox, Mailboxes, WatchedMailbox
@@ -23,6 +24,17 @@ class Sleeper:
     def set_result(self, result: None) -> None:
         assert not self.woken
         self.woken = True
+
+
+class Looker:
+    def __init__(self) -> None:
+        self.wakes = 0
+
+    def wake(self) -> None:
+        self.wakes += 1
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        raise AssertionError("nobody asks")
 
 
 def taken(box: Mailbox, now: float = 0) -> Any:
@@ -141,12 +153,33 @@ def test_who_took_a_message_may_be_busy_with_it_for_ten_lives_of_one() -> None:
 def test_a_mailbox_is_not_idle_while_somebody_looks_into_it_between_other_things() -> None:
     boxes = Mailboxes(lambda channel: 5, expiry_seconds=60)
     box = boxes.open("of a consumer that is busy with its client", 0)
-    box.attended = True
+    box.attendee = Looker()
     assert box.take(1) is None
     assert boxes.idle(10_000) == []
     assert boxes.any_reader()
-    box.attended = False
+    box.attendee = None
     assert [channel for channel, _ in boxes.idle(10_000)] == ["of a consumer that is busy with its client"]
+
+
+def test_who_looks_into_a_mailbox_is_woken_for_each_message_beside_who_waits() -> None:
+    box, looker, sleeper = Mailbox(2, 0), Looker(), Sleeper()
+    box.attendee = looker
+    box.wait(sleeper)
+    assert [box.put(Letter(name), 60) for name in "abc"] == [True, True, False]
+    assert looker.wakes == 2
+    assert sleeper.woken
+
+
+def test_a_mailbox_says_that_it_is_no_more() -> None:
+    boxes, looker = Mailboxes(lambda channel: 5, expiry_seconds=60), Looker()
+    box = boxes.open("a", 0)
+    box.attendee = looker
+    assert boxes.attendees() == [looker]
+    assert not box.is_dropped
+    boxes.drop("a")
+    assert box.is_dropped
+    assert boxes.attendees() == []
+    assert not boxes.open("a", 0).is_dropped
 
 
 def test_what_has_expired_goes_from_mailboxes_that_nobody_reads() -> None:

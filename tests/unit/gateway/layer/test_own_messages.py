@@ -73,3 +73,17 @@ def test_nothing_is_left_of_who_has_given_up() -> None:
     seen["g:room"] = 5
     own.came("g:room")
     assert not waiter.woken
+
+
+def test_who_has_waited_long_enough_is_woken_and_forgotten() -> None:
+    seen, late, other, cancelled = Seen(), Sleeper(), Sleeper(), Sleeper()
+    own = OwnMessages(seen.__getitem__)
+    for waiter in (late, other, cancelled):
+        own.wait("g:room", 5, waiter)
+    own.give_up("g:room", late)
+    assert (late.woken, other.woken) == (True, False)
+    cancelled.woken = True
+    own.give_up("g:room", cancelled)
+    seen["g:room"] = 5
+    own.came("g:room")
+    assert other.woken

@@ -62,7 +62,7 @@ async def client() -> AsyncIterator[Client]:
 
 
 async def test_a_traced_client_is_fed_without_a_task_for_each_message(client: Client) -> None:
-    assert isinstance(dispatching.source_of(client.input.get), dispatching.Direct)
+    assert dispatching.source_of(client.input.get) is client.input
 
 
 async def test_a_message_of_others_is_handled_outside_of_the_clients_trace(client: Client) -> None:
