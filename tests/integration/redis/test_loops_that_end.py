@@ -15,6 +15,7 @@ from tests.support.conditions import wait_until
 from tests.support.receiving import soon
 from tests.support.redis_process import RedisProcess
 
+from realtime_gateway.consumers.dispatching import Waker
 from realtime_gateway.errors import ShardUnavailable
 from realtime_gateway.layer import RedisChannelLayer
 
@@ -202,14 +203,15 @@ async def test_who_looks_into_a_channel_is_woken_when_a_thread_has_closed_the_la
     layer, other = make_layer(redis_server.url), make_layer(redis_server.url)
     channel = await layer.new_channel()
     await layer.group_add("room", channel)
-    source, waiter = layer.source(channel), asyncio.get_running_loop().create_future()
+    source, waker = layer.source(channel), Waker(asyncio.get_running_loop())
     assert source is not None
+    source.attend(waker)
     assert source.reach()
     assert source.take() is None
-    source.wait(waiter)
-    await asyncio.to_thread(async_to_sync(layer.close_pools))
+    closing = asyncio.create_task(asyncio.to_thread(async_to_sync(layer.close_pools)))
     async with asyncio.timeout(SECONDS):
-        await waiter
+        await waker.woken()
+        await closing
     assert not source.reach(), "receive brings the connections back"
     receiving = asyncio.create_task(soon(layer, channel, SECONDS))
     await other.group_send("room", {"type": "after"})

@@ -13,6 +13,7 @@ from channels_redis.serializers import registry
 from tests.support.redis_process import RedisProcess
 from tests.support.tcp_proxy import TcpProxy
 
+from realtime_gateway.consumers.dispatching import Waker
 from realtime_gateway.layer import RedisChannelLayer
 from realtime_gateway.layer.mailboxes import Mailbox
 from realtime_gateway.telemetry import recorder
@@ -380,15 +381,16 @@ async def test_who_looks_into_an_empty_channel_asks_nothing_of_anybody(
         assert source.reach()
         assert source.take() is None
     assert not asked
-    waiter = asyncio.get_running_loop().create_future()
-    source.wait(waiter)
-    await layer.send(channel, {"type": "a"})
-    await waiter
+    waker = Waker(asyncio.get_running_loop())
+    source.attend(waker)
+    sending = asyncio.create_task(layer.send(channel, {"type": "a"}))
+    await waker.woken()
+    await sending
     box = driver.state.mailboxes.get(channel)
     assert box is not None
-    assert box.attended
+    assert box.attendee is waker
     assert channel in driver.state.mailboxes.filled
     assert source.take() == {"type": "a"}
     assert channel not in driver.state.mailboxes.filled
     source.end()
-    assert not box.attended
+    assert box.attendee is None
