@@ -14,6 +14,7 @@ from tests.support.redis_process import RedisProcess, SentinelProcess
 
 from realtime_gateway.errors import ShardRefused, ShardUnavailable
 from realtime_gateway.layer import RedisChannelLayer
+from realtime_gateway.layer.shards.link import Link
 from realtime_gateway.telemetry import recorder
 
 Make = Callable[..., RedisChannelLayer]
@@ -84,6 +85,29 @@ async def test_what_was_sent_while_a_reader_was_away_is_read_from_the_stream(
                 *(sender.group_send("room", {"type": "count", "n": n}) for n in range(number, number + 100))
             )
     assert await numbers(receiver, channel, 1199) == list(range(1200))
+
+
+async def test_a_link_that_breaks_in_the_moment_in_which_it_opens_is_made_again(
+    server: RedisProcess, make_layer: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken: list[Link] = []
+    opened = Link.opened
+
+    def break_before(link: Link, run_id: str) -> None:
+        # All that was asked has been answered, and whoever dials has not gone on yet.
+        if len(broken) < 2:
+            broken.append(link)
+            link.lost("the server closed the connection")
+        opened(link, run_id)
+
+    monkeypatch.setattr(Link, "opened", break_before)
+    sender, receiver = make_layer(server.url), make_layer(server.url)
+    channel = await receiver.new_channel()
+    await receiver.group_add("room", channel)
+    for number in range(3):
+        await sender.group_send("room", {"type": "count", "n": number})
+    assert await numbers(receiver, channel, 2) == [0, 1, 2]
+    assert len(broken) == 2
 
 
 async def test_a_server_that_comes_back_empty_on_its_address_costs_nothing(

@@ -58,6 +58,7 @@ class Link:
         self.first_topic = callbacks.first_topic
         self._scripts = load()
         self._lost = False
+        self._lost_by = ""
         self._introductions: list[asyncio.Future[Any]] | None = []
         self.run_id = ""
         self.address: tuple[str, int] | None = None
@@ -72,7 +73,13 @@ class Link:
         return answer
 
     def opened(self, run_id: str) -> None:
-        """Report a loss to the owner from now on."""
+        """Report a loss to the owner from now on.
+
+        Raises:
+            DialFailed: it has been lost since the last answer came, when nobody waited for one any more.
+        """
+        if self._lost:
+            raise DialFailed(self._lost_by)
         self.run_id = run_id
         self._introductions = None
 
@@ -143,7 +150,7 @@ class Link:
     def _went(self, reason: str) -> None:
         if self._lost:
             return
-        self._lost = True
+        self._lost, self._lost_by = True, reason
         for wire in self._wires():
             wire.close(reason)
         if self._introductions is None:
