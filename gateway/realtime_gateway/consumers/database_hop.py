@@ -96,7 +96,7 @@ def remove() -> None:
 
 async def look_after_connections() -> None:
     """Do what ``channels.db.aclose_old_connections`` does, where it would do anything."""
-    if not _open:
+    if not _open.connections:  # as for most messages of most consumers
         return
     destination = _destination()
     match _open.look(destination.thread, time.monotonic()):

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -71,9 +71,10 @@ class Waker:
         self._loop = loop
         self._waiter: asyncio.Future[None] | None = None
 
-    def get_loop(self) -> asyncio.AbstractEventLoop:
-        """Return the task's loop."""
-        return self._loop
+    def __await__(self) -> Generator[Any, None, None]:
+        """Wait until there may be something; begun in the same step as the last look."""
+        waiter = self._waiter = self._loop.create_future()
+        return waiter.__await__()
 
     def wake(self) -> None:
         """Have the task look, if it waits; one that does not looks again before it waits."""
@@ -81,13 +82,10 @@ class Waker:
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
-    async def woken(self) -> None:
-        """Wait until there may be something; called in the same step as the last look."""
-        waiter = self._waiter = self._loop.create_future()
-        try:
-            await waiter
-        finally:
-            self._waiter = None
+    def wake_from_elsewhere(self) -> None:
+        """The same from any thread."""
+        with suppress(RuntimeError):  # the loop has been closed
+            self._loop.call_soon_threadsafe(self.wake)
 
 
 class Looked(Protocol):
@@ -260,7 +258,7 @@ async def feed(sources: Sequence[Looked], dispatch: Dispatch) -> None:
                     in_a_row += 1
                     await dispatch(message)
             if idle:
-                await waker.woken()
+                await waker
                 in_a_row = 0
             elif in_a_row >= most:
                 in_a_row = 0

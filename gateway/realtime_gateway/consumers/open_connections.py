@@ -62,29 +62,29 @@ class OpenConnection:
 
 
 class OpenConnections:
-    """All of a process; safe to use from any thread. Times are ``time.monotonic()``, as Django's own."""
+    """All of a process; safe to use from any thread. Times are ``time.monotonic()``, as Django's own.
+
+    Attributes:
+        connections: empty only when none is open.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._connections: dict[int, OpenConnection] = {}
+        self.connections: dict[int, OpenConnection] = {}
         self._looked_at: dict[int, float] = {}
-
-    def __bool__(self) -> bool:
-        """False only when no connection is open; cheap enough for every message."""
-        return bool(self._connections)
 
     def opened(self, connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
         """Receive Django's signal ``connection_created``, which is sent by the thread that connects."""
         with self._lock:
-            self._connections[id(connection)] = OpenConnection(weakref.ref(connection), threading.get_ident())
+            self.connections[id(connection)] = OpenConnection(weakref.ref(connection), threading.get_ident())
 
     def look(self, thread: int | None, now: float) -> Look:
         """Say whether ``thread`` has to look after its connections; None is a thread not known yet."""
         with self._lock:
             self._forget_closed()
             if thread is None:
-                return Look.NOW if self._connections else Look.NEVER
-            own = [entry for entry in self._connections.values() if entry.thread == thread]
+                return Look.NOW if self.connections else Look.NEVER
+            own = [entry for entry in self.connections.values() if entry.thread == thread]
             if not own:
                 return Look.NEVER
             if any(entry.is_urgent(now) for entry in own):
@@ -95,7 +95,7 @@ class OpenConnections:
         """Note that ``thread`` has just looked after its connections."""
         with self._lock:
             self._forget_closed()
-            for entry in self._connections.values():
+            for entry in self.connections.values():
                 if entry.thread == thread:
                     entry.looked_at = True
                     entry.stays = entry.to_be_closed(now)
@@ -107,6 +107,6 @@ class OpenConnections:
             return self._looked_at.get(thread, 0.0) + PERIOD_SECONDS
 
     def _forget_closed(self) -> None:
-        self._connections = {key: entry for key, entry in self._connections.items() if entry.is_open()}
-        threads = {entry.thread for entry in self._connections.values()}
+        self.connections = {key: entry for key, entry in self.connections.items() if entry.is_open()}
+        threads = {entry.thread for entry in self.connections.values()}
         self._looked_at = {thread: at for thread, at in self._looked_at.items() if thread in threads}

@@ -55,11 +55,13 @@ class Binding:
 
     def driver_here(self) -> Driver | None:
         """The driver, if the loop that calls has the I/O now."""
+        return self.driver_on(asyncio.get_running_loop())
+
+    def driver_on(self, loop: asyncio.AbstractEventLoop) -> Driver | None:
+        """The same for who knows on which loop he is: to ask for it costs a system call (``getpid``)."""
         driver = self._driver
         # A loop that calls runs, and so is not closed.
-        if driver is not None and driver.loop is asyncio.get_running_loop() and not driver.stopped:
-            return driver
-        return None
+        return driver if driver is not None and driver.loop is loop and not driver.stopped else None
 
     async def run(self, work: Work[T], *, receives: bool = False, waits: bool = False) -> T:
         """Run ``work`` where the I/O is.

@@ -170,7 +170,8 @@ class Deliveries:
                 drops.count("no_mailbox")
             elif box.put(body, expires_at) or (box.expire(now) and box.put(body, expires_at)):
                 delivery.put += 1
-                if box.full and channel not in full_channels:
+                items = box.items
+                if items is not None and len(items) >= box.capacity and channel not in full_channels:
                     full_channels.add(channel)
                     self._submit(events.Full(channel, True))
             else:

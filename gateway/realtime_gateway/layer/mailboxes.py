@@ -17,10 +17,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Container, Iterator
-from typing import TYPE_CHECKING, Protocol
-
-if TYPE_CHECKING:
-    import asyncio
+from typing import Protocol
 
 # In lives of a message: every message is here for its whole life before its mailbox is dropped, and a handler may take
 # ten minutes at the default expiry before its consumer is taken for dead.
@@ -50,8 +47,8 @@ class Attendee(Protocol):
         """Have it look, from its own loop; does nothing while it is busy, since it looks after that."""
         ...
 
-    def get_loop(self) -> asyncio.AbstractEventLoop:
-        """Return the loop that it is on."""
+    def wake_from_elsewhere(self) -> None:
+        """The same from any thread, and does nothing once its loop is closed."""
         ...
 
 
@@ -106,27 +103,32 @@ class Mailbox:
         """How many wait now, and have not been woken for a message that is here."""
         return sum(not waiter.done() for waiter in self._waiters)
 
-    def put(self, body: Body, expires_at: float) -> bool:
-        """Add the newest message and wake one receiver; False when the mailbox is full."""
-        return self._put(body, expires_at, self.capacity)
+    def put(self, body: Body, expires_at: float, extra: int = 0) -> bool:
+        """Add the newest message and wake one receiver; False when the mailbox is full.
 
-    def put_notice(self, body: Body, expires_at: float) -> bool:
-        """Add what the layer itself has to say, for which a full mailbox has a little room of its own."""
-        return self._put(body, expires_at, self.capacity + _NOTICES)
-
-    def _put(self, body: Body, expires_at: float, capacity: int) -> bool:
+        Args:
+            body: the message.
+            expires_at: when it is too old.
+            extra: how much room there is beyond the capacity.
+        """
         items = self.items
-        if (0 if items is None else len(items)) >= capacity:
-            return False
         if items is None:
+            if self.capacity + extra <= 0:
+                return False
             items = self.items = deque()
             self._filled.add(self._channel)
+        elif len(items) >= self.capacity + extra:
+            return False
         items.append((expires_at, body))
         if self.attendee is not None:
             self.attendee.wake()
         if self._waiters:
             self._wake_one()
         return True
+
+    def put_notice(self, body: Body, expires_at: float) -> bool:
+        """Add what the layer itself has to say, for which a full mailbox has a little room of its own."""
+        return Mailbox.put(self, body, expires_at, _NOTICES)
 
     def take(self, now: float) -> Body | None:
         """Take the oldest message out; None when there is none. Messages past their expiry are left to ``expire``."""
@@ -138,7 +140,8 @@ class Mailbox:
         self.busy = True
         body = items.popleft()[1]
         if not items:
-            self.clear()
+            self.items = None
+            self._filled.discard(self._channel)
         return body
 
     def expire(self, now: float) -> int:
@@ -204,9 +207,9 @@ class WatchedMailbox(Mailbox):
         self.lost = lost
         self.back = back
 
-    def put(self, body: Body, expires_at: float) -> bool:
+    def put(self, body: Body, expires_at: float, extra: int = 0) -> bool:
         """Add the newest message; where it does not fit, its reader is told behind those that did."""
-        if super().put(body, math.inf):
+        if super().put(body, math.inf, extra):
             return True
         self.tell(lost=True)
         return False

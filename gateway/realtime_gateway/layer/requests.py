@@ -191,30 +191,31 @@ async def receive(driver: Driver, channel: str) -> Any:
 class Binding(Protocol):
     """What knows the loop that has the I/O (``binding``)."""
 
-    def driver_here(self) -> Driver | None:
-        """The driver, if the loop that calls has the I/O now."""
+    def driver_on(self, loop: asyncio.AbstractEventLoop) -> Driver | None:
+        """The driver, if this loop has the I/O now."""
 
 
 class OwnChannel:
-    """An own channel that can be looked into, by whoever waits on more than this.
+    """An own channel that can be looked into, by whoever waits on more than this, on the loop that makes it.
 
     Args:
         binding: of its layer.
         channel: its name.
     """
 
-    __slots__ = ("_attendee", "_binding", "_box", "_channel", "_driver")
+    __slots__ = ("_attendee", "_binding", "_box", "_channel", "_driver", "_loop")
 
     def __init__(self, binding: Binding, channel: str) -> None:
         self._binding = binding
         self._channel = channel
+        self._loop = asyncio.get_running_loop()
         self._attendee: Attendee | None = None
         self._driver: Driver | None = None
         self._box: Mailbox | None = None
 
     def reach(self) -> bool:
         """Find the driver; False where another loop has the I/O, which is for ``receive`` to bring here."""
-        driver = self._binding.driver_here()
+        driver = self._binding.driver_on(self._loop)
         if driver is not self._driver:
             self._driver, self._box = driver, None
         return driver is not None
@@ -282,11 +283,11 @@ async def receive_queued(driver: Driver, channel: str) -> Any:
 def _take(driver: Driver, channel: str, box: Mailbox) -> Any:
     state, now = driver.state, driver.loop.time()
     while True:
-        expired = box.expire(now)
-        if expired:
-            drops.count("expired", expired)
+        items = box.items
+        if items is not None and items[0][0] <= now:
+            drops.count("expired", box.expire(now))
         body = box.take(now)
-        if channel in state.full_channels and not box.full:
+        if state.full_channels and channel in state.full_channels and not box.full:
             state.full_channels.discard(channel)
             driver.submit(events.Full(channel, False))
         if body is None:

@@ -15,8 +15,7 @@ def wake(mailboxes: Mailboxes) -> None:
         with suppress(RuntimeError):  # the loop has been closed
             waiter.get_loop().call_soon_threadsafe(_wake, waiter)
     for attendee in mailboxes.attendees():
-        with suppress(RuntimeError):
-            attendee.get_loop().call_soon_threadsafe(attendee.wake)
+        attendee.wake_from_elsewhere()
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from realtime_gateway import endings
 
@@ -62,9 +62,8 @@ class DenyBody:
     last: bool
 
 
-@dataclass(frozen=True)
-class Send:
-    """One message to the client."""
+class Send(NamedTuple):
+    """One message to the client; a tuple, since one is made for each."""
 
     payload: bytes
     is_binary: bool

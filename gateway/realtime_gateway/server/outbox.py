@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from autobahn.websocket.protocol import WebSocketProtocol
 from twisted.internet import unix
 
-from realtime_gateway.server.connection import Send, State
+from realtime_gateway.server.connection import State
 from realtime_gateway.server.frames import BINARY, TEXT, encode_frame
 from realtime_gateway.server.prompt_transport import PromptTransport
 
@@ -58,7 +58,7 @@ class Outbox:
         """Return a message as one whole frame."""
         if self.encoding in (None, AS_THEY_ARE):
             return encode_frame(BINARY if is_binary else TEXT, payload)
-        return self._websocket._framed(Send(payload, is_binary))
+        return self._websocket._compressed(payload, is_binary)
 
     def write(self, frames: bytes) -> bool:
         """Write whole frames now; False, and nothing is written, where that would not be in order or not be safe."""

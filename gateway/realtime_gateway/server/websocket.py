@@ -182,20 +182,24 @@ class GatewayWebSocket(PingingWebSocket):
     def _write(self, message: Send) -> None:
         if self.state != self.STATE_OPEN:
             return
+        payload, is_binary = message
         recorder.messages_sent.add()
-        span = socket_spans.send(len(message.payload), message.is_binary)
+        span = socket_spans.send(len(payload), is_binary)
         if span is not None:
             self._corked_spans = self._corked_spans or []
             self._corked_spans.append(span)
-        frame = self._framed(message)
+        if self._perMessageCompress is None:
+            frame = encode_frame(BINARY if is_binary else TEXT, payload)
+        else:
+            frame = self._compressed(payload, is_binary)
         recorder.sent_bytes.add(len(frame))
         self._put(frame)
 
-    def _framed(self, message: Send) -> bytes:
-        opcode, payload = BINARY if message.is_binary else TEXT, message.payload
-        if self._perMessageCompress is not None and len(payload) >= self.server.compression.settings.least_bytes:
-            return encode_frame(opcode | COMPRESSED, self._perMessageCompress.compressed(payload))
-        return encode_frame(opcode, payload)
+    def _compressed(self, payload: bytes, is_binary: bool) -> bytes:
+        opcode, deflate = BINARY if is_binary else TEXT, self._perMessageCompress
+        if deflate is None or len(payload) < self.server.compression.settings.least_bytes:
+            return encode_frame(opcode, payload)
+        return encode_frame(opcode | COMPRESSED, deflate.compressed(payload))
 
     def _uncork(self) -> None:
         """Write the frames that have come together."""

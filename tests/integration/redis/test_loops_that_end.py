@@ -210,7 +210,7 @@ async def test_who_looks_into_a_channel_is_woken_when_a_thread_has_closed_the_la
     assert source.take() is None
     closing = asyncio.create_task(asyncio.to_thread(async_to_sync(layer.close_pools)))
     async with asyncio.timeout(SECONDS):
-        await waker.woken()
+        await waker
         await closing
     assert not source.reach(), "receive brings the connections back"
     receiving = asyncio.create_task(soon(layer, channel, SECONDS))

@@ -384,7 +384,7 @@ async def test_who_looks_into_an_empty_channel_asks_nothing_of_anybody(
     waker = Waker(asyncio.get_running_loop())
     source.attend(waker)
     sending = asyncio.create_task(layer.send(channel, {"type": "a"}))
-    await waker.woken()
+    await waker
     await sending
     box = driver.state.mailboxes.get(channel)
     assert box is not None

@@ -45,15 +45,20 @@ class Clocks:
         Whose clock its id comes from is not known after a failover. An entry that is taken for too old is lost to
         those who joined before it; one taken for too young reaches somebody who joined right after it.
         """
-        ages = [now * 1000 + offset - stored_ms for offset, _ in self._offsets.get(shard, {}).values()]
-        return max(0.0, min(ages, default=0.0)) / 1000
+        offsets = self._offsets.get(shard)
+        if not offsets:
+            return 0.0
+        least = min(offsets.values())[0]  # by the offset; mostly there is one server
+        age_ms = now * 1000 + least - stored_ms
+        return age_ms / 1000 if age_ms > 0 else 0.0
 
     def since_stored(self, shard: str, server: Server, stored_ms: int, now: float) -> float:
         """How long ago this very server stored an entry, as well as can be told: for figures, not for decisions."""
         kept = self._offsets.get(shard, {}).get(server)
         if kept is None:
             return 0.0
-        return max(0.0, now + midway(kept) - stored_ms / 1000)
+        seconds = now + midway(kept) - stored_ms / 1000
+        return seconds if seconds > 0 else 0.0
 
     def estimate(self, shard: str, server: Server) -> tuple[float, float] | None:
         """What a server's clock shows at our time 0, in seconds, and by how much that may be wrong."""

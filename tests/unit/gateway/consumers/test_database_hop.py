@@ -35,7 +35,7 @@ def patched() -> Iterator[None]:
     ):
         assert database_hop.apply()
         # Tests with a database leave theirs open in this thread, in which an application has none.
-        database_hop._open._connections.clear()
+        database_hop._open.connections.clear()
         yield
         database_hop.remove()
     assert database_hop.apply()

@@ -162,7 +162,7 @@ async def test_a_message_that_came_ahead_is_noted_until_it_is_taken() -> None:
     source.attend(waker)
     queue.put_nowait(message(1))
     assert source.take() is None
-    await waker.woken()
+    await waker
     assert notes == [1]
     assert source.take() == message(1)
     assert notes == [1, -1]

@@ -33,7 +33,7 @@ def opened(*connections: Connection) -> OpenConnections:
 
 
 def test_while_nothing_is_open_nobody_looks() -> None:
-    assert not opened()
+    assert not opened().connections
     assert opened().look(HERE, 0.0) is Look.NEVER
 
 
@@ -52,7 +52,7 @@ def test_a_closed_connection_is_forgotten() -> None:
     found = opened(connection)
     connection.connection = None
     assert found.look(HERE, 0.0) is Look.NEVER
-    assert not found
+    assert not found.connections
 
 
 def test_a_connection_that_ended_with_its_thread_is_forgotten() -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from realtime_gateway.layer.mailboxes import Mailbox, Mailboxes, WatchedMailbox
@@ -33,8 +32,8 @@ class Looker:
     def wake(self) -> None:
         self.wakes += 1
 
-    def get_loop(self) -> asyncio.AbstractEventLoop:
-        raise AssertionError("nobody asks")
+    def wake_from_elsewhere(self) -> None:
+        raise AssertionError("nobody is elsewhere")
 
 
 def taken(box: Mailbox, now: float = 0) -> Any:
