@@ -111,7 +111,9 @@ async def find(arguments: argparse.Namespace) -> Found:
     start = choose_hosts(options, environment)
     present, seen = await look_everywhere(start, deployment)
     if not seen.boards:
-        raise ShardUnavailable(start.shards[0].name, "\n".join(seen.troubles.values()))
+        named = environment.hosts_file or environment.redis_urls or options.hosts
+        remedy = "" if named else "Nothing here names a deployment: give --hosts or --config, or set REDIS_URL."
+        raise ShardUnavailable(start.shards[0].name, "\n".join(seen.troubles.values()), remedy)
     return Found(options, deployment, environment.hosts_file, present, seen)
 
 

@@ -127,6 +127,9 @@ async def trace(message: Probe, source: Source, wait_seconds: float) -> list[Rec
             f"The gateway has closed the WebSocket with {code} and taken no message.",
             "The consumer's connect() or a limit did that: the handshake may need a login (--header) or another path.",
         )
+    if code is not None:
+        # What it was closed for may be the message itself, which its trace does not say.
+        print(f"The gateway has taken the message, and closed the WebSocket with {code}.", file=sys.stderr)
     if not pages:
         where = ", ".join(source.bases) or source.console
         raise StartError(f"The message was sent, but nobody tells its spans: {where} does not answer.")

@@ -4,10 +4,11 @@ import argparse
 from pathlib import Path
 
 import pytest
+from tests.support.free_port import free_port
 
 from realtime_gateway.cli import hosts
 from realtime_gateway.environment import read_environment
-from realtime_gateway.errors import HostListInvalid
+from realtime_gateway.errors import HostListInvalid, ShardUnavailable
 from realtime_gateway.hosts import HostList, Shard
 
 PRESENT = HostList(
@@ -75,3 +76,14 @@ def test_a_file_and_urls_of_the_deployment_exclude_each_other(capsys: pytest.Cap
         parsed("show", "--config", "hosts.json", "--hosts", "redis://a")
     assert error.value.code == 2
     assert "not allowed with argument" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+async def test_who_names_no_deployment_is_told_how_to(is_named: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    nobody = f"redis://127.0.0.1:{free_port()}"
+    monkeypatch.setattr("realtime_gateway.layer.options.DEFAULT_ADDRESS", nobody)
+    for name in ("REDIS_URL", "REALTIME_GATEWAY_CONFIG", "REALTIME_GATEWAY_RESOURCE"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ShardUnavailable) as error:
+        await hosts.find(parsed("show", *(["--hosts", nobody] if is_named else [])))
+    assert ("Nothing here names a deployment" in error.value.remedy) is not is_named

@@ -154,6 +154,24 @@ async def test_a_gateway_that_closes_at_once_is_told_with_its_code() -> None:
             await trace.trace(message, source, 1.0)
 
 
+async def test_a_gateway_that_closes_for_the_message_is_told_with_its_code(capsys: pytest.CaptureFixture[str]) -> None:
+    closed = asyncio.Event()
+
+    async def close(socket: ServerConnection) -> None:
+        await socket.recv()
+        await socket.close(4400)
+        closed.set()
+
+    span = {"trace_id": "t", "span_id": "1", "parent_id": "", "name": "websocket receive", "kind": "", "start_ns": 1}
+    page = {"process": "a", "keeps": True, "spans": [{**span, "end_ns": 2, "is_failed": False, "attributes": {}}]}
+    admin, base = await answering([page])
+    async with admin, serve(close, "127.0.0.1", 0) as gateway:
+        url = f"ws://127.0.0.1:{gateway.sockets[0].getsockname()[1]}/"
+        assert await trace.trace(*trace.plan(arguments(url, "--admin", base)), 5.0)
+    assert closed.is_set()
+    assert "closed the WebSocket with 4400" in capsys.readouterr().err
+
+
 async def test_what_is_wrong_with_tls_is_said(tmp_path: Path) -> None:
     TlsCertificate(tmp_path)
     context = server_context(tmp_path)
