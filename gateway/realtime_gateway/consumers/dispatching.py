@@ -80,7 +80,10 @@ class Waker:
         """Have the task look, if it waits; one that does not looks again before it waits."""
         waiter = self._waiter
         if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+            try:  # noqa: SIM105  # contextlib's way takes as long as all the rest
+                waiter.set_result(None)
+            except RuntimeError:
+                pass  # its loop was closed while it waited: an error here would cost others their messages
 
     def wake_from_elsewhere(self) -> None:
         """The same from any thread."""
@@ -99,8 +102,8 @@ class Looked(Protocol):
         """Have it woken when there may be a message, from now on."""
         ...
 
-    def end(self) -> Awaitable[None] | None:
-        """Nobody looks any more; what is under way is over with what this returns, if anything is."""
+    def end(self, waker: Waker, /) -> Awaitable[None] | None:
+        """Whose waker this is looks no more; what is under way is over with what this returns, if anything is."""
         ...
 
 
@@ -145,12 +148,14 @@ class Task:
         """As Looked."""
         self._waker = waker
 
-    def end(self) -> Awaitable[None] | None:
+    def end(self, waker: Waker) -> Awaitable[None] | None:
         """As Looked."""
-        return None if self._task is None else self._cancel(self._task)
+        if self._task is None:
+            return None
+        self._task.cancel()
+        return self._over(self._task)
 
-    async def _cancel(self, task: asyncio.Future[Message]) -> None:
-        task.cancel()
+    async def _over(self, task: asyncio.Future[Message]) -> None:
         with suppress(asyncio.CancelledError):
             await task
 
@@ -165,11 +170,23 @@ class Task:
             self._waker.wake()
 
 
-class Reached(Looked, Protocol):
-    """What can be looked into at times."""
+class Reached(Protocol):
+    """What can be looked into at times, by one."""
 
     def reach(self) -> bool:
         """Say whether it can now; called before each ``take``, in the same step."""
+        ...
+
+    def take(self) -> Message | None:
+        """As Looked."""
+        ...
+
+    def attend(self, waker: Waker, /) -> None:
+        """As Looked."""
+        ...
+
+    def end(self) -> None:
+        """Nobody looks any more."""
         ...
 
 
@@ -207,10 +224,10 @@ class Direct:
         self._waker = waker
         self._source.attend(waker)
 
-    def end(self) -> Awaitable[None] | None:
+    def end(self, waker: Waker) -> Awaitable[None] | None:
         """As Looked."""
         self._source.end()
-        return None if self._task is None else self._task.end()
+        return None if self._task is None else self._task.end(waker)
 
 
 def source_of(receive: Receive, note: Callable[[int], None] | None = None) -> Looked:
@@ -265,8 +282,9 @@ async def feed(sources: Sequence[Looked], dispatch: Dispatch) -> None:
                 for _ in range(turns):
                     await asyncio.sleep(0)
     finally:
-        for source in sources:
-            ended = source.end()
+        # All of them, before any is waited for: what one was busy with may fail as it is cancelled.
+        endings = [source.end(waker) for source in sources]
+        for ended in endings:
             if ended is not None:
                 await ended
 

@@ -61,7 +61,7 @@ class Binding:
         """The same for who knows on which loop he is: to ask for it costs a system call (``getpid``)."""
         driver = self._driver
         # A loop that calls runs, and so is not closed.
-        return driver if driver is not None and driver.loop is loop and not driver.stopped else None
+        return driver if driver is not None and driver.loop is loop and driver.goes_on else None
 
     async def run(self, work: Work[T], *, receives: bool = False, waits: bool = False) -> T:
         """Run ``work`` where the I/O is.

@@ -79,8 +79,13 @@ class Driver:
     def alive(self) -> bool:
         """Whether its loop still runs it, and nobody has cancelled its tasks, as is done with a loop that ends."""
         tick = self._tick_task
-        ticks = tick is not None and not tick.cancelling() and not tick.done()
-        return ticks and not self.stopped and self.loop.is_running()
+        return self.goes_on and tick is not None and not tick.done() and self.loop.is_running()
+
+    @property
+    def goes_on(self) -> bool:
+        """The same for whoever calls on its loop, for each message: whether anything would still time out here."""
+        tick = self._tick_task
+        return not self.stopped and tick is not None and not tick.cancelling()
 
     def start(self) -> None:
         """Open links and let time pass."""
@@ -116,11 +121,11 @@ class Driver:
                 self._tick_task.cancel()
                 await asyncio.gather(self._tick_task, return_exceptions=True)
             await self.links.stop()
-            see_to_tickets()
         finally:
-            # Also where the loop ends in the middle of it.
+            # Also where the loop ends in the middle of it, or who waits for it is cancelled.
             self.links.cancel()
             try:
+                see_to_tickets()
                 await self.errands.end()
             finally:
                 self.gone = True

@@ -66,7 +66,7 @@ class Mailbox:
     Attributes:
         capacity: how many messages may wait.
         last_receive_at: when somebody last waited or took; a mailbox without a reader is dropped by it.
-        attendee: who looks into it between other things, if anybody does; not dropped while there is one.
+        attendees: who look into it between other things, mostly one; not dropped while there is any.
         busy: whether the last thing that happened to it is that somebody took a message, and may be handling it.
         items: the messages with their expiries; None while there are none.
         is_dropped: whether the channel has no mailbox any more, or another one.
@@ -75,7 +75,7 @@ class Mailbox:
     # With the set of all that are filled, which who asks for many members at once looks into without a call for each.
     __slots__ = (
         *("_channel", "_filled", "_waiters"),
-        *("attendee", "busy", "capacity", "is_dropped", "items", "last_receive_at"),
+        *("attendees", "busy", "capacity", "is_dropped", "items", "last_receive_at"),
     )
 
     def __init__(self, capacity: int, now: float, channel: str = "", filled: set[str] | None = None) -> None:
@@ -83,7 +83,7 @@ class Mailbox:
         self._channel = channel
         self._filled: set[str] = set() if filled is None else filled
         self.last_receive_at = now
-        self.attendee: Attendee | None = None
+        self.attendees: tuple[Attendee, ...] = ()
         self.is_dropped = False
         self.busy = False
         # A deque takes 760 bytes from the first, and most mailboxes are empty at any moment.
@@ -120,8 +120,8 @@ class Mailbox:
         elif len(items) >= self.capacity + extra:
             return False
         items.append((expires_at, body))
-        if self.attendee is not None:
-            self.attendee.wake()
+        for attendee in self.attendees:
+            attendee.wake()
         if self._waiters:
             self._wake_one()
         return True
@@ -187,9 +187,20 @@ class Mailbox:
         while self._waiters:
             waiter, *rest = self._waiters
             self._waiters = tuple(rest)
-            if not waiter.done():
-                waiter.set_result(None)
+            if woken(waiter):
                 return
+
+
+def woken(waiter: Waiter) -> bool:
+    """Wake one who waits; say whether he looks now, and not one who has given up or whose loop is closed."""
+    if waiter.done():
+        return False
+    try:
+        waiter.set_result(None)
+    except RuntimeError:
+        # Of a future whose loop was closed while he waited. What would be lost by an error here is others' messages.
+        return False
+    return True
 
 
 class WatchedMailbox(Mailbox):
@@ -215,8 +226,10 @@ class WatchedMailbox(Mailbox):
         return False
 
     def tell(self, *, lost: bool) -> None:
-        """Add a notice; one that does not fit stands behind others that say as much."""
-        self.put_notice(self.lost if lost else self.back, math.inf)
+        """Add a notice; where it does not fit, those that stand there say as much."""
+        if not self.put_notice(self.lost if lost else self.back, math.inf) and lost and self.items:
+            # The last of the notices that stand there says it from now on.
+            self.items[-1] = (math.inf, self.lost)
 
 
 class Mailboxes:
@@ -293,7 +306,7 @@ class Mailboxes:
 
     def attendees(self) -> list[Attendee]:
         """Return all who look into one."""
-        return [box.attendee for box in self._boxes.values() if box.attendee is not None]
+        return [attendee for box in self._boxes.values() for attendee in box.attendees]
 
     def messages(self) -> int:
         """How many messages wait in all of them."""
@@ -301,7 +314,7 @@ class Mailboxes:
 
     def any_reader(self) -> bool:
         """Whether anybody waits on any of them."""
-        return any(box.readers or box.attendee is not None for box in self._boxes.values())
+        return any(box.readers or box.attendees for box in self._boxes.values())
 
     def expire(self, now: float) -> int:
         """Drop what is past its expiry from every mailbox; return how many messages."""
@@ -314,5 +327,5 @@ class Mailboxes:
         return [
             (channel, now - box.last_receive_at)
             for channel, box in self._boxes.items()
-            if box.last_receive_at < (busy if box.busy else unread) and box.attendee is None and not box.readers
+            if box.last_receive_at < (busy if box.busy else unread) and not (box.attendees or box.readers)
         ]

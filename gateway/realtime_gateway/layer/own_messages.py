@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from realtime_gateway.layer.mailboxes import Waiter
+from realtime_gateway.layer.mailboxes import Waiter, woken
 
 
 class OwnMessages:
@@ -78,16 +78,15 @@ class OwnMessages:
         for number, waiter in awaited:
             if number > seen:
                 still.append((number, waiter))
-            elif not waiter.done():
-                waiter.set_result(None)
+            else:
+                woken(waiter)
         if still:
             self._awaited[destination] = still
 
     def give_up(self, destination: str, waiter: Waiter) -> None:
         """Wake one whose message has not come in time."""
         self.stop_waiting(destination, waiter)
-        if not waiter.done():
-            waiter.set_result(None)
+        woken(waiter)
 
     def stop_waiting(self, destination: str, waiter: Waiter) -> None:
         """Forget one that was not woken."""

@@ -217,7 +217,8 @@ class OwnChannel:
         """Find the driver; False where another loop has the I/O, which is for ``receive`` to bring here."""
         driver = self._binding.driver_on(self._loop)
         if driver is not self._driver:
-            self._driver, self._box = driver, None
+            self._leave_box()
+            self._driver = driver
         return driver is not None
 
     def take(self) -> dict[str, Any] | None:
@@ -235,23 +236,27 @@ class OwnChannel:
         """Have somebody woken for each message, from now on."""
         self._attendee = attendee
         if self._box is not None:
-            self._box.attendee = attendee
+            self._box.attendees += (attendee,)
 
     def end(self) -> None:
         """Nobody looks any more."""
-        self._attendee, box = None, self._box
+        self._leave_box()
+        self._attendee = None
+
+    def _leave_box(self) -> None:
+        box, self._box = self._box, None
         if box is not None:
-            box.attendee, self._box = None, None
-            if self._driver is not None:
-                box.last_receive_at = self._driver.loop.time()
+            box.attendees = tuple(one for one in box.attendees if one is not self._attendee)
+            box.busy, box.last_receive_at = False, self._loop.time()
 
     def _open(self) -> Mailbox:
         assert self._driver is not None, "whoever calls this has reached for it"
         box = self._driver.state.mailboxes.get(self._channel)
         if box is None:  # an empty one is false
             box = open_mailbox(self._driver, self._channel)
-        # Its consumer may be busy for as long as it likes with what its client said.
-        box.attendee = self._attendee
+        if self._attendee is not None:
+            # Its consumer may be busy for as long as it likes with what its client said.
+            box.attendees += (self._attendee,)
         self._box = box
         return box
 

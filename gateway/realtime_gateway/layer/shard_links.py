@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from contextvars import Context
 from dataclasses import dataclass
 from random import SystemRandom
@@ -27,6 +28,7 @@ log = logging.getLogger("realtime_gateway.layer")
 _JITTER = SystemRandom()
 
 CONNECT_SECONDS = 5.0
+_LATER_SECONDS = 0.5
 _FIRST_WAIT_SECONDS = 0.05
 _LONGEST_WAIT_SECONDS = 1.0
 # Over which all processes come to a new primary that Sentinel has announced.
@@ -76,10 +78,14 @@ class ShardLinks:
         self._waits: dict[str, asyncio.Timeout] = {}  # shard → what ends early when it has another primary
         self._primaries: dict[str, tuple[str, int]] = {}  # by what Sentinels said last
         self._watches = SentinelWatches(self._sentinel_arguments, CONNECT_SECONDS, self._on_primary)
+        self._has_ended = False
+        self._until: dict[str, asyncio.Future[str]] = {}  # shard → what ends its present link
         self.open: dict[str, Link] = {}
 
     def use(self, hosts: HostList) -> None:
         """Keep links to exactly these shards; one that is elsewhere now is left soon, and dialled where it is."""
+        if self._has_ended:  # the machine may want it while the links go
+            return
         wanted = {shard.name: shard for shard in hosts.shards}
         self._shards = wanted
         for name in set(self._tasks) - set(wanted):
@@ -105,6 +111,7 @@ class ShardLinks:
 
     def cancel(self) -> list[asyncio.Task[None]]:
         """Begin to end every task; return them."""
+        self._has_ended = True
         tasks, self._tasks = list(self._tasks.values()), {}
         for task in tasks:
             task.cancel()
@@ -180,12 +187,11 @@ class ShardLinks:
             raise DialFailed(str(error)) from error
         callbacks = self._callbacks_for(name, self._lost(name, lost))
         try:
-            async with asyncio.timeout(CONNECT_SECONDS) as self._waits[name]:
+            # It ends by its own time, which says so, or by being hurried.
+            async with self._wait(name, CONNECT_SECONDS + _LATER_SECONDS):
                 link = await open_link(connection, CONNECT_SECONDS, callbacks)
         except TimeoutError as error:
             raise DialFailed("it is elsewhere meanwhile") from error
-        finally:
-            del self._waits[name]
         if self._has_moved(name):
             link.abandon()
             raise DialFailed("it has moved to another address meanwhile")
@@ -201,13 +207,22 @@ class ShardLinks:
             link.close(f"it has moved to {describe(self._shards[name])}")
 
     async def _pause(self, name: str, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds) as self._waits[name]:
+        with suppress(TimeoutError):
+            async with self._wait(name, seconds):
                 await self._loop.create_future()
-        except TimeoutError:
-            return
+
+    @asynccontextmanager
+    async def _wait(self, name: str, seconds: float) -> AsyncIterator[None]:
+        """Let the block take so long, or until it is hurried."""
+        wait = asyncio.timeout(seconds)
+        try:
+            async with wait:
+                self._waits[name] = wait
+                yield
         finally:
-            del self._waits[name]
+            # A shard that has left the list and come back may have another task by now, which waits as well.
+            if self._waits.get(name) is wait:
+                del self._waits[name]
 
     def _on_primary(self, name: str, address: tuple[str, int]) -> None:
         """A Sentinel says where a shard's primary is: go there now, from wherever we are or wait."""
@@ -226,7 +241,7 @@ class ShardLinks:
             wait.reschedule(self._loop.time() + _JITTER.uniform(0, _SPREAD_SECONDS))
 
     async def _hold(self, name: str, link: Link, lost: asyncio.Future[str]) -> None:
-        self.open[name] = link
+        self.open[name], self._until[name] = link, lost
         try:
             self._on_up(name, link)
             for future in self._awaited.pop(name, []):
@@ -235,17 +250,18 @@ class ShardLinks:
             reason = await lost
             log.warning("shard %s was lost: %s", name, reason)
         finally:
-            if self.open.pop(name, None) is not None:
+            if self._until.get(name) is lost and self.open.pop(name, None) is not None:
                 # Cancelled, or not taken: nobody has been told yet that what is in flight will not be answered.
                 link.abandon()
                 self._tell_down(name, "the link was given up")
 
     def _lost(self, name: str, lost: asyncio.Future[str]) -> Callable[[str], None]:
         def on_lost(reason: str) -> None:
-            self.open.pop(name, None)
             if not lost.done():
                 lost.set_result(reason)
-            self._tell_down(name, reason)
+            if self._until.get(name) is lost:  # and not of a link that was made since
+                self.open.pop(name, None)
+                self._tell_down(name, reason)
 
         return on_lost
 

@@ -59,7 +59,7 @@ class InputQueue:
         reading: stops and goes on as the inbox says.
     """
 
-    __slots__ = ("_attendee", "_inbox", "_loop", "_reading", "_waiters")
+    __slots__ = ("_attendees", "_inbox", "_loop", "_reading", "_waiters")
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class InputQueue:
         self._inbox = inbox
         self._reading = reading
         self._waiters: tuple[asyncio.Future[None], ...] = ()  # mostly none
-        self._attendee: Attendee | None = None
+        self._attendees: tuple[Attendee, ...] = ()  # mostly one
 
     @property
     def paused(self) -> bool:
@@ -82,8 +82,8 @@ class InputQueue:
         """Add a message and wake the reader; the name is the one that Daphne's protocols call."""
         if self._inbox.put(message, size_bytes):
             self._reading.pause_reading()
-        if self._attendee is not None:
-            self._attendee.wake()
+        for attendee in self._attendees:
+            attendee.wake()
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
@@ -114,11 +114,11 @@ class InputQueue:
 
     def attend(self, attendee: Attendee) -> None:
         """Have somebody woken for each message, from now on."""
-        self._attendee = attendee
+        self._attendees += (attendee,)
 
-    def end(self) -> None:
-        """Nobody looks any more."""
-        self._attendee = None
+    def end(self, attendee: Attendee) -> None:
+        """He looks no more."""
+        self._attendees = tuple(one for one in self._attendees if one is not attendee)
 
 
 class ApplicationRun:

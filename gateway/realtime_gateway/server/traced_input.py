@@ -40,6 +40,6 @@ class TracedInput:
         """Have somebody woken for each message, from now on."""
         self._queue.attend(attendee)
 
-    def end(self) -> None:
-        """Nobody looks any more."""
-        self._queue.end()
+    def end(self, attendee: Attendee) -> None:
+        """He looks no more."""
+        self._queue.end(attendee)

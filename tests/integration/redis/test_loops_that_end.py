@@ -217,3 +217,51 @@ async def test_who_looks_into_a_channel_is_woken_when_a_thread_has_closed_the_la
     await other.group_send("room", {"type": "after"})
     assert await receiving == {"type": "after"}
     assert source.reach()
+
+
+def test_what_a_task_sends_as_its_loop_ends_is_sent(redis_server: RedisProcess) -> None:
+    """``asyncio.run`` cancels all tasks, those of the layer among them, and waits for what they do about it."""
+
+    async def be_there(layer: RedisChannelLayer) -> None:
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            await layer.group_send("presence", {"type": "left"})
+
+    async def main() -> None:
+        layer = RedisChannelLayer(hosts=[redis_server.url])
+        await layer.new_channel()
+        tasks.append(asyncio.create_task(be_there(layer)))
+        await asyncio.sleep(0)
+
+    tasks: list[asyncio.Task[None]] = []
+    thread = threading.Thread(target=lambda: asyncio.run(main()), daemon=True)
+    thread.start()
+    thread.join(SECONDS)
+    assert not thread.is_alive()
+    assert stored(redis_server, "presence") == 1
+
+
+async def test_whoever_waits_hears_of_a_close_that_is_cancelled_midway(
+    redis_server: RedisProcess, make_layer: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer, other = make_layer(redis_server.url), make_layer(redis_server.url)
+    channel = await layer.new_channel()
+    await layer.group_send("room", {"type": "first"})
+    driver = layer._binding.driver_here()
+    assert driver is not None
+    ending, stop = asyncio.Event(), driver.links.stop
+
+    async def stop_slowly() -> None:
+        await stop()
+        ending.set()
+        await asyncio.get_running_loop().create_future()
+
+    monkeypatch.setattr(driver.links, "stop", stop_slowly)
+    receiving = asyncio.create_task(soon(layer, channel, SECONDS))
+    closing = asyncio.create_task(layer.close())
+    await ending.wait()
+    closing.cancel()
+    await asyncio.wait((closing,))
+    await other.send(channel, {"type": "after"})
+    assert await receiving == {"type": "after"}

@@ -70,6 +70,8 @@ class Link:
         assert self._introductions is not None
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._introductions.append(answer)
+        if self._lost:  # by one wire, while the other was dialled
+            self._fail(answer)
         return answer
 
     def opened(self, run_id: str) -> None:
@@ -158,8 +160,11 @@ class Link:
             return
         for answer in self._introductions:
             if not answer.done():
-                answer.set_exception(DialFailed(reason))
-                answer.exception()  # looked at here, since whoever dials waits for one of them at a time
+                self._fail(answer)
+
+    def _fail(self, answer: asyncio.Future[Any]) -> None:
+        answer.set_exception(DialFailed(self._lost_by))
+        answer.exception()  # looked at here, since whoever dials waits for one of them at a time
 
     def _wires(self) -> list[Wire]:
         return [wire for wire in (getattr(self, "commands", None), getattr(self, "subscriptions", None)) if wire]

@@ -16,7 +16,7 @@ from django.test import override_settings
 
 from realtime_gateway.consumers import dispatching
 from realtime_gateway.layer import RedisChannelLayer
-from realtime_gateway.server.application_run import InputQueue
+from realtime_gateway.server.application_run import Attendee, InputQueue
 from realtime_gateway.server.inbox import Inbox
 
 Message = dict[str, Any]
@@ -166,7 +166,7 @@ async def test_a_message_that_came_ahead_is_noted_until_it_is_taken() -> None:
     assert notes == [1]
     assert source.take() == message(1)
     assert notes == [1, -1]
-    assert source.end() is None
+    assert source.end(waker) is None
 
 
 async def test_a_receive_that_is_cancelled_leaves_the_consumer_waiting_for_what_comes() -> None:
@@ -193,6 +193,73 @@ async def test_whoever_else_receives_from_a_client_does_not_keep_the_consumer_fr
     with pytest.raises(StopConsumer):
         await asyncio.wait_for(running, 10)
     assert sorted([*collector.numbers, (await asyncio.wait_for(looking, 10))["number"]]) == [0, 1, 2]
+
+
+async def test_a_consumer_goes_on_after_another_that_its_handler_has_let_read_for_it() -> None:
+    queue, got = client(), []
+
+    async def inner(message: Message) -> None:
+        got.append(("inner", message["number"]))
+        raise StopConsumer
+
+    async def outer(message: Message) -> None:
+        got.append(("outer", message["number"]))
+        if message["number"] == 0:
+            with pytest.raises(StopConsumer):
+                await dispatching.await_many_dispatch([queue.get], inner)
+        if message["number"] == 3:
+            raise StopConsumer
+
+    running = asyncio.create_task(dispatching.await_many_dispatch([queue.get], outer))
+    for number in range(4):
+        queue.put_nowait(message(number))
+        for _ in range(5):  # until it waits again
+            await asyncio.sleep(0)
+    with pytest.raises(StopConsumer):
+        await asyncio.wait_for(running, 10)
+    assert got == [("outer", 0), ("inner", 1), ("outer", 2), ("outer", 3)]
+
+
+async def test_every_source_hears_of_the_end_though_one_of_them_fails_at_it() -> None:
+    class Noted(InputQueue):
+        ended = False
+
+        def end(self, attendee: Attendee) -> None:
+            super().end(attendee)
+            self.ended = True
+
+    async def fails_when_cancelled() -> Message:
+        try:
+            return await client().get()
+        except asyncio.CancelledError:
+            raise OSError("gone") from None
+
+    queue = Noted(asyncio.get_running_loop(), Inbox(1_000_000, 1000), AtAnyPace())
+    queue.put_nowait(message(1))
+    running = asyncio.create_task(dispatching.await_many_dispatch([fails_when_cancelled, queue.get], Collector(3)))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    running.cancel()
+    with pytest.raises(OSError, match="gone"):
+        await running
+    assert queue.ended
+
+
+def test_a_task_that_waits_on_a_loop_that_was_closed_is_woken_without_an_error() -> None:
+    loop = asyncio.new_event_loop()
+    waker = dispatching.Waker(loop)
+
+    async def wait() -> None:
+        await waker
+
+    waiting = loop.create_task(wait())
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    waker.wake()
+    waker.wake_from_elsewhere()
+    # As the end of the process would, without a word about it.
+    waiting.get_coro().close()  # type: ignore[union-attr]
+    waiting._log_destroy_pending = False  # type: ignore[attr-defined]
 
 
 async def test_nobody_is_woken_any_more_once_a_consumer_has_ended() -> None:

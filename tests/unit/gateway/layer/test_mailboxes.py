@@ -152,17 +152,17 @@ def test_who_took_a_message_may_be_busy_with_it_for_ten_lives_of_one() -> None:
 def test_a_mailbox_is_not_idle_while_somebody_looks_into_it_between_other_things() -> None:
     boxes = Mailboxes(lambda channel: 5, expiry_seconds=60)
     box = boxes.open("of a consumer that is busy with its client", 0)
-    box.attendee = Looker()
+    box.attendees = (Looker(),)
     assert box.take(1) is None
     assert boxes.idle(10_000) == []
     assert boxes.any_reader()
-    box.attendee = None
+    box.attendees = ()
     assert [channel for channel, _ in boxes.idle(10_000)] == ["of a consumer that is busy with its client"]
 
 
 def test_who_looks_into_a_mailbox_is_woken_for_each_message_beside_who_waits() -> None:
     box, looker, sleeper = Mailbox(2, 0), Looker(), Sleeper()
-    box.attendee = looker
+    box.attendees = (looker,)
     box.wait(sleeper)
     assert [box.put(Letter(name), 60) for name in "abc"] == [True, True, False]
     assert looker.wakes == 2
@@ -172,7 +172,7 @@ def test_who_looks_into_a_mailbox_is_woken_for_each_message_beside_who_waits() -
 def test_a_mailbox_says_that_it_is_no_more() -> None:
     boxes, looker = Mailboxes(lambda channel: 5, expiry_seconds=60), Looker()
     box = boxes.open("a", 0)
-    box.attendee = looker
+    box.attendees = (looker,)
     assert boxes.attendees() == [looker]
     assert not box.is_dropped
     boxes.drop("a")
@@ -271,3 +271,31 @@ def test_receivers_who_have_to_look_elsewhere_are_taken_out_and_the_messages_sta
     assert box.put(Letter("x"), 60)
     assert not any(sleeper.woken for sleeper in sleepers), "only on their own loop"
     assert taken(box) == "x"
+
+
+def test_a_notice_of_loss_takes_the_place_of_another_where_there_is_no_room_for_it() -> None:
+    box = watched(Mailboxes(lambda channel: 1, 60), "a")
+    for name in "ab":
+        box.put(Letter(name), 60)
+    for _ in range(8):
+        box.tell(lost=False)
+    assert not box.put(Letter("c"), 60)
+    assert [taken(box) for _ in range(10)] == ["a", "b", *["back"] * 7, "lost"]
+
+
+class OfClosedLoop:
+    """A future whose loop was closed while somebody waited for it."""
+
+    def done(self) -> bool:
+        return False
+
+    def set_result(self, result: None) -> None:
+        raise RuntimeError("Event loop is closed")
+
+
+def test_who_waited_on_a_loop_that_was_closed_costs_nobody_else_anything() -> None:
+    box, other = Mailbox(10, 0), Sleeper()
+    for waiter in (OfClosedLoop(), other):
+        box.wait(waiter)
+    assert box.put(Letter("a"), 60)
+    assert other.woken

@@ -87,3 +87,17 @@ def test_who_has_waited_long_enough_is_woken_and_forgotten() -> None:
     seen["g:room"] = 5
     own.came("g:room")
     assert other.woken
+
+
+def test_who_waited_on_a_loop_that_was_closed_costs_nobody_else_anything() -> None:
+    class OfClosedLoop(Sleeper):
+        def set_result(self, result: None) -> None:
+            raise RuntimeError("Event loop is closed")
+
+    seen, other = Seen(), Sleeper()
+    own = OwnMessages(seen.__getitem__)
+    for waiter in (OfClosedLoop(), other):
+        own.wait("g:room", 5, waiter)
+    seen["g:room"] = 5
+    own.came("g:room")
+    assert other.woken
