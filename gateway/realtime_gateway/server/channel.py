@@ -285,10 +285,13 @@ class GatewayHTTPFactory(HTTPFactory):
     """Makes the channels, and knows those that live, so that a drain can end them.
 
     Attributes:
+        reads_at_once: whether what it makes may be given what has come before it has the connection.
         unheard: connections on which nothing has come yet.
         first_read_seconds: how long they may wait for that; 0: for ever.
         quick_head_bytes: how long a head may be that is read without a channel.
     """
+
+    reads_at_once = True
 
     def __init__(self, server: GatewayServer, request_class: type[GatewayRequest]) -> None:
         super().__init__(server)
@@ -316,8 +319,8 @@ class GatewayHTTPFactory(HTTPFactory):
         """Make what waits for the first bytes of a new connection."""
         return FirstRead(self)
 
-    def build_channel(self, began: float) -> Any:
-        """Make a channel for a connection that began then, on the loop's clock."""
+    def build_channel(self, began: float | None) -> Any:
+        """Make a channel for a connection that began then, on the loop's clock; None: now."""
         wrapper = PlainHTTPFactory.buildProtocol(self, None)
         wrapper._channel.began = began
         wrapper.requestFactory = self._request_class

@@ -36,6 +36,7 @@ class FirstRead(Protocol):
     factory: GatewayHTTPFactory
     transport: Any
     _deadline: Turn | None = None
+    _began: float | None = None  # None: it has been heard of as soon as it was accepted
 
     def __init__(self, factory: GatewayHTTPFactory) -> None:
         self.factory = factory

@@ -82,6 +82,10 @@ class LeanWebSocket(WebSocketProtocol):
     def __init__(self) -> None:
         """Replace upstream's, which makes two Deferreds and a table of listeners per connection."""
 
+    # Upstream's mean the same, in Python: each place in a table of connections, and each ping on the wheel, asks.
+    __hash__ = object.__hash__
+    __eq__ = object.__eq__
+
     @cached_property
     def utf8validator(self) -> Any:
         """Made for the first text message."""

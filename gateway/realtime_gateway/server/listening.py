@@ -182,9 +182,12 @@ class Listeners:
             port = self._reactor.adoptStreamPort(listener.fileno(), listener.family, self._factory)
             listener.listen(self._backlog)  # Twisted has set its own, 50
         if listener.family != socket.AF_UNIX:
+            from realtime_gateway.server.prompt_port import PromptPort
             from realtime_gateway.server.prompt_transport import PromptTransport
 
             port.transport = PromptTransport
+            if getattr(self._factory, "reads_at_once", False):  # the admin port's does not
+                PromptPort(port, self._loop)
         else:
             # Twisted would remove the path at the end, also of a socket that others still accept from; we remove ours.
             port._bindPath = b"\0"

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet import main, tcp
+from twisted.internet.address import IPv6Address
 from twisted.logger import Logger
 from twisted.python import failure
 
@@ -22,12 +23,24 @@ class PromptTransport(tcp.Server):
     _read_bytes = 0
     _reading = False  # the reactor would have to make a list of all connections to say whether it reads this one
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        # What names it in a log is made of what it has anyway, when somebody asks.
-        del self.logstr
-        if hasattr(self, "repstr"):
-            del self.repstr
+    def __init__(self, sock: Any, protocol: Any, client: Any, server: Any, sessionno: int, reactor: Any) -> None:
+        # What the constructors of three classes do, without their calls. What names it in a log is made of what it has
+        # anyway, when somebody asks.
+        self.reactor = reactor
+        self._tempDataBuffer = []
+        self._tempDataLen = 0
+        self.socket = sock
+        sock.setblocking(False)
+        self.fileno = sock.fileno
+        self.protocol = protocol
+        if len(client) != 2:
+            self._addressType = IPv6Address
+        self.server = server
+        self.client = client
+        self.sessionno = sessionno
+        self.hostname = client[0]
+        self.startReading()
+        self.connected = 1
 
     def logPrefix(self) -> str:
         """Name the connection in Twisted's log."""
@@ -72,6 +85,14 @@ class PromptTransport(tcp.Server):
             why = error
         if why:
             self.reactor._disconnectSelectable(self, why, True)
+
+    def take(self, data: bytes) -> None:
+        """Take what has been read already, as if the loop had said that it is there."""
+        try:
+            self._dataReceived(data)
+        except Exception as error:
+            _log.failure("The protocol of a connection failed")
+            self.reactor._disconnectSelectable(self, error, True)
 
     def _watch(self) -> None:
         """Do what the reactor's ``addReader`` does, without a tuple of arguments and a method of its for each."""
