@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context
 from inspect import CO_COROUTINE
 from types import FunctionType
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from realtime_gateway.server.inbox import Inbox
 
@@ -190,7 +190,8 @@ class ApplicationRun:
 def _call(application: Application, scope: dict[str, Any], receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
     # Nothing of a coroutine function runs before its task does.
     if isinstance(application, FunctionType) and application.__code__.co_flags & CO_COROUTINE:
-        return cast(Coroutine[Any, Any, None], application(scope, receive, send))
+        coroutine: Any = application(scope, receive, send)
+        return coroutine  # type: ignore[no-any-return]
     return _call_in_task(application, scope, receive, send)
 
 

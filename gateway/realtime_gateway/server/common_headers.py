@@ -22,6 +22,20 @@ class CommonHeaders:
 
     def __init__(self) -> None:
         self._lines: dict[Line, Line] = {}
+        self._known: dict[bytes, Line] = {}  # the same, by what was sent
+
+    def read(self, sent: bytes) -> Line:
+        """Return a line of a head, which has a colon, with the name in lower case."""
+        known = self._known.get(sent)
+        if known is not None:
+            return known
+        name, _, value = sent.partition(b":")
+        line = self._line((name.lower(), value.strip(b" \t")))
+        if line[0] in self.FIELDS and len(sent) <= self.LONGEST_BYTES:
+            if len(self._known) >= self.MOST:
+                self._known.clear()
+            self._known[sent] = line
+        return line
 
     def shared(self, headers: list[Line]) -> list[Line]:
         """Return equal lines, in the same order."""
@@ -38,3 +52,6 @@ class CommonHeaders:
                 self._lines.clear()
             self._lines[line] = line
         return line
+
+
+COMMON_HEADERS = CommonHeaders()

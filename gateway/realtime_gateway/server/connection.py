@@ -31,8 +31,7 @@ class OutOfOrder(ValueError):
     """An application's message that the specification does not allow at this point."""
 
 
-@dataclass(frozen=True)
-class Accept:
+class Accept(NamedTuple):
     """Finish the handshake."""
 
     subprotocol: str | None
@@ -170,7 +169,9 @@ def _status(message: dict[str, Any]) -> int:
 
 
 def _headers(message: dict[str, Any]) -> tuple[tuple[bytes, bytes], ...]:
-    headers = tuple((_bytes(name, "header"), _bytes(value, "header")) for name, value in message.get("headers") or ())
+    if not message.get("headers"):
+        return ()
+    headers = tuple((_bytes(name, "header"), _bytes(value, "header")) for name, value in message["headers"])
     for name, value in headers:
         if any(mark in name + value for mark in (b"\r", b"\n", b"\0")):
             raise OutOfOrder(f"header {name!r} contains a line break")

@@ -5,12 +5,13 @@ The request has been parsed once already, by Twisted; nothing here parses it aga
 
 from __future__ import annotations
 
-from base64 import b64encode
-from binascii import Error, a2b_base64
-from collections.abc import Iterable, Sequence
+from binascii import Error, a2b_base64, b2a_base64
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha1
 from http import HTTPStatus
+from typing import NamedTuple
 
 # RFC 6455, and the last draft before it, which has the same frames.
 VERSIONS = (13, 8)
@@ -23,13 +24,14 @@ _ASKED = frozenset(
     }
 )
 
+_UPGRADE = (b"Upgrade", b"upgrade", b"keep-alive, Upgrade")  # as browsers, proxies and libraries write it
+
 _KEY_SUFFIX = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
 
 Headers = Sequence[tuple[bytes, bytes]]
 
 
-@dataclass(frozen=True)
-class Upgrade:
+class Upgrade(NamedTuple):
     """A request that may become a WebSocket.
 
     Attributes:
@@ -91,6 +93,25 @@ def _with_offers(key: str, version: int, asked: dict[bytes, list[bytes]]) -> Upg
     return Upgrade(key, version, tuple(subprotocols), tuple(asked.get(b"sec-websocket-extensions", [])))
 
 
+def ordinary(asked: Mapping[bytes, bytes]) -> Upgrade | None:
+    """Return what ``examine`` does for the headers that nearly every client sends; None: ask that.
+
+    Args:
+        asked: all headers, of which none came twice, without white space around their values.
+    """
+    key = asked.get(b"sec-websocket-key", b"")
+    if (
+        asked.get(b"connection") not in _UPGRADE
+        or asked.get(b"sec-websocket-version") != b"13"
+        or b"sec-websocket-protocol" in asked
+        or b"host" not in asked
+        or not is_key(key)
+    ):
+        return None
+    extensions = asked.get(b"sec-websocket-extensions")
+    return Upgrade(key.decode("ascii"), 13, (), () if extensions is None else (extensions,))
+
+
 def wants_websocket(upgrade_values: Iterable[bytes] | None) -> bool:
     """Say whether an Upgrade header, as a list of its values, names websocket."""
     return b"websocket" in words(upgrade_values or ())
@@ -116,15 +137,19 @@ def is_key(key: bytes) -> bool:
 
 def acceptance(key: str, subprotocol: str | None, headers: Headers, server_name: str) -> bytes:
     """Return the response that opens a WebSocket (RFC 6455 section 4.2.2), the headers byte for byte as given."""
-    lines = [b"HTTP/1.1 101 Switching Protocols\r\n"]
-    if server_name:
-        lines.append(b"Server: " + server_name.encode() + b"\r\n")
-    lines.append(b"Upgrade: WebSocket\r\nConnection: Upgrade\r\n")
+    lines = [_acceptance_begins(server_name)]
     lines += [name + b": " + value + b"\r\n" for name, value in headers]
     if subprotocol is not None:
         lines.append(b"Sec-WebSocket-Protocol: " + subprotocol.encode("ascii") + b"\r\n")
     digest = sha1(key.encode("ascii") + _KEY_SUFFIX, usedforsecurity=False).digest()
-    return b"".join([*lines, b"Sec-WebSocket-Accept: " + b64encode(digest) + b"\r\n\r\n"])
+    lines.append(b"Sec-WebSocket-Accept: %b\r\n\r\n" % b2a_base64(digest, newline=False))
+    return b"".join(lines)
+
+
+@lru_cache(maxsize=16)
+def _acceptance_begins(server_name: str) -> bytes:
+    server = b"Server: " + server_name.encode() + b"\r\n" if server_name else b""
+    return b"HTTP/1.1 101 Switching Protocols\r\n" + server + b"Upgrade: WebSocket\r\nConnection: Upgrade\r\n"
 
 
 def status_line(status: int) -> bytes:

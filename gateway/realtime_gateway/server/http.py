@@ -255,7 +255,7 @@ class GatewayRequest(WebRequest):
         channel.forget_rest()
         channel.requests.clear()
         protocol.makeConnection(transport)
-        protocol.begin(self.facts, upgrade)
+        protocol.begin(self.facts.of_websocket(), upgrade)
 
     def _answer(self, status: int, text: str, headers: list[tuple[bytes, bytes]]) -> None:
         """Answer in place of the application, and close: the client did not mean to go on with HTTP."""

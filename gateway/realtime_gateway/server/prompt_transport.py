@@ -27,7 +27,7 @@ class PromptTransport(tcp.Server):
         # What the constructors of three classes do, without their calls. What names it in a log is made of what it has
         # anyway, when somebody asks.
         self.reactor = reactor
-        self._tempDataBuffer = []
+        self._tempDataBuffer: list[bytes] = []
         self._tempDataLen = 0
         self.socket = sock
         sock.setblocking(False)
@@ -117,6 +117,11 @@ class PromptTransport(tcp.Server):
             self._reading = True
             if self._read_bytes >= self.bufferSize:  # no request of a page pays for it
                 self.reactor.callLater(0, self._read_on)
+
+    def resumeProducing(self) -> None:
+        """Read on, where it does not."""
+        if not self._reading:
+            super().resumeProducing()
 
     def stopReading(self) -> None:
         """Read no more until told to."""

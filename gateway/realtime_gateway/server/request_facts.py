@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from sys import intern
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from realtime_gateway.server.common_headers import CommonHeaders
+from realtime_gateway.server.common_headers import COMMON_HEADERS
 
-_COMMON_HEADERS = CommonHeaders()
-
-
-@dataclass(frozen=True)
-class RequestFacts:
+class RequestFacts(NamedTuple):
     """What a request says, in ASGI's forms; shared by both kinds of scope.
 
     Attributes:
         raw_path: ASCII, as sent, without the query.
-        headers: names in lower case, without those that hold an underscore (CVE-2015-0219).
+        headers: names in lower case, without those that hold an underscore (CVE-2015-0219); of a WebSocket, whose
+            scope lives as long as it does, with the lines that many clients send kept once.
         client: [host, port], or None on a Unix socket.
         scheme: http or https, as the client sees it.
     """
@@ -30,6 +26,10 @@ class RequestFacts:
     scheme: str
     client: list[Any] | None
     server: list[Any] | None
+
+    def of_websocket(self) -> RequestFacts:
+        """Return the same, for a WebSocket."""
+        return self._replace(headers=COMMON_HEADERS.shared(self.headers))
 
 
 def websocket_scope(
@@ -52,7 +52,6 @@ def websocket_scope(
         "extensions": extensions,
         **_common(facts),
         **state,
-        "headers": _COMMON_HEADERS.shared(facts.headers),  # a WebSocket's scope lives as long as it does
     }
 
 

@@ -11,6 +11,7 @@ import re
 from typing import NamedTuple
 
 from realtime_gateway.server import handshake
+from realtime_gateway.server.common_headers import COMMON_HEADERS
 
 _TOKEN = rb"[!#$%&'*+.^`|~0-9A-Za-z-]"  # RFC 9110 section 5.6.2, without the underscore (CVE-2015-0219)
 _VALUE = rb"[\t -~\x80-\x84\x86-\xff]"  # 0x85, which some take for the end of a line, is refused by the channel
@@ -29,7 +30,7 @@ class UpgradeRequest(NamedTuple):
     Attributes:
         path: ASCII, as sent, without the query.
         query_string: without the question mark.
-        headers: names in lower case, none twice.
+        headers: names in lower case, none twice; lines that many clients send are kept once.
         upgrade: what it asks for.
         size_bytes: how much of what was received it takes; frames may follow.
     """
@@ -52,16 +53,13 @@ def read(data: bytes, most_bytes: int) -> UpgradeRequest | None:
     if whole is None:
         return None
     target, lines = whole.groups()
-    headers = []
-    for line in lines[:-2].split(b"\r\n"):
-        name, _, value = line.partition(b":")
-        headers.append((name.lower(), value.strip(b" \t")))
+    headers = [*map(COMMON_HEADERS.read, lines[:-2].split(b"\r\n"))]
     by_name = dict(headers)
     if len(by_name) != len(headers) or len(headers) > MOST_HEADERS or not _NEVER.isdisjoint(by_name):
         return None
     if by_name.get(b"upgrade", b"").lower() != b"websocket":
         return None
-    upgrade = handshake.examine(b"GET", "1.1", headers)
+    upgrade = handshake.ordinary(by_name) or handshake.examine(b"GET", "1.1", headers)
     if isinstance(upgrade, handshake.Refusal):
         return None
     path, _, query_string = target.partition(b"?")

@@ -102,9 +102,12 @@ class GatewayWebSocket(PingingWebSocket):
                 extensions[socket_spans.SCOPE_KEY] = self._spans.handshake
         self.application_queue.put_nowait(connect)
         scope = websocket_scope(facts, upgrade.subprotocols, extensions, server.scope_state())
+        if self._spans is None:
+            self.run = server.start_application(self, scope, receive, self.application_sent)
+            return
         with socket_spans.inside_connection():
             self.run = server.start_application(self, scope, receive, self.application_sent)
-        if self._spans is not None and self.run.task is not None:
+        if self.run.task is not None:
             self.run.task.add_done_callback(self._spans.application_ended)
 
     def processHandshake(self) -> None:
