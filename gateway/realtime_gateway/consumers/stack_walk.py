@@ -8,16 +8,21 @@ goes on with what the layer would have called:
     walk ── ProtocolTypeRouter ── OriginValidator ── CookieMiddleware ── … ── URLRouter ── consumer
             └─ what is neither one of Channels' own nor our OriginValidation is called as ever
 
+The scope is copied once, and what is written into it on the way is seen by what comes next alone. The session
+middleware's ``send`` is left out where it would do nothing: it saves sessions with responses of HTTP only.
+
 Nothing of Channels is replaced. ``REALTIME_GATEWAY = {"DIRECT_MIDDLEWARE": False}`` turns it off.
 """
 
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from types import FunctionType
 from typing import Any
-from urllib.parse import urlparse
+from urllib.parse import ParseResult, urlparse
 
 import channels
 from channels import auth, routing, sessions
@@ -26,9 +31,11 @@ from channels.middleware import BaseMiddleware
 from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security import websocket
 from channels.security.websocket import OriginValidator
-from channels.sessions import CookieMiddleware, SessionMiddleware
+from channels.sessions import CookieMiddleware, InstanceSessionWrapper, SessionMiddleware
 from django.conf import settings
 
+from realtime_gateway.auth.session_user import holds_nobody
+from realtime_gateway.consumers import session_looks
 from realtime_gateway.consumers.known_source import digest
 from realtime_gateway.security.origins import OriginValidation
 from realtime_gateway.settings import gateway_settings
@@ -44,48 +51,88 @@ Next = tuple[Any, Scope, Any] | None
 KNOWN_SOURCES = frozenset({"2418ce02cd87f1797de284c01fc30957d154530b0178e261d674a8cfa5b778c3"})
 
 
-async def _by_protocol(router: Any, scope: Scope, send: Any) -> Next:
+def _by_protocol(router: Any, scope: Scope, send: Any) -> Next:
     inner = router.application_mapping.get(scope["type"])
     return None if inner is None else (inner, scope, send)
 
 
-async def _by_origin(validator: Any, scope: Scope, send: Any) -> Next:
+def _by_origin(validator: Any, scope: Scope, send: Any) -> Next:
     if scope["type"] != "websocket":
         return None
     origin = None
     for name, value in scope.get("headers", ()):
         if name == b"origin":
-            origin = urlparse(value.decode("latin1"))
+            origin = _parsed(value)
     return (validator.application if validator.valid_origin(origin) else websocket.WebsocketDenier()), scope, send
 
 
-async def _by_our_origin(validator: Any, scope: Scope, send: Any) -> Next:
+@lru_cache(maxsize=256)  # clients of one site have few
+def _parsed(origin: bytes) -> ParseResult:
+    return urlparse(origin.decode("latin1"))
+
+
+def _by_our_origin(validator: Any, scope: Scope, send: Any) -> Next:
     return validator.following(scope), scope, send
 
 
-async def _with_cookies(middleware: Any, scope: Scope, send: Any) -> Next:
+def _with_cookies(middleware: Any, scope: Scope, send: Any) -> Next:
     if "headers" not in scope:
         return None
-    lines = (value for name, value in scope["headers"] if name == b"cookie")
-    line = next(lines, None)
-    cookies = {} if line is None else sessions.parse_cookie(line.decode("latin1"))
-    return middleware.inner, dict(scope, cookies=cookies), send
+    cookies = {}
+    for name, value in scope["headers"]:
+        if name == b"cookie":
+            cookies = sessions.parse_cookie(value.decode("latin1"))
+            break
+    scope["cookies"] = cookies
+    return middleware.inner, scope, send
 
 
-async def _with_session(middleware: Any, scope: Scope, send: Any) -> Next:
+def _with_session(middleware: Any, scope: Scope, send: Any) -> Next | Awaitable[Next]:
+    passes_all_on = (
+        # Which it is where Channels' source is known, and the settings do not forbid it.
+        InstanceSessionWrapper.send is session_looks.send
+        and sessions.InstanceSessionWrapper is InstanceSessionWrapper
+        and InstanceSessionWrapper.save_message_types == ["http.response.start"]
+        and scope["type"] == "websocket"
+    )
+    if not passes_all_on or "session" in scope or "cookies" not in scope:
+        return _with_session_of_its_own(middleware, scope, send)
+    engine = settings.SESSION_ENGINE
+    module: Any = sys.modules.get(engine) or sessions.import_module(engine)
+    scope["session"] = session = sessions.LazyObject()
+    session.__dict__["_wrapped"] = module.SessionStore(scope["cookies"].get(settings.SESSION_COOKIE_NAME))
+    return middleware.inner, scope, send
+
+
+async def _with_session_of_its_own(middleware: Any, scope: Scope, send: Any) -> Next:
     wrapper = sessions.InstanceSessionWrapper(scope, send)
     await wrapper.resolve_session()
     return middleware.inner, wrapper.scope, wrapper.send
 
 
-async def _with_user(middleware: Any, scope: Scope, send: Any) -> Next:
-    scope = dict(scope)
+def _with_user(middleware: Any, scope: Scope, send: Any) -> Next | Awaitable[Next]:
+    session: Any = scope.get("session")
+    if (
+        "user" in scope
+        or auth.get_user is not session_looks.get_user
+        or type(session) is not sessions.LazyObject
+        or not holds_nobody(session._wrapped)
+    ):
+        return _with_user_of_session(middleware, scope, send)
+    from django.contrib.auth.models import AnonymousUser
+
+    scope["user"] = user = auth.UserLazyObject()
+    user.__dict__["_wrapped"] = AnonymousUser()
+    return middleware.inner, scope, send
+
+
+async def _with_user_of_session(middleware: Any, scope: Scope, send: Any) -> Next:
     middleware.populate_scope(scope)
     await middleware.resolve_scope(scope)
     return middleware.inner, scope, send
 
 
-async def _by_path(router: Any, scope: Scope, send: Any) -> Next:
+def _by_path(router: Any, scope: Scope, send: Any) -> Next:
     """Only to a consumer: a router in this one that knows no route has this one go on looking."""
     root_path, path = scope.get("root_path", ""), scope.get("path")
     if path is None or "path_remaining" in scope or not path.startswith(root_path):
@@ -106,11 +153,12 @@ def _at_route(route: Any, match: tuple[str, tuple[Any, ...], dict[str, Any]], sc
         return None
     remaining, args, kwargs = match
     outer = scope.get("url_route", {})
-    url_route = {
+    scope["path_remaining"] = remaining
+    scope["url_route"] = {
         "args": outer.get("args", ()) + args,
         "kwargs": {**outer.get("kwargs", {}), **kwargs, **route.default_args},
     }
-    return route.callback, dict(scope, path_remaining=remaining, url_route=url_route), send
+    return route.callback, scope, send
 
 
 def _makes_consumer(application: Any) -> bool:
@@ -119,7 +167,7 @@ def _makes_consumer(application: Any) -> bool:
 
 _AS_ASGI = AsyncConsumer.as_asgi().__code__
 
-Step = Callable[[Any, Scope, Any], Awaitable[Next]]
+Step = Callable[[Any, Scope, Any], Next | Awaitable[Next]]
 _STEPS: dict[type, tuple[Any, Step]] = {
     kind: (vars(kind)["__call__"], step)
     for kind, step in (
@@ -160,15 +208,17 @@ def walked(outermost: Application) -> Application:
 
     async def walk(scope: Scope, receive: Any, send: Any) -> Any:
         application: Any = outermost
+        scope = dict(scope)  # the layers write into it
         while True:
             known = _STEPS.get(type(application))
             if known is None or type(application).__call__ is not known[0]:  # replaced by somebody's instrumentation
                 break
-            following = await known[1](application, scope, send)
+            step: Any = known[1](application, scope, send)
+            following = step if step is None or type(step) is tuple else await step
             if following is None:
                 break
             application, scope, send = following
-        following = known = None
+        following = known = step = None
         if _makes_consumer(application):
             application = application.consumer_class(**application.consumer_initkwargs)
         return await application(scope, receive, send)

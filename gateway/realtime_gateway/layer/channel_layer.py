@@ -88,8 +88,12 @@ class RedisChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels shi
 
     async def new_channel(self, prefix: str = "specific") -> str:
         """Return a new channel of this process; whatever is sent to it from now on can be received here."""
-        channel = f"{prefix}.{self.client_prefix}!{secrets.token_hex(12)}"
-        await self._binding.run(lambda driver: requests.open_channel(driver, channel), receives=True)
+        channel = f"{prefix}.{self.client_prefix}!{os.urandom(12).hex()}"
+        driver = self._binding.driver_here()
+        if driver is None:
+            await self._binding.run(lambda driver: requests.open_channel(driver, channel), receives=True)
+        else:
+            requests.open_mailbox(driver, channel)
         return channel
 
     async def new_watched_channel(self, prefix: str, capacity: int, kind: str) -> str:
@@ -154,6 +158,10 @@ class RedisChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels shi
 
     async def forget(self, channel: str) -> None:
         """Drop a channel of this process for good: its messages, and its memberships."""
+        driver = self._binding.driver_here()
+        if driver is not None and requests.is_open(driver, channel):
+            requests.forget_at_once(driver, channel)
+            return
         self.require_valid_channel_name(channel)
         await self._binding.run(lambda driver: requests.forget(driver, channel))
 
@@ -216,6 +224,10 @@ class RedisChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels shi
             ShardUnavailable: the group's shard could not be reached in time.
         """
         self.require_valid_group_name(group)
+        # Once per handshake: a channel that has a mailbox on this loop has been checked when it was made.
+        driver = self._binding.driver_here()
+        if driver is not None and requests.join_at_once(driver, group, channel):
+            return
         self.require_valid_channel_name(channel)
         own = self._binding.state.owns(channel)
         settled = await self._binding.settle(
@@ -228,6 +240,9 @@ class RedisChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels shi
     async def group_discard(self, group: str, channel: str) -> None:
         """Take a channel out of a group; does nothing when it is not in it."""
         self.require_valid_group_name(group)
+        driver = self._binding.driver_here()
+        if driver is not None and requests.leave_at_once(driver, group, channel):
+            return
         self.require_valid_channel_name(channel)
         settled = await self._binding.settle(lambda driver, errand: requests.leave(driver, group, channel, errand))
         if settled.verdict is Verdict.OWNER_GONE:

@@ -27,8 +27,14 @@ _NOTHING = object()  # None is a message, too, in a queue
 
 def open_mailbox(driver: Driver, channel: str) -> Mailbox:
     """Make a mailbox, and follow the inbox; nothing has to be waited for, since the inbox is read from its start."""
-    driver.submit(events.Listen())
+    if not driver.state.machine.listens:
+        driver.submit(events.Listen())
     return driver.state.mailboxes.open(channel, driver.loop.time())
+
+
+def is_open(driver: Driver, channel: str) -> bool:
+    """Whether this is a channel of this process that has a mailbox; queues have some too."""
+    return channel in driver.state.mailboxes and "!" in channel
 
 
 async def open_channel(driver: Driver, channel: str) -> None:
@@ -139,6 +145,25 @@ async def join(driver: Driver, group: str, channel: str, errand: Errand[Any] | N
     return await ended
 
 
+def join_at_once(driver: Driver, group: str, channel: str) -> bool:
+    """Add an own channel to a group that is followed already; False, and nothing is done, for any other.
+
+    Most members join a group that has some: by ``join`` that was a ticket, a future, two turns of the loop and 20 us.
+    """
+    state = driver.state
+    return is_open(driver, channel) and state.machine.joined(
+        state.group_names.outside(group), channel, driver.loop.time()
+    )
+
+
+def leave_at_once(driver: Driver, group: str, channel: str) -> bool:
+    """Take an own channel out of a group; False, and nothing is done, for any other channel."""
+    if not is_open(driver, channel):
+        return False
+    driver.submit(events.Leave(-1, driver.state.group_names.outside(group), channel, own=True))
+    return True
+
+
 async def leave(driver: Driver, group: str, channel: str, errand: Errand[Any] | None = None) -> Settle:
     """Take a channel out of a group."""
     outside = driver.state.group_names.outside(group)
@@ -154,6 +179,11 @@ async def leave(driver: Driver, group: str, channel: str, errand: Errand[Any] | 
 
 
 async def forget(driver: Driver, channel: str) -> None:
+    """Drop a channel with its memberships."""
+    forget_at_once(driver, channel)
+
+
+def forget_at_once(driver: Driver, channel: str) -> None:
     """Drop a channel with its memberships."""
     drops.count("forgotten", driver.state.drop(channel))
     driver.submit(events.Gone(channel))

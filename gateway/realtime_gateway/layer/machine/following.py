@@ -76,14 +76,25 @@ class Following:
 
     def join(self, destination: str, channel: str, ticket: int, now: float) -> None:
         """Add a member; the ticket is settled when nothing that is sent from then on is missed."""
+        if self.joined(destination, channel, now):
+            self._emit(Settle(ticket, Verdict.DONE))
+            return
         follow = self.follows.get(destination) or self._start(destination, now)
         self._members.add(channel, destination)
-        if follow.phase is Phase.LIVE or (follow.started and follow.phase is Phase.FINISHING):
-            # A member of a group on the move will read what comes from now on, wherever it is stored.
-            self._admit(follow, ticket, channel, now)
-            return
         follow.waiting.append((ticket, channel, now + self._limits.send_timeout_seconds))
         self._advance(follow, now)
+
+    def joined(self, destination: str, channel: str, now: float) -> bool:
+        """Add a member where nothing that is sent from now on could be missed; else False, and nothing is done."""
+        follow = self.follows.get(destination)
+        # A member of a group on the move will read what comes from now on, wherever it is stored.
+        if follow is None or not (
+            follow.phase is Phase.LIVE or (follow.started and follow.phase is Phase.FINISHING)
+        ):
+            return False
+        self._members.add(channel, destination)
+        self._admit(follow, channel, now)
+        return True
 
     def join_from_start(self, destination: str, now: float) -> None:
         """Follow a destination that nobody wrote to before this process existed: everything in it counts."""
@@ -119,12 +130,11 @@ class Following:
         """Every destination that a channel is in, or is about to be."""
         return self._members.destinations_of(channel)
 
-    def _admit(self, follow: Follow, ticket: int, channel: str, now: float) -> None:
+    def _admit(self, follow: Follow, channel: str, now: float) -> None:
         # The newest stands last, so the first is the first to expire.
         follow.members.pop(channel, None)
         follow.members[channel] = follow.joined_at = now
         follow.started = True
-        self._emit(Settle(ticket, Verdict.DONE))
 
     # What is where
 
@@ -276,7 +286,8 @@ class Following:
         self.unsettled.live(follow)
         follow.away_since = None
         for ticket, channel, _ in follow.take_joins():
-            self._admit(follow, ticket, channel, now)
+            self._admit(follow, channel, now)
+            self._emit(Settle(ticket, Verdict.DONE))
         self.live(follow)
         held = follow.take_held()
         for index, payload in enumerate(held):
