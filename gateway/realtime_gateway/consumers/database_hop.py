@@ -10,8 +10,10 @@ dispatch looks first, without leaving the event loop, and goes only where there 
 - otherwise (persistent connections in good order) one hop a second, so that health checks and backends with rules of
   their own get their turn; messages that went without are made up for by one hop at the end of that second.
 
-The patch replaces the name ``aclose_old_connections`` in ``channels.consumer``, and nothing else. It is applied only to
-versions of Channels whose source is known, and ``REALTIME_GATEWAY = {"SKIP_DATABASE_HOP": False}`` turns it off.
+A WebSocket's consumer does the same once more when its client has left; there it is looked as well.
+
+The patch replaces the name ``aclose_old_connections`` in ``channels.consumer`` and in ``channels.generic.websocket``, and
+nothing else. It is applied only to versions of Channels whose source is known, and ``REALTIME_GATEWAY = {"SKIP_DATABASE_HOP": False}`` turns it off.
 """
 
 from __future__ import annotations
@@ -23,10 +25,12 @@ import time
 import weakref
 from collections.abc import MutableMapping
 from dataclasses import dataclass
+from typing import Any
 
 import channels
 import channels.consumer
 import channels.db
+import channels.generic.websocket
 from asgiref.sync import SyncToAsync, sync_to_async
 from django.conf import settings
 from django.db import connections
@@ -41,6 +45,9 @@ logger = logging.getLogger("realtime_gateway.consumers")
 
 # Of the two functions that the patch relies on, as they are in Channels 4.3.0, 4.3.1 and 4.3.2.
 KNOWN_SOURCES = frozenset({"4f4f6ffedcf40f3975f125f7708826fd1d7138ee51a3d9288471fa39b9ddef9d"})
+
+
+_CALLERS: tuple[Any, ...] = (channels.consumer, channels.generic.websocket)
 
 
 @dataclass
@@ -84,13 +91,16 @@ def apply() -> bool:
     for connection in connections.all(initialized_only=True):
         if connection.connection is not None:
             _open.opened(connection)
-    channels.consumer.aclose_old_connections = look_after_connections
+    for module in _CALLERS:
+        if module.aclose_old_connections is channels.db.aclose_old_connections:
+            module.aclose_old_connections = look_after_connections
     return True
 
 
 def remove() -> None:
     """Give Channels its own function back."""
-    channels.consumer.aclose_old_connections = channels.db.aclose_old_connections
+    for module in _CALLERS:
+        module.aclose_old_connections = channels.db.aclose_old_connections
     connection_created.disconnect(dispatch_uid="realtime_gateway.database_hop")
 
 

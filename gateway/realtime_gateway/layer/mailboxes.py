@@ -318,7 +318,8 @@ class Mailboxes:
 
     def expire(self, now: float) -> int:
         """Drop what is past its expiry from every mailbox; return how many messages."""
-        return sum(box.expire(now) for box in self._boxes.values())
+        boxes = [self._boxes.get(channel) for channel in self.filled]  # it changes on the way
+        return sum(box.expire(now) for box in boxes if box is not None)
 
     def idle(self, now: float) -> list[tuple[str, float]]:
         """Return the channels that nobody has received from for too long, and for how many seconds."""
@@ -327,5 +328,6 @@ class Mailboxes:
         return [
             (channel, now - box.last_receive_at)
             for channel, box in self._boxes.items()
-            if box.last_receive_at < (busy if box.busy else unread) and not (box.attendees or box.readers)
+            # Asked in this order, since nearly all of ten thousand are attended.
+            if not box.attendees and box.last_receive_at < (busy if box.busy else unread) and not box.readers
         ]

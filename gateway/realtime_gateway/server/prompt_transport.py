@@ -20,6 +20,7 @@ _log = Logger()
 class PromptTransport(tcp.Server):
     """Twisted's transport of an accepted TCP connection, with a shorter way out."""
 
+    disconnecting: int
     _read_bytes = 0
     _reading = False  # the reactor would have to make a list of all connections to say whether it reads this one
 
@@ -139,6 +140,32 @@ class PromptTransport(tcp.Server):
             super().startWriting()
         except RuntimeError:
             self.reactor.callLater(0, self._is_over)
+
+    def loseConnection(self) -> None:
+        """Close behind what is written; where nothing waits, in the next step, which the loop need not say to come."""
+        has_to_ask = self.producer is not None and (self.producerPaused or not self.streamingProducer)
+        if (
+            self.dataBuffer
+            or self._tempDataBuffer
+            or has_to_ask
+            or self.TLS
+            or not self.connected
+            or self.disconnecting
+            or self._writeDisconnected
+        ):
+            super().loseConnection()
+            return
+        self.stopReading()
+        self.disconnecting = 1
+        self.reactor._asyncioEventloop.call_soon(self._all_is_written)
+
+    def _all_is_written(self) -> None:
+        if self.disconnected or self._aborting:
+            return
+        if self.dataBuffer or self._tempDataBuffer:  # by somebody who writes on
+            self.startWriting()
+        else:
+            self.reactor._disconnectSelectable(self, self._postLoseConnection(), False)
 
     def _is_read(self) -> bool:
         return bool(self.connected) and not self.disconnected and self._reading

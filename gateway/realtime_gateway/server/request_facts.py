@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 from realtime_gateway.server.common_headers import COMMON_HEADERS
 
+
 class RequestFacts(NamedTuple):
     """What a request says, in ASGI's forms; shared by both kinds of scope.
 

@@ -88,9 +88,7 @@ class Following:
         """Add a member where nothing that is sent from now on could be missed; else False, and nothing is done."""
         follow = self.follows.get(destination)
         # A member of a group on the move will read what comes from now on, wherever it is stored.
-        if follow is None or not (
-            follow.phase is Phase.LIVE or (follow.started and follow.phase is Phase.FINISHING)
-        ):
+        if follow is None or not (follow.phase is Phase.LIVE or (follow.started and follow.phase is Phase.FINISHING)):
             return False
         self._members.add(channel, destination)
         self._admit(follow, channel, now)
