@@ -12,8 +12,9 @@ dispatch looks first, without leaving the event loop, and goes only where there 
 
 A WebSocket's consumer does the same once more when its client has left; there it is looked as well.
 
-The patch replaces the name ``aclose_old_connections`` in ``channels.consumer`` and in ``channels.generic.websocket``, and
-nothing else. It is applied only to versions of Channels whose source is known, and ``REALTIME_GATEWAY = {"SKIP_DATABASE_HOP": False}`` turns it off.
+The patch replaces the name ``aclose_old_connections`` in ``channels.consumer`` and in ``channels.generic.websocket``,
+and nothing else. It is applied only to versions of Channels whose source is known, and
+``REALTIME_GATEWAY = {"SKIP_DATABASE_HOP": False}`` turns it off.
 """
 
 from __future__ import annotations

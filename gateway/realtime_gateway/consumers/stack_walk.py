@@ -48,7 +48,7 @@ Application = Callable[[Scope, Any, Any], Awaitable[Any]]
 Next = tuple[Any, Scope, Any] | None
 
 # Of all that is walked through, in the order below, as it is in Channels 4.3.0, 4.3.1 and 4.3.2.
-KNOWN_SOURCES = frozenset({"2418ce02cd87f1797de284c01fc30957d154530b0178e261d674a8cfa5b778c3"})
+KNOWN_SOURCES = frozenset({"ff8db139e536660d35485bf14ed40cad2319144850f0232b368d5bdcfb06bc9d"})
 
 
 def _by_protocol(router: Any, scope: Scope, send: Any) -> Next:
@@ -91,6 +91,7 @@ def _with_session(middleware: Any, scope: Scope, send: Any) -> Next | Awaitable[
     passes_all_on = (
         # Which it is where Channels' source is known, and the settings do not forbid it.
         InstanceSessionWrapper.send is session_looks.send
+        and _nothing_is_replaced()
         and sessions.InstanceSessionWrapper is InstanceSessionWrapper
         and InstanceSessionWrapper.save_message_types == ["http.response.start"]
         and scope["type"] == "websocket"
@@ -102,6 +103,21 @@ def _with_session(middleware: Any, scope: Scope, send: Any) -> Next | Awaitable[
     store = module.SessionStore(scope["cookies"].get(site.SESSION_COOKIE_NAME))
     scope["session"] = _wrapping(sessions.LazyObject, store)
     return middleware.inner, scope, send
+
+
+# What is not called here, but done; somebody's instrumentation may have replaced it.
+_DONE_HERE = (
+    InstanceSessionWrapper.__init__,
+    InstanceSessionWrapper.resolve_session,
+    auth.AuthMiddleware.populate_scope,
+    auth.AuthMiddleware.resolve_scope,
+)
+
+
+def _nothing_is_replaced() -> bool:
+    wrapper, middleware = InstanceSessionWrapper, auth.AuthMiddleware
+    now = (wrapper.__init__, wrapper.resolve_session, middleware.populate_scope, middleware.resolve_scope)
+    return now == _DONE_HERE
 
 
 def _wrapping(kind: type, wrapped: object) -> Any:
@@ -121,6 +137,7 @@ def _with_user(middleware: Any, scope: Scope, send: Any) -> Next | Awaitable[Nex
     session: Any = scope.get("session")
     if (
         "user" in scope
+        or not _nothing_is_replaced()
         or auth.get_user is not session_looks.get_user
         or type(session) is not sessions.LazyObject
         or not holds_nobody(object.__getattribute__(session, "_wrapped"))
@@ -191,7 +208,7 @@ _STEPS: dict[type, tuple[Any, Step]] = {
 def sources_digest() -> str:
     """Return the digest of everything of Channels that is walked through."""
     calls = [call for call, step in _STEPS.values() if step is not _by_our_origin]
-    return digest(*calls, BaseMiddleware.__call__, AsyncConsumer.as_asgi.__func__)
+    return digest(*calls, BaseMiddleware.__call__, AsyncConsumer.as_asgi.__func__, *_DONE_HERE)
 
 
 def walked_as_set(application: Application) -> Application:

@@ -77,6 +77,7 @@ class ProcessState:
     ) -> None:
         self.options = options
         self.client_prefix = uuid.uuid4().hex
+        self._inbox = names.inbox(self.client_prefix)
         self.process_name = environment.process_name or f"pid-{os.getpid()}"
         file = options.encryption_keys_file
         self.keys_file = keys_file or (KeysFile(Path(file), options.key_settle_seconds) if file else None)
@@ -141,6 +142,11 @@ class ProcessState:
         """Whether a specific channel belongs to this process."""
         return names.process_of(channel) == self.client_prefix
 
+    @property
+    def listens(self) -> bool:
+        """Whether the process's own inbox is followed, so that Listen would change nothing."""
+        return self._inbox in self.machine.following.follows
+
     def new_ticket(self) -> int:
         """Return a number for a request; requests of a loop that has ended may still be in the machine."""
         self._tickets += 1
@@ -159,11 +165,10 @@ class ProcessState:
 
     def has_room(self, channel: str, box: Mailbox, now: float) -> bool:
         """Whether one more message fits into an own channel; what is on its way takes room as well."""
-        inbox = names.inbox(self.client_prefix)
-        if len(box) + self.own.count(channel, inbox) < box.capacity:
+        if len(box) + self.own.count(channel, self._inbox) < box.capacity:
             return True
         drops.count("expired", box.expire(now))
-        return len(box) + self.own.count(channel, inbox) < box.capacity
+        return len(box) + self.own.count(channel, self._inbox) < box.capacity
 
     def _seen(self, destination: str) -> int:
         return self.machine.sequence_seen(destination)

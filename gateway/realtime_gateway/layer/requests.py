@@ -27,7 +27,7 @@ _NOTHING = object()  # None is a message, too, in a queue
 
 def open_mailbox(driver: Driver, channel: str) -> Mailbox:
     """Make a mailbox, and follow the inbox; nothing has to be waited for, since the inbox is read from its start."""
-    if not driver.state.machine.listens:
+    if not driver.state.listens:
         driver.submit(events.Listen())
     return driver.state.mailboxes.open(channel, driver.loop.time())
 
@@ -150,10 +150,10 @@ def join_at_once(driver: Driver, group: str, channel: str) -> bool:
 
     Most members join a group that has some: by ``join`` that was a ticket, a future, two turns of the loop and 20 us.
     """
-    state = driver.state
-    return is_open(driver, channel) and state.machine.joined(
-        state.group_names.outside(group), channel, driver.loop.time()
-    )
+    if not is_open(driver, channel):
+        return False
+    destination = names.group(driver.state.group_names.outside(group))
+    return driver.state.machine.following.joined(destination, channel, driver.loop.time())
 
 
 def leave_at_once(driver: Driver, group: str, channel: str) -> bool:

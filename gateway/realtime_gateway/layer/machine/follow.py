@@ -130,6 +130,17 @@ class Follow:
         """Whether anybody here is a member or about to be."""
         return bool(self.members or self.waiting)
 
+    def admit(self, channel: str, now: float) -> None:
+        """Make a channel a member, in the last place: the first is the first to expire."""
+        self.members.pop(channel, None)
+        self.members[channel] = self.joined_at = now
+        self.started = True
+
+    @property
+    def misses_nothing(self) -> bool:
+        """Whether who joins now gets all that is sent from now on, wherever a group on the move has it stored."""
+        return self.phase is Phase.LIVE or (self.started and self.phase is Phase.FINISHING)
+
     @property
     def settled(self) -> bool:
         """Whether it follows its present owner, with nothing left to be read of earlier ones."""

@@ -66,6 +66,7 @@ class Following:
         self._subscriptions = Subscriptions(emit)
         self._memory = Memory(limits.memory_seconds)
         self._members = LocalMembers()
+        self.groups_of = self._members.destinations_of
         self.newer_epoch: Callable[[str], None] = lambda shard: None
         self.live: Callable[[Follow], None] = lambda follow: None
         self.follows: dict[str, Follow] = {}
@@ -87,11 +88,10 @@ class Following:
     def joined(self, destination: str, channel: str, now: float) -> bool:
         """Add a member where nothing that is sent from now on could be missed; else False, and nothing is done."""
         follow = self.follows.get(destination)
-        # A member of a group on the move will read what comes from now on, wherever it is stored.
-        if follow is None or not (follow.phase is Phase.LIVE or (follow.started and follow.phase is Phase.FINISHING)):
+        if follow is None or not follow.misses_nothing:
             return False
         self._members.add(channel, destination)
-        self._admit(follow, channel, now)
+        follow.admit(channel, now)
         return True
 
     def join_from_start(self, destination: str, now: float) -> None:
@@ -123,16 +123,6 @@ class Following:
             if follow.destination != keep:
                 for channel in list(follow.members):
                     self.leave(follow.destination, channel, now)
-
-    def groups_of(self, channel: str) -> list[str]:
-        """Every destination that a channel is in, or is about to be."""
-        return self._members.destinations_of(channel)
-
-    def _admit(self, follow: Follow, channel: str, now: float) -> None:
-        # The newest stands last, so the first is the first to expire.
-        follow.members.pop(channel, None)
-        follow.members[channel] = follow.joined_at = now
-        follow.started = True
 
     # What is where
 
@@ -284,7 +274,7 @@ class Following:
         self.unsettled.live(follow)
         follow.away_since = None
         for ticket, channel, _ in follow.take_joins():
-            self._admit(follow, channel, now)
+            follow.admit(channel, now)
             self._emit(Settle(ticket, Verdict.DONE))
         self.live(follow)
         held = follow.take_held()

@@ -150,15 +150,6 @@ class ProcessMachine:
         return follow.marks.get(sender, follow.marks_before.get(sender, 0))
 
     @property
-    def listens(self) -> bool:
-        """Whether this process's own inbox is followed, so that Listen would change nothing."""
-        return self._own_inbox in self.following.follows
-
-    def joined(self, group: str, channel: str, now: float) -> bool:
-        """Do what Join does for an own channel where nothing is to be waited for; else False, and nothing is done."""
-        return self.following.joined(names.group(group), channel, now)
-
-    @property
     def last_sequence(self) -> int:
         """The sequence number of the newest message of this process."""
         return self.publishing.sequence

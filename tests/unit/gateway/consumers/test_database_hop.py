@@ -17,6 +17,8 @@ import pytest
 from asgiref.sync import sync_to_async
 from channels.consumer import AsyncConsumer
 from channels.db import database_sync_to_async
+from channels.exceptions import StopConsumer
+from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import ConnectionHandler
 from tests.support.conditions import until
@@ -205,6 +207,25 @@ async def test_it_calls_the_name_that_test_communicators_replace(database: Datab
     with mock.patch("channels.db.close_old_connections") as replaced:
         await dispatch()
     replaced.assert_called_once_with()
+
+
+async def end_of_a_websocket() -> None:
+    with pytest.raises(StopConsumer):
+        await AsyncWebsocketConsumer().websocket_disconnect({"type": "websocket.disconnect", "code": 1000})
+
+
+async def test_a_websocket_that_ends_makes_no_hop_while_nothing_is_open() -> None:
+    before = hops()
+    await end_of_a_websocket()
+    assert hops() == before
+
+
+@pytest.mark.parametrize("maximum_age", [0], indirect=True)
+async def test_what_a_websocket_has_opened_is_looked_after_at_its_end(database: Database) -> None:
+    await sync_to_async(database.query)()
+    assert await sync_to_async(database.is_open)()
+    await end_of_a_websocket()
+    assert not await sync_to_async(database.is_open)()
 
 
 def test_it_is_not_applied_to_a_dispatch_that_was_not_tested(caplog: pytest.LogCaptureFixture) -> None:

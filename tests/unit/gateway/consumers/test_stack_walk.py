@@ -8,16 +8,16 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from channels.auth import AuthMiddlewareStack
+from channels.auth import AuthMiddleware, AuthMiddlewareStack
 from channels.generic.websocket import AsyncWebsocketConsumer
 from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator
-from channels.sessions import CookieMiddleware
+from channels.sessions import CookieMiddleware, InstanceSessionWrapper
 from channels.testing import WebsocketCommunicator
 from django.test.utils import override_settings
 from django.urls import path, re_path
 
-from realtime_gateway.consumers import stack_walk
+from realtime_gateway.consumers import session_looks, stack_walk
 from realtime_gateway.consumers.stack_walk import walked, walked_as_set
 from realtime_gateway.security.origins import OriginValidation
 
@@ -91,6 +91,66 @@ async def test_no_layer_of_the_stack_waits_for_the_connections_end() -> None:
     assert not layers.intersection(Shows.waiting)
     await outcome(site(), "/ws/lobby/")
     assert layers.issubset(Shows.waiting), "or this looks in the wrong place"
+
+
+class Sender(AsyncWebsocketConsumer):
+    """Notes what it is given to send by."""
+
+    given: Any = None
+
+    async def connect(self) -> None:
+        type(self).given = self.base_send
+        await self.accept()
+
+
+async def given_to_send_by() -> Any:
+    await WebsocketCommunicator(walked(AuthMiddlewareStack(Sender.as_asgi())), "/").connect()
+    return Sender.given
+
+
+async def test_the_session_middleware_is_left_out_of_what_a_consumer_sends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would do nothing; where it might do something, it is asked."""
+    session_looks.apply()
+    assert not isinstance(getattr(await given_to_send_by(), "__self__", None), InstanceSessionWrapper)
+    with monkeypatch.context() as patched:
+        patched.setattr(InstanceSessionWrapper, "save_message_types", ["websocket.close"])
+        assert isinstance((await given_to_send_by()).__self__, InstanceSessionWrapper)
+    session_looks.remove()
+    try:
+        assert isinstance((await given_to_send_by()).__self__, InstanceSessionWrapper)
+    finally:
+        session_looks.apply()
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (InstanceSessionWrapper, "resolve_session"),
+        (AuthMiddleware, "populate_scope"),
+        (AuthMiddleware, "resolve_scope"),
+    ],
+)
+async def test_a_part_of_a_layer_that_somebody_has_wrapped_is_called(
+    monkeypatch: pytest.MonkeyPatch, kind: type, name: str
+) -> None:
+    called: list[str] = []
+    original = getattr(kind, name)
+
+    def instrumented(*arguments: Any) -> Any:
+        called.append(name)
+        return original(*arguments)
+
+    monkeypatch.setattr(kind, name, instrumented)
+    await outcome(walked(site()), "/ws/lobby/")
+    assert called == [name]
+
+
+async def test_the_servers_scope_is_left_as_it_is() -> None:
+    client = WebsocketCommunicator(walked(site()), "/ws/lobby/", headers=SITE)
+    before = dict(client.scope)
+    await client.connect()
+    assert client.scope == before
+    assert {"session", "user", "url_route", "cookies"} <= Shows.seen.keys()
 
 
 class Counting(CookieMiddleware):

@@ -4,6 +4,7 @@ from realtime_gateway.server.handshake import (
     Refusal,
     Upgrade,
     examine,
+    ordinary,
     response_head,
     short_response,
     wants_websocket,
@@ -27,6 +28,32 @@ def verdict(method=b"GET", http_version="1.1", more=(), **changes):
 
 def test_a_request_by_the_book_may_upgrade():
     assert verdict() == Upgrade(KEY.decode(), 13, ())
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "is_ordinary"),
+    [
+        ("connection", b"Upgrade", True),
+        ("connection", b"upgrade", True),
+        ("connection", b"keep-alive, upgrade, x", False),
+        ("connection", b"keep-alive", False),
+        ("connection", None, False),
+        ("host", None, False),
+        ("host", b"", True),
+        ("sec-websocket-key", b"c2hvcnQ=", False),
+        ("sec-websocket-key", None, False),
+        ("sec-websocket-version", b"8", False),
+        ("sec-websocket-version", None, False),
+        ("sec-websocket-protocol", b"v1, v2", False),
+        ("sec-websocket-extensions", b"permessage-deflate; client_max_window_bits", True),
+        ("cookie", b"sessionid=1", True),
+    ],
+)
+def test_what_is_ordinary_means_what_the_whole_examination_says(name, value, is_ordinary):
+    asked = {header: one for header, one in {**GOOD, name.encode(): value}.items() if one is not None}
+    found = ordinary(asked)
+    assert (found is not None) is is_ordinary
+    assert found in (None, examine(b"GET", "1.1", list(asked.items())))
 
 
 def test_subprotocols_of_several_headers_are_one_list():

@@ -37,6 +37,7 @@ DEFLATE = "autobahn.websocket.compress_deflate:PerMessageDeflate"
 DESCRIPTOR = "twisted.internet.abstract:FileDescriptor"
 TCP_CONNECTION = "twisted.internet.tcp:Connection"
 TCP_SERVER = "twisted.internet.tcp:Server"
+TCP_PORT = "twisted.internet.tcp:Port"
 REACTOR = "twisted.internet.asyncioreactor:AsyncioSelectorReactor"
 UNIX_PORT = "twisted.internet.unix:Port"
 
@@ -94,7 +95,8 @@ LEANS_ON = {
         "decompress_message_data",
     ],
     AUTOBAHN_SERVER: ["succeedHandshake", "_connectionMade"],
-    DESCRIPTOR: ["write", "doWrite", "loseConnection", "_maybePauseProducer"],
+    DESCRIPTOR: ["write", "doWrite", "loseConnection", "_maybePauseProducer", "_postLoseConnection"],
+    TCP_PORT: ["doRead", "_fromListeningDescriptor", "loseConnection"],
     TCP_CONNECTION: ["writeSomeData", "doRead"],
     REACTOR: ["addReader", "removeReader", "_readOrWrite"],
     UNIX_PORT: ["_fromListeningDescriptor", "startListening", "connectionLost"],

@@ -35,6 +35,23 @@ def test_a_second_member_needs_no_word_with_the_server() -> None:
     assert len(bench.pending) == before
 
 
+def test_a_member_that_misses_nothing_is_one_at_once_and_anybody_else_has_to_join() -> None:
+    bench = Bench()
+    bench.link_up()
+    following = bench.machine.following
+    assert not following.joined(ROOM, "a.me!2", bench.now)
+    assert ROOM not in following.follows, "nothing is done"
+    bench.join()
+    assert not following.joined(ROOM, "a.me!2", bench.now), "its end is not known yet"
+    bench.feed(events.Subscribed("0", ROOM))
+    bench.answer("join", [0, b"5-0", b"5"])
+    assert following.joined(ROOM, "a.me!2", bench.now)
+    assert "a.me!2" in following.follows[ROOM].members
+    assert following.groups_of("a.me!2") == [ROOM]
+    bench.link_down()
+    assert not following.joined(ROOM, "a.me!3", bench.now)
+
+
 def test_what_was_pushed_before_the_join_is_not_delivered_and_what_came_after_is() -> None:
     bench = Bench()
     bench.link_up()
