@@ -19,7 +19,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Awaitable, Callable
-from functools import lru_cache
+from functools import cache, lru_cache
 from types import FunctionType
 from typing import Any
 from urllib.parse import ParseResult, urlparse
@@ -143,10 +143,15 @@ def _with_user(middleware: Any, scope: Scope, send: Any) -> Next | Awaitable[Nex
         or not holds_nobody(object.__getattribute__(session, "_wrapped"))
     ):
         return _with_user_of_session(middleware, scope, send)
-    from django.contrib.auth.models import AnonymousUser
-
-    scope["user"] = _wrapping(auth.UserLazyObject, AnonymousUser())
+    scope["user"] = _wrapping(auth.UserLazyObject, _anonymous_user()())
     return middleware.inner, scope, send
+
+
+@cache
+def _anonymous_user() -> Any:
+    from django.contrib.auth.models import AnonymousUser  # which needs Django's apps
+
+    return AnonymousUser
 
 
 async def _with_user_of_session(middleware: Any, scope: Scope, send: Any) -> Next:

@@ -152,7 +152,9 @@ class RedisChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels shi
 
     def source(self, channel: str) -> requests.OwnChannel | None:
         """Return what brings the same as ``receive`` of an own channel; None where only that does."""
-        if type(self).receive is not _RECEIVE or not self._binding.state.owns(channel):
+        driver = self._binding.driver_here()
+        is_own = driver is not None and requests.is_open(driver, channel)
+        if type(self).receive is not _RECEIVE or not (is_own or self._binding.state.owns(channel)):
             return None
         return requests.OwnChannel(self._binding, channel)
 
@@ -223,11 +225,11 @@ class RedisChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels shi
             MembershipRefused: the channel's process is gone or does not answer.
             ShardUnavailable: the group's shard could not be reached in time.
         """
-        self.require_valid_group_name(group)
-        # Once per handshake: a channel that has a mailbox on this loop has been checked when it was made.
+        # Once per handshake: what has a mailbox on this loop, or members, was checked when it got them.
         driver = self._binding.driver_here()
-        if driver is not None and requests.join_at_once(driver, group, channel):
+        if driver is not None and type(group) is str and requests.join_at_once(driver, group, channel):
             return
+        self.require_valid_group_name(group)
         self.require_valid_channel_name(channel)
         own = self._binding.state.owns(channel)
         settled = await self._binding.settle(

@@ -310,7 +310,7 @@ class Mailboxes:
 
     def messages(self) -> int:
         """How many messages wait in all of them."""
-        return sum(map(len, self._boxes.values()))
+        return sum(map(len, (*self._filled_boxes(), *self._watched.values())))
 
     def any_reader(self) -> bool:
         """Whether anybody waits on any of them."""
@@ -318,8 +318,11 @@ class Mailboxes:
 
     def expire(self, now: float) -> int:
         """Drop what is past its expiry from every mailbox; return how many messages."""
-        boxes = [self._boxes.get(channel) for channel in self.filled]  # it changes on the way
-        return sum(box.expire(now) for box in boxes if box is not None)
+        return sum(box.expire(now) for box in self._filled_boxes())
+
+    def _filled_boxes(self) -> list[Mailbox]:
+        # Of ten thousand hardly any is filled, and to look into each once a second took 2 ms.
+        return [box for box in map(self._boxes.get, self.filled) if box is not None]
 
     def idle(self, now: float) -> list[tuple[str, float]]:
         """Return the channels that nobody has received from for too long, and for how many seconds."""

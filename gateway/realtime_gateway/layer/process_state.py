@@ -9,6 +9,7 @@ import secrets
 import uuid
 from collections import deque
 from collections.abc import Callable
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -221,6 +222,7 @@ class ProcessState:
         )
 
 
+@cache
 def _version() -> str:
     try:
         return metadata.version("realtime-gateway")

@@ -8,7 +8,11 @@ Line = tuple[bytes, bytes]
 
 
 class CommonHeaders:
-    """The lines known so far; only of fields that name nobody, since they are kept when their connections are gone."""
+    """The lines known so far; only of fields that name nobody, since they are kept when their connections are gone.
+
+    Attributes:
+        known: those that ``read`` has had, by what was sent.
+    """
 
     FIELDS = frozenset(
         b"host upgrade connection origin user-agent pragma cache-control accept-encoding accept-language "
@@ -22,19 +26,19 @@ class CommonHeaders:
 
     def __init__(self) -> None:
         self._lines: dict[Line, Line] = {}
-        self._known: dict[bytes, Line] = {}  # the same, by what was sent
+        self.known: dict[bytes, Line] = {}
 
     def read(self, sent: bytes) -> Line:
         """Return a line of a head, which has a colon, with the name in lower case."""
-        known = self._known.get(sent)
+        known = self.known.get(sent)
         if known is not None:
             return known
         name, _, value = sent.partition(b":")
         line = self._line((name.lower(), value.strip(b" \t")))
         if line[0] in self.FIELDS and len(sent) <= self.LONGEST_BYTES:
-            if len(self._known) >= self.MOST:
-                self._known.clear()
-            self._known[sent] = line
+            if len(self.known) >= self.MOST:
+                self.known.clear()
+            self.known[sent] = line
         return line
 
     def shared(self, headers: list[Line]) -> list[Line]:

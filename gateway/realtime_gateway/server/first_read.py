@@ -57,7 +57,8 @@ class FirstRead(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         """Take what the client begins with."""
-        request = None if self._speaks_http2() else upgrade_request.read(data, self.factory.quick_head_bytes)
+        is_other = not isinstance(self.transport, PromptTransport) and self._speaks_http2()
+        request = None if is_other else upgrade_request.read(data, self.factory.quick_head_bytes)
         if request is None or not self._become_websocket(request, data):
             self.become_channel().dataReceived(data)
 

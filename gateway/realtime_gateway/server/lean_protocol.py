@@ -231,9 +231,19 @@ class LeanWebSocket(WebSocketProtocol):
         """Nothing: upstream scans every connection every two seconds; timers do it here."""
 
 
+class _LeanFactory(WebSocketFactory):
+    """Daphne's, which goes through three methods and a check for each connection."""
+
+    def buildProtocol(self, addr: Any) -> Any:
+        """Make a protocol."""
+        protocol = self.protocol()
+        protocol.factory = self
+        return protocol
+
+
 def lean_factory(server: Any, protocol: type[LeanWebSocket]) -> WebSocketFactory:
     """Build the factory whose protocol class carries the server's settings, once for all connections."""
-    factory = WebSocketFactory(server, server=server.server_name)
+    factory = _LeanFactory(server, server=server.server_name)
     factory.setProtocolOptions(
         allowNullOrigin=True,
         failByDrop=False,  # an oversize message ends in 1009, not in a dropped connection

@@ -16,7 +16,8 @@ from realtime_gateway.server.common_headers import COMMON_HEADERS
 _TOKEN = rb"[!#$%&'*+.^`|~0-9A-Za-z-]"  # RFC 9110 section 5.6.2, without the underscore (CVE-2015-0219)
 _VALUE = rb"[\t -~\x80-\x84\x86-\xff]"  # 0x85, which some take for the end of a line, is refused by the channel
 # A byte begins and ends each part in one way only, so the time it takes grows with the head and no faster.
-_HEAD = re.compile(rb"GET (/[!-~]*) HTTP/1\.1\r\n((?:" + _TOKEN + rb"{1,256}:" + _VALUE + rb"*\r\n)+)\r\n")
+_FIRST = re.compile(rb"GET (/[!-~]*) HTTP/1\.1")
+_LINE = re.compile(_TOKEN + rb"{1,256}:" + _VALUE + rb"*")
 
 # Fewer than the channel takes; browsers send some fifteen, and proxies add ten.
 MOST_HEADERS = 100
@@ -49,18 +50,33 @@ def read(data: bytes, most_bytes: int) -> UpgradeRequest | None:
         data: from the first byte on.
         most_bytes: of a head.
     """
-    whole = _HEAD.match(data, 0, most_bytes)
-    if whole is None:
+    end = data.find(b"\r\n\r\n", 0, most_bytes)
+    if end < 0:
         return None
-    target, lines = whole.groups()
-    headers = [*map(COMMON_HEADERS.read, lines[:-2].split(b"\r\n"))]
+    first, *lines = data[:end].split(b"\r\n")
+    asked, headers = _FIRST.fullmatch(first), _headers(lines)
+    if asked is None or headers is None:
+        return None
     by_name = dict(headers)
-    if len(by_name) != len(headers) or len(headers) > MOST_HEADERS or not _NEVER.isdisjoint(by_name):
-        return None
-    if by_name.get(b"upgrade", b"").lower() != b"websocket":
+    is_for_websocket = by_name.get(b"upgrade", b"").lower() == b"websocket"
+    if len(by_name) != len(headers) or not is_for_websocket or not _NEVER.isdisjoint(by_name):
         return None
     upgrade = handshake.ordinary(by_name) or handshake.examine(b"GET", "1.1", headers)
     if isinstance(upgrade, handshake.Refusal):
         return None
-    path, _, query_string = target.partition(b"?")
-    return UpgradeRequest(path, query_string, headers, upgrade, whole.end())
+    path, _, query_string = asked[1].partition(b"?")
+    return UpgradeRequest(path, query_string, headers, upgrade, end + 4)
+
+
+def _headers(lines: list[bytes]) -> list[tuple[bytes, bytes]] | None:
+    if not 0 < len(lines) <= MOST_HEADERS:
+        return None
+    known, headers = COMMON_HEADERS.known, []
+    for line in lines:
+        header = known.get(line)  # by which it has been looked at before
+        if header is None:
+            if _LINE.fullmatch(line) is None:
+                return None
+            header = COMMON_HEADERS.read(line)
+        headers.append(header)
+    return headers

@@ -41,7 +41,7 @@ def test_a_line_is_read_as_it_was_sent_each_time():
         assert headers.read(b"COOKIE: sessionid=1") == (b"cookie", b"sessionid=1")
         assert headers.read(b"X-Own:a:b") == (b"x-own", b"a:b")
     assert headers.read(b"user-agent: a") is headers.read(b"user-agent: a")
-    assert [name for name, _ in headers._known.values()] == [b"user-agent", b"user-agent"], (
+    assert [name for name, _ in headers.known.values()] == [b"user-agent", b"user-agent"], (
         "of what names a client, none"
     )
 
@@ -50,7 +50,7 @@ def test_lines_that_are_all_written_differently_do_not_fill_the_memory():
     headers = CommonHeaders()
     for number in range(CommonHeaders.MOST * 3):
         headers.read(b"user-agent: %d" % number)
-        assert len(headers._known) <= CommonHeaders.MOST
+        assert len(headers.known) <= CommonHeaders.MOST
     long = b"user-agent: " + b"x" * CommonHeaders.LONGEST_BYTES
     headers.read(long)
-    assert long not in headers._known
+    assert long not in headers.known
