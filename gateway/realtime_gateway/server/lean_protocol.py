@@ -21,7 +21,7 @@ from autobahn.websocket.protocol import WebSocketProtocol as AutobahnProtocol
 from autobahn.websocket.utf8validator import Utf8Validator
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 
-from realtime_gateway.server.whole_frames import PONG_HEAD_BYTES, is_pong, whole_message
+from realtime_gateway.server.whole_frames import PONG_HEAD_BYTES, is_pong, whole_close, whole_message
 
 # What one client may have parsed in one turn of the loop before others have theirs: some three milliseconds. One read
 # holds ten thousand of the smallest frames, and a client that sends nothing else kept its neighbours waiting for a
@@ -136,6 +136,10 @@ class LeanWebSocket(WebSocketProtocol):
                         cost += _ORDINARY_COST
                         self.awaits_pong = False
                         continue
+                    close = whole_close(data, start)
+                    if close is not None:
+                        start = len(data)  # nothing counts that follows it
+                        self.onCloseFrame(*close)
                     break
                 is_binary, payload, start = found
                 cost += _ORDINARY_COST

@@ -179,7 +179,7 @@ class PacedWebSocket(LeanWebSocket):
     def _last_bytes_are_written(self) -> None:
         # TCP waits for a client that takes nothing, and TLS for its farewell, as long as it likes.
         self.resumeProducing()  # with the producer gone, nobody else would wake a send that waits
-        if self._cutting is None:
+        if self._cutting is None and not getattr(self.transport, "ends_now", False):
             self._cutting = self.server.wheel.call_later(self.server.options.close_timeout_seconds, self.cut)
 
     def cut(self) -> None:

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet import main, tcp
+from twisted.internet import error, main, tcp
 from twisted.internet.address import IPv6Address
 from twisted.logger import Logger
 from twisted.python import failure
 
 _log = Logger()
+_CLOSED = failure.Failure(error.ConnectionDone())  # one for all, as the reactor has it
 
 
 class PromptTransport(tcp.Server):
     """Twisted's transport of an accepted TCP connection, with a shorter way out."""
 
     disconnecting: int
+    ends_now = False  # whether it closes in the next step, whatever its client does
     _read_bytes = 0
     _reading = False  # the reactor would have to make a list of all connections to say whether it reads this one
 
@@ -81,9 +83,9 @@ class PromptTransport(tcp.Server):
         """Read; the loop calls this, where Twisted's reactor has it go through three calls and two copies of a dict."""
         try:
             why = self.doRead()
-        except Exception as error:
+        except Exception as problem:
             _log.failure("The protocol of a connection failed")
-            why = error
+            why = problem
         if why:
             self.reactor._disconnectSelectable(self, why, True)
 
@@ -91,9 +93,9 @@ class PromptTransport(tcp.Server):
         """Take what has been read already, as if the loop had said that it is there."""
         try:
             self._dataReceived(data)
-        except Exception as error:
+        except Exception as problem:
             _log.failure("The protocol of a connection failed")
-            self.reactor._disconnectSelectable(self, error, True)
+            self.reactor._disconnectSelectable(self, problem, True)
 
     def _watch(self) -> None:
         """Do what the reactor's ``addReader`` does, without a tuple of arguments and a method of its for each."""
@@ -126,8 +128,9 @@ class PromptTransport(tcp.Server):
 
     def stopReading(self) -> None:
         """Read no more until told to."""
-        self._reading = False
-        super().stopReading()
+        if self._reading:
+            self._reading = False
+            super().stopReading()
 
     def readConnectionLost(self, reason: failure.Failure) -> None:
         """The client sends no more: the reactor has stopped reading."""
@@ -157,6 +160,7 @@ class PromptTransport(tcp.Server):
             return
         self.stopReading()
         self.disconnecting = 1
+        self.ends_now = True
         self.reactor._asyncioEventloop.call_soon(self._all_is_written)
 
     def _all_is_written(self) -> None:
@@ -165,7 +169,7 @@ class PromptTransport(tcp.Server):
         if self.dataBuffer or self._tempDataBuffer:  # by somebody who writes on
             self.startWriting()
         else:
-            self.reactor._disconnectSelectable(self, self._postLoseConnection(), False)
+            self.connectionLost(_CLOSED)
 
     def _is_read(self) -> bool:
         return bool(self.connected) and not self.disconnected and self._reading

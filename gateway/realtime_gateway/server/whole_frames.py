@@ -1,7 +1,8 @@
 """Pure. The frames that nearly all clients send: whole messages, masked, in one frame (RFC 6455 section 5.2).
 
 autobahn's parser takes some twenty microseconds per frame because it can do everything; what this does not know is left
-to it: fragments, control frames but the pong that was asked for, extensions, mistakes, and what is over a limit.
+to it: fragments, control frames but the close and the pong that was asked for, extensions, mistakes, and what is over a
+limit.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from autobahn.websocket.xormasker import create_xor_masker
 BIG_INTEGER_BYTES = 2048
 MASKED = 0x80
 PONG_HEAD_BYTES = 6  # two, and the mask
-_PONG = 0x8A
+_PONG, _CLOSE = 0x8A, 0x88
+_LONGEST_CONTROL_BYTES = 125
 _WHOLE = (0x81, 0x82)  # the last frame of a message, and its first: text, binary
 
 
@@ -49,6 +51,22 @@ def is_pong(data: bytes, start: int, payload: bytes) -> bool:
     if len(data) < end or data[start] != _PONG or data[start + 1] != MASKED | size:
         return False
     return unmasked(data[start + 2 : start + PONG_HEAD_BYTES], data[start + PONG_HEAD_BYTES : end]) == payload
+
+
+def whole_close(data: bytes, start: int) -> tuple[int | None, bytes | None] | None:
+    """Return the code and the reason of a whole close frame, masked, at ``start``; None where there is none.
+
+    Neither has been looked at, and either may be missing (RFC 6455 section 5.5.1).
+    """
+    if len(data) - start < PONG_HEAD_BYTES or data[start] != _CLOSE:
+        return None
+    size, payload_at = data[start + 1] - MASKED, start + PONG_HEAD_BYTES
+    if not 0 <= size <= _LONGEST_CONTROL_BYTES or size == 1 or len(data) < payload_at + size:
+        return None
+    if not size:
+        return None, None
+    payload = unmasked(data[start + 2 : payload_at], data[payload_at : payload_at + size])
+    return int.from_bytes(payload[:2], "big"), payload[2:] or None
 
 
 def _size(data: bytes, start: int) -> tuple[int, int] | None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.frames import client_frame
 
-from realtime_gateway.server.whole_frames import BIG_INTEGER_BYTES, is_pong, unmasked, whole_message
+from realtime_gateway.server.whole_frames import BIG_INTEGER_BYTES, is_pong, unmasked, whole_close, whole_message
 
 SIZES = (0, 1, 3, 4, 125, 126, BIG_INTEGER_BYTES, BIG_INTEGER_BYTES + 1, 65_535, 65_536)
 
@@ -52,3 +52,36 @@ def test_a_whole_pong_is_known_by_what_was_asked():
 @given(mask=st.binary(min_size=4, max_size=4), payload=st.binary(max_size=BIG_INTEGER_BYTES * 2))
 def test_a_mask_is_taken_off_byte_by_byte(mask: bytes, payload: bytes):
     assert unmasked(mask, payload) == bytes(byte ^ mask[index % 4] for index, byte in enumerate(payload))
+
+
+@pytest.mark.parametrize(
+    ("payload", "expected"),
+    [
+        (b"", (None, None)),
+        (b"\x03\xe8", (1000, None)),
+        (b"\x0f\xa0over", (4000, b"over")),
+        (b"\x03\xe8" + b"x" * 123, (1000, b"x" * 123)),
+    ],
+)
+def test_a_close_is_read_with_its_code_and_its_reason(payload: bytes, expected: object):
+    assert whole_close(b"ab" + client_frame(0x88, payload) + b"more", 2) == expected
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        client_frame(0x88, b"\x03"),  # half a code
+        client_frame(0x08, b"\x03\xe8"),  # a fragment
+        client_frame(0xC8, b"\x03\xe8"),  # a reserved bit
+        client_frame(0x8A, b"\x03\xe8"),
+        b"\x88\x02\x03\xe8and more",  # no mask
+        b"\x88\xfe" + b"x" * 200,  # longer than a frame of control may be
+    ],
+)
+def test_any_other_frame_is_left_to_the_whole_parser(frame: bytes):
+    assert whole_close(frame, 0) is None
+
+
+@pytest.mark.parametrize("size", range(len(client_frame(0x88, b"\x03\xe8why"))))
+def test_a_close_that_is_not_whole_is_not_read(size: int):
+    assert whole_close(client_frame(0x88, b"\x03\xe8why")[:size], 0) is None
