@@ -120,6 +120,23 @@ class InputQueue:
         """He looks no more."""
         self._attendees = tuple(one for one in self._attendees if one is not attendee)
 
+    def no_more_comes(self) -> None:
+        """Forget whoever reads from the client, which is gone; what is here can still be taken."""
+        self._reading = _NOBODY
+
+
+class _Nobody:
+    """Reads from no client."""
+
+    def pause_reading(self) -> None:
+        """Do nothing."""
+
+    def resume_reading(self) -> None:
+        """Do nothing."""
+
+
+_NOBODY = _Nobody()
+
 
 class ApplicationRun:
     """The application's task for one peer, from its start to its end.
@@ -185,6 +202,8 @@ class ApplicationRun:
             else:
                 self.peer.application_returned()
         self._ended(self)
+        self._killer = None
+        del self.peer  # which knows this run, and would wait with it for the garbage collector
 
 
 def _call(application: Application, scope: dict[str, Any], receive: Receive, send: Send) -> Coroutine[Any, Any, None]:

@@ -167,6 +167,7 @@ class PacedWebSocket(LeanWebSocket):
         self.resumeProducing()
         if self._cutting is not None:
             self._cutting.cancel()
+            self._cutting = None
 
     # The end.
 

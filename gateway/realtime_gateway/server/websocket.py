@@ -68,7 +68,7 @@ class GatewayWebSocket(PingingWebSocket):
     def __init__(self) -> None:
         super().__init__()
         self.connection = Connection()
-        self.outbox = Outbox(self)
+        self.outbox: Outbox | None = Outbox(self)  # until it is open: the scope has it
 
     # Opening.
 
@@ -165,7 +165,9 @@ class GatewayWebSocket(PingingWebSocket):
         if agreed is not None:
             self._perMessageCompress = agreed[0]
             headers = (*headers, (b"Sec-WebSocket-Extensions", agreed[1].encode("ascii")))
+        assert self.outbox is not None, "it is opened once"
         self.outbox.opened(self._perMessageCompress)
+        self.outbox = None
         self._handshake_ended("accepted", 101)
         self.transport.write(handshake.acceptance(upgrade.key, action.subprotocol, headers, self.server.server_name))
         self.open()
@@ -312,11 +314,15 @@ class GatewayWebSocket(PingingWebSocket):
         super()._connectionLost(reason)
         if self._aging is not None:
             self._aging.cancel()
+            self._aging = None
         if self._perMessageCompress is not None:
             self.server.compression.gone(self._perMessageCompress)
         self.stopProducing()
         recorder.connections.add(-1, "websocket")
         self.server.websocket_gone(self)
+        # What knows this connection, and is known by it, would wait for the garbage collector: 3 KB of each.
+        self.outbox = None
+        self.application_queue.no_more_comes()
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         """The connection is over: tell the application why."""

@@ -31,6 +31,8 @@ COME_AND_GO = 20_000
 WARM_VISITS, VISITS = 200, 500
 TIMERS_SECONDS = 90  # Twisted's, of a connection that is gone, are forgotten when they would have been due
 MOST_OBJECTS = VISITS / 2  # one that each visit left behind would be twice as many
+# Those who ask leave some by HTTP: a WebSocket that waits for the garbage collector waits with twenty others.
+MOST_UNCOLLECTED = VISITS * 3
 WARM_UP = 2_000
 MAY_GROW_BYTES = 1 * MIB
 HALF_A_HEAD = handshake_request("/echo")[:-2]
@@ -203,3 +205,29 @@ def test_members_of_a_room_over_redis_leave_nothing_behind(applications):
             left = left_behind(it, joins_a_room)
     figures.show(f"objects that {VISITS} members have left behind: {left}")
     assert left <= MOST_OBJECTS
+
+
+def uncollected(it: ServeProcess, way: Callable[[int], None]) -> int:
+    """Return how many objects more there are after many visits than before, where nobody looks for garbage."""
+
+    def count() -> int:
+        wait_until(lambda: it.metric('realtime_gateway_connections{protocol="websocket"}') == 0, 30)
+        return int(httpx.get(f"{it.url}/uncollected").text)
+
+    for _ in range(WARM_VISITS):
+        way(it.port)
+    before = count()
+    for _ in range(VISITS):
+        way(it.port)
+    return count() - before
+
+
+def test_a_websocket_that_is_gone_does_not_wait_for_the_garbage_collector(applications):
+    with ServeProcess("conversations:application", "-v", "0", directory=applications) as it:
+        left = {way.__name__: uncollected(it, way) for way in WAYS if way not in (leaves_amid_its_head, asks_by_http)}
+    with RedisProcess() as redis:
+        environment = {"REDIS_PORT": str(redis.port)}
+        with ServeProcess("fanning:application", "-v", "0", directory=applications, environment=environment) as it:
+            left["joins_a_room"] = uncollected(it, joins_a_room)
+    figures.show(f"objects that {VISITS} visits have left for the garbage collector: {left}")
+    assert not {name: count for name, count in left.items() if count > MOST_UNCOLLECTED}

@@ -246,6 +246,12 @@ async def http_objects(scope, receive, send, query):
     await reply(send, str(len(gc.get_objects())).encode(), headers=[(b"connection", b"close")])
 
 
+async def http_uncollected(scope, receive, send, query):
+    """Says how many there are without a look, now and from now on: also those that wait for the garbage collector."""
+    gc.disable()
+    await reply(send, str(len(gc.get_objects())).encode(), headers=[(b"connection", b"close")])
+
+
 async def http_pid(scope, receive, send, query):
     await reply(send, str(os.getpid()).encode(), headers=[(b"connection", b"close")])
 

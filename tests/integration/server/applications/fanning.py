@@ -37,6 +37,8 @@ async def application(scope, receive, send):
     if scope["type"] == "lifespan":
         raise ValueError("no lifespan here")
     if scope["type"] == "http":
-        await conversations.http_objects(scope, receive, send, {})
+        is_look = scope["path"] == "/objects"
+        answer = conversations.http_objects if is_look else conversations.http_uncollected
+        await answer(scope, receive, send, {})
     else:
         await member(scope, receive, send)
