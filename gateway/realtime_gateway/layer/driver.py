@@ -43,7 +43,6 @@ class Driver:
         self._machine = state.machine
         self._tickets: dict[int, asyncio.Future[actions.Settle] | Callable[[actions.Settle], None]] = {}
         self._turn_open = False
-        self._look_for_idle_at = 0.0
         self.stopped = False
         self.gone = False  # nothing of it goes on, and another driver may have the machine
         self._ended = asyncio.Event()
@@ -281,10 +280,7 @@ class Driver:
     def _drop_idle(self, now: float) -> None:
         state = self.state
         drops.count("expired", state.mailboxes.expire(now))
-        if now < self._look_for_idle_at:  # not each second: there may be ten thousand, that are idle for two lives
-            return
-        self._look_for_idle_at = now + state.options.expiry / 20
-        for channel, seconds in state.mailboxes.idle(now):
+        for channel, seconds in state.mailboxes.look_for_idle(now):
             groups = state.machine.following.groups_of(channel)
             dropped = state.drop(channel)
             drops.count("idle", dropped)

@@ -135,6 +135,27 @@ def test_a_mailbox_is_idle_when_nobody_has_received_for_twice_the_life_of_a_mess
     assert sorted(boxes) == ["looked into", "unread", "waited on"]
 
 
+def test_the_idle_ones_are_looked_for_once_in_a_twentieth_of_a_life() -> None:
+    boxes = Mailboxes(lambda channel: 5, expiry_seconds=60)
+    boxes.open("unread", 0)
+    assert boxes.look_for_idle(119) == []
+    assert boxes.look_for_idle(121.9) == []
+    assert boxes.look_for_idle(122) == [("unread", 122)]
+
+
+def test_messages_are_counted_and_expire_where_any_are() -> None:
+    boxes = Mailboxes(lambda channel: 5, expiry_seconds=60)
+    boxes.open("empty", 0)
+    for number in range(3):
+        boxes.open("filled", 0).put(Letter(str(number)), 10 + number)
+    gone = boxes.open("gone", 0)
+    boxes.drop("gone")
+    gone.put(Letter("late"), 10)
+    assert boxes.messages() == 3
+    assert boxes.expire(11) == 2
+    assert boxes.messages() == 1
+
+
 def test_who_took_a_message_may_be_busy_with_it_for_ten_lives_of_one() -> None:
     boxes = Mailboxes(lambda channel: 5, expiry_seconds=60)
     box, receiver = boxes.open("handled", 0), Sleeper()
