@@ -46,9 +46,9 @@ def in_context(dispatch: Dispatch) -> Dispatch:
         return dispatch
 
     def dispatch_in_context(message: dict[str, Any]) -> Awaitable[None]:
-        if isinstance(message, spans.TracedMessage):
-            return _traced(dispatch, message)
-        return dispatch(message)
+        if type(message) is dict or not isinstance(message, spans.TracedMessage):
+            return dispatch(message)
+        return _traced(dispatch, message)
 
     return dispatch_in_context
 

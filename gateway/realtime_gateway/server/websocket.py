@@ -89,19 +89,22 @@ class GatewayWebSocket(PingingWebSocket):
                 server.websocket_connect_timeout, self._application_is_late
             )
         inbox = Inbox(server.options.inbox_high_bytes, server.options.inbox_low_bytes)
-        self.application_queue = InputQueue(server.loop, inbox, self)
+        self._spans = socket_spans.connection(facts.headers, facts.query_string, facts.scheme, self.path)
+        if self._spans is None:
+            self.application_queue = InputQueue(server.loop, inbox, self)
+        else:
+            self.application_queue = TracedInput(server.loop, inbox, self, self._spans)
         self._log_action("connecting")
         server.websocket_arrived(self)
         connect: dict[str, Any] = {"type": "websocket.connect"}
         extensions: dict[str, Any] = {"websocket.http.response": {}, SCOPE_KEY: self.outbox}
-        receive = self.application_queue.get
-        self._spans = socket_spans.connection(facts.headers, facts.query_string, facts.scheme, self.path)
         if self._spans is not None:
-            connect, receive = self._spans.connecting(connect), TracedInput(self.application_queue, self._spans).get
+            connect = self._spans.connecting(connect)
             if self._spans.handshake is not None:
                 extensions[socket_spans.SCOPE_KEY] = self._spans.handshake
         self.application_queue.put_nowait(connect)
         scope = websocket_scope(facts, upgrade.subprotocols, extensions, server.scope_state())
+        receive = self.application_queue.get
         if self._spans is None:
             self.run = server.start_application(self, scope, receive, self.application_sent)
             return

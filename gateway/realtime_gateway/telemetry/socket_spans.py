@@ -11,7 +11,15 @@ from typing import Any, TypeAlias
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
-from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, set_span_in_context
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    SpanKind,
+    get_current_span,
+    set_span_in_context,
+)
 
 from realtime_gateway import endings
 from realtime_gateway.telemetry import kept, propagation, recorder
@@ -24,7 +32,6 @@ from realtime_gateway.telemetry.spans import (
     ClientMessage,
     TracedMessage,
     Tracing,
-    current,
     failed,
     in_connection,
     wall_ns,
@@ -88,9 +95,13 @@ class ConnectionSpans:
         parent: the context that the handshake brought, which every message continues.
         scheme: http or https.
         path: of the request.
+
+    Attributes:
+        handshake: its span; None where it is not traced.
+        current: the span of the message that the application has taken and is not done with, where it is traced.
     """
 
-    __slots__ = ("_base", "_current", "_links", "_parent", "_sampled", "_tracing", "_waiting", "handshake")
+    __slots__ = ("_base", "_links", "_parent", "_sampled", "_tracing", "_waiting", "current", "handshake")
 
     def __init__(self, tracing: Tracing, parent: NonRecordingSpan | None, scheme: str, path: str) -> None:
         self._tracing = tracing
@@ -98,7 +109,7 @@ class ConnectionSpans:
         # What the client's side decided holds, so that a trace is whole or not there at all.
         self._sampled = None if parent is None else parent.get_span_context().trace_flags.sampled
         self._waiting: deque[Span] = deque()
-        self._current: Span | None = None
+        self.current: Span | None = None
         self._base: Context | None = None
         self.handshake = self._shake_hands(scheme, path)
         self._links = [] if self.handshake is None else [Link(self.handshake.span.get_span_context())]
@@ -153,8 +164,8 @@ class ConnectionSpans:
             return  # the first of all is a part of the handshake, which ends when it is answered
         if not self._waiting or self._waiting[0] is not message.span:
             return
-        self._current = self._waiting.popleft()
-        self._current.add_event("taken by the application")
+        self.current = self._waiting.popleft()
+        self.current.add_event("taken by the application")
 
     def continued_here(self, message: dict[str, Any]) -> None:
         """Make the span of the message just taken current in the task that took it.
@@ -162,13 +173,13 @@ class ConnectionSpans:
         An application that is one task handles the message right here; one that has a task for receiving (as Channels
         has) ends that task now, and the message itself carries the span.
         """
-        if self._current is not None and type(message) is ClientMessage and message.span is self._current:
+        if self.current is not None and type(message) is ClientMessage and message.span is self.current:
             self._base = otel_context.get_current()
             otel_context.attach(set_span_in_context(message.span))
 
     def handled(self) -> None:
         """The application asks for the next message: it is done with the last one."""
-        span, self._current = self._current, None
+        span, self.current = self.current, None
         if span is not None:
             if span.is_recording():
                 span.end()
@@ -179,12 +190,12 @@ class ConnectionSpans:
     def application_ended(self, task: asyncio.Task[None]) -> None:
         """End what is open, once the application's task is over; what it has never taken as well."""
         error = None if task.cancelled() else task.exception()
-        if self._current is not None:
-            if self._current.is_recording():
+        if self.current is not None:
+            if self.current.is_recording():
                 if error is not None:
-                    failed(self._current, type(error).__qualname__)
-                self._current.end()
-            self._current = None
+                    failed(self.current, type(error).__qualname__)
+                self.current.end()
+            self.current = None
         elif error is not None:
             # What it failed at was not traced.
             self._keep(error)
@@ -231,8 +242,12 @@ def send(size_bytes: int, is_binary: bool) -> Sending | None:
     tracing = WIRED.tracing
     if tracing is None:
         return None
-    parent: SpanContext | None = current()
-    if parent is None or not parent.trace_flags.sampled:
+    # ``current``, without a call: this is asked for each member of each message, and mostly nothing is attached.
+    context = otel_context.get_current()
+    if not context:
+        return None
+    parent = get_current_span(context).get_span_context()
+    if not (parent.is_valid and parent.trace_flags.sampled):
         return None
     return tracing.tracer.start_span("websocket send", None, SpanKind.PRODUCER, _sent(size_bytes, is_binary))
 

@@ -38,13 +38,13 @@ class Client:
     """A connection whose messages are traced, and the spans that have ended."""
 
     def __init__(self, tracing: spans.Tracing, ended: InMemorySpanExporter) -> None:
-        self.queue = InputQueue(asyncio.get_running_loop(), Inbox(100_000, 50_000), AtAnyPace())
         self.spans = socket_spans.ConnectionSpans(tracing, None, "http", "/")
-        self.input = TracedInput(self.queue, self.spans)
+        loop, inbox = asyncio.get_running_loop(), Inbox(100_000, 50_000)
+        self.input = TracedInput(loop, inbox, AtAnyPace(), self.spans)
         self._ended = ended
 
     def says(self) -> None:
-        self.queue.put_nowait(self.spans.received(dict(RECEIVED), 5))
+        self.input.put_nowait(self.spans.received(dict(RECEIVED), 5))
 
     def handled(self) -> int:
         return sum(span.name == "websocket receive" for span in self._ended.get_finished_spans())
@@ -99,5 +99,5 @@ async def test_whoever_awaits_a_message_goes_on_in_its_context_up_to_the_next(cl
     await asyncio.sleep(0)
     assert client.handled() == 1
     waiting.cancel()
-    client.queue.put_nowait({"type": "websocket.disconnect"})
+    client.input.put_nowait({"type": "websocket.disconnect"})
     assert (await client.input.get())["type"] == "websocket.disconnect"
