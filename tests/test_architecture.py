@@ -35,6 +35,10 @@ HOMES = {
     "opentelemetry": ("realtime_gateway.telemetry", "realtime_operator"),
     "opentelemetry.sdk": (
         "realtime_gateway.telemetry.sdk",
+        "realtime_gateway.telemetry.own_spans",
+        "realtime_gateway.telemetry.plain_span",
+        "realtime_gateway.telemetry.span_bytes",
+        "realtime_gateway.telemetry.keep_recent",
         "realtime_gateway.telemetry.metrics_export",
         "realtime_gateway.telemetry.exporters",
         "realtime_gateway.telemetry.span_queue",

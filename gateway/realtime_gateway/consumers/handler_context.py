@@ -48,13 +48,13 @@ def in_context(dispatch: Dispatch) -> Dispatch:
     def dispatch_in_context(message: dict[str, Any]) -> Awaitable[None]:
         if type(message) is dict or not isinstance(message, spans.TracedMessage):
             return dispatch(message)
-        return _traced(dispatch, message)
+        return _traced(dispatch, message, consumer)
 
+    consumer = type(_consumer_of(dispatch))
     return dispatch_in_context
 
 
-async def _traced(dispatch: Dispatch, message: spans.TracedMessage) -> None:
-    consumer = type(_consumer_of(dispatch))
+async def _traced(dispatch: Dispatch, message: spans.TracedMessage, consumer: type) -> None:
     with spans.handling(message, consumer, str(message.get("type")).replace(".", "_"), StopConsumer):
         await dispatch(message)
 

@@ -80,7 +80,7 @@ class TracedRenderedEvent(spans.TracedMessage):
     __slots__ = ("outcomes",)
 
     def __init__(self, event: spans.TracedMessage, outcomes: Outcomes) -> None:
-        super().__init__(event, event.span, event.waits_since)
+        super().__init__(event, event.span, event.waits_since, event.crowd)
         self.outcomes = outcomes
 
 

@@ -7,10 +7,10 @@ from math import isfinite
 from types import TracebackType
 from typing import Any, Protocol
 
-from opentelemetry.context import Context
-from opentelemetry.trace import NonRecordingSpan, Span, SpanKind, set_span_in_context
+from opentelemetry.trace import NonRecordingSpan, Span, SpanKind, get_current_span
 
 from realtime_gateway.telemetry import propagation
+from realtime_gateway.telemetry.crowd import DETAILED, Crowd
 from realtime_gateway.telemetry.spans import (
     DUPLICATES,
     FAN_OUT,
@@ -23,7 +23,6 @@ from realtime_gateway.telemetry.spans import (
     TRIES,
     WIRED,
     TracedMessage,
-    current,
     failed,
     in_connection,
     messaging_span,
@@ -87,7 +86,7 @@ class Publication:
         if tracing is None:
             return
         # By the database conventions, with the script as what they call a stored procedure.
-        attributes: dict[str, str | int] = {
+        attributes: dict[str, Any] = {
             "db.system.name": "redis",
             "db.operation.name": "EVALSHA",
             "db.stored_procedure.name": "publish",
@@ -95,10 +94,9 @@ class Publication:
         }
         if trip.messages > 1:
             attributes["db.operation.batch.size"] = trip.messages
-        context = set_span_in_context(self._span)
         # A loop's clock stands still in each of its turns, so the call may seem to be older than the message.
         began_ns = max(wall_ns(trip.sent_at), self._began_ns)
-        span = tracing.tracer.start_span("EVALSHA publish", context, SpanKind.CLIENT, attributes, start_time=began_ns)
+        span = tracing.under(self._span, "EVALSHA publish", SpanKind.CLIENT, attributes, began_ns)
         span.end(max(wall_ns(trip.answered_at), began_ns))
 
     def __enter__(self) -> Publication:
@@ -123,13 +121,14 @@ def publish(kind: str, name: str, size_bytes: int) -> Publication | None:
     tracing = WIRED.tracing
     if tracing is None:
         return None
-    parent = current()
-    if parent is not None:
-        if not parent.trace_flags.sampled:
+    parent = get_current_span()
+    context = parent.get_span_context()
+    if context.is_valid:
+        if not context.trace_flags.sampled:
             return None
     elif in_connection.get() or not tracing.starts_trace():
         return None
-    span = messaging_span(tracing, "publish", SpanKind.PRODUCER, kind, name, None)
+    span = messaging_span(tracing, "publish", SpanKind.PRODUCER, kind, name, parent)
     if not span.is_recording():
         return None
     span.set_attribute("messaging.message.body.size", size_bytes)
@@ -148,19 +147,26 @@ class Body(Protocol):
 
 
 class TracedBody:
-    """A body whose messages continue the span of their delivery."""
+    """A body whose messages continue the span of their delivery, the first of them each by a span of its own."""
 
-    __slots__ = ("_body", "_span", "_waits_since")
+    __slots__ = ("_body", "_crowd", "_decoded", "_span", "_waits_since")
 
     def __init__(self, body: Body, span: Span) -> None:
         self._body = body
         self._span = span
         self._waits_since = time.monotonic()
+        self._decoded = 0
+        self._crowd: Crowd | None = None
 
     def decode(self) -> dict[str, Any]:
         """Return a dict that nobody else has; what is no dict, in a queue, cannot carry a span."""
-        message = self._body.decode()
-        return TracedMessage(message, self._span, self._waits_since) if isinstance(message, dict) else message
+        message: Any = self._body.decode()
+        if not isinstance(message, dict):
+            return message  # type: ignore[no-any-return]
+        self._decoded += 1
+        if self._decoded > DETAILED and self._crowd is None:
+            self._crowd = Crowd(self._span)
+        return TracedMessage(message, self._span, self._waits_since, self._crowd)
 
 
 class Delivery:
@@ -220,8 +226,7 @@ def deliver(trace: bytes, kind: str, name: str, way: Way | None = None) -> Deliv
     parent = propagation.unpack(trace)
     if parent is None or not parent.trace_flags.sampled:
         return None
-    context = set_span_in_context(NonRecordingSpan(parent), Context())
-    span = messaging_span(tracing, "deliver", SpanKind.CONSUMER, kind, name, context)
+    span = messaging_span(tracing, "deliver", SpanKind.CONSUMER, kind, name, NonRecordingSpan(parent))
     if not span.is_recording():
         return None
     if way is not None:

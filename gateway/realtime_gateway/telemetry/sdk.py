@@ -8,15 +8,13 @@ provider of its own keeps it, and our spans go there.
 from __future__ import annotations
 
 import logging
-import math
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import product
 from random import random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from opentelemetry import trace
@@ -28,9 +26,9 @@ from realtime_gateway.telemetry.few import Few
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
     from opentelemetry.sdk.trace.export import SpanExporter
-    from opentelemetry.util.types import AttributeValue
+
+    from realtime_gateway.telemetry.keep_recent import KeepRecent
 
 logger = logging.getLogger("realtime_gateway.telemetry")
 
@@ -107,52 +105,24 @@ def _keep_recent_only(export: TraceExport) -> Callable[[], None]:
     if not export.recent_spans:
         return _nothing_to_end
     try:
-        from opentelemetry.sdk.trace import TracerProvider, sampling
+        from opentelemetry.sdk.trace import TracerProvider
+
+        from realtime_gateway.telemetry.own_spans import OwnSpans
     except ImportError:
         logger.info("No spans are kept: opentelemetry-sdk is not installed")
         return _nothing_to_end
-    sampler = sampling.ParentBased(sampling.ALWAYS_ON)
-    provider = TracerProvider(sampler=sampler, resource=_resource(export.attributes), shutdown_on_exit=False)
-    provider.add_span_processor(_keep_recent(export.recent_spans))
+    kept = _keep_recent(export.recent_spans)
     # It is nobody's provider but ours: a project that has none has asked for no spans of its own.
-    spans.wire(_tracing(export, provider.get_tracer(spans.SCOPE), Few(TRACES_PER_SECOND, time.monotonic)))
+    ours = OwnSpans(partial(TracerProvider, resource=_resource(export.attributes), shutdown_on_exit=False))
+    ours.go_to(kept)
+    spans.wire(_tracing(export, ours.tracer, Few(TRACES_PER_SECOND, time.monotonic)))
     return partial(spans.wire, None)
 
 
-def _keep_recent(number: int) -> SpanProcessor:
-    from opentelemetry.sdk.trace import SpanProcessor
+def _keep_recent(number: int) -> KeepRecent:
+    from realtime_gateway.telemetry.keep_recent import KeepRecent
 
-    kept = recent.keep(number)
-
-    class KeepRecent(SpanProcessor):
-        def on_end(self, span: ReadableSpan) -> None:
-            kept.add(_recent_span(span))
-
-    return KeepRecent()
-
-
-def _recent_span(span: ReadableSpan) -> recent.RecentSpan:
-    context, parent = span.context, span.parent
-    return recent.RecentSpan(
-        trace_id=f"{context.trace_id:032x}",
-        span_id=f"{context.span_id:016x}",
-        parent_id="" if parent is None else f"{parent.span_id:016x}",
-        name=span.name,
-        kind=span.kind.name,
-        start_ns=span.start_time or 0,
-        end_ns=span.end_time or 0,
-        is_failed=not span.status.is_ok,
-        attributes={name: _as_json(value) for name, value in (span.attributes or {}).items()},
-        events=tuple((event.name, event.timestamp) for event in span.events),
-        links=tuple(f"{link.context.trace_id:032x}" for link in span.links),
-    )
-
-
-def _as_json(value: AttributeValue) -> Any:
-    """Return a value as JSON can say it, which knows neither NaN nor infinity."""
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_as_json(one) for one in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+    return KeepRecent(recent.keep(number))
 
 
 def _wire_sdk(
@@ -160,26 +130,29 @@ def _wire_sdk(
 ) -> Callable[[], None]:
     from opentelemetry.sdk.trace import TracerProvider, sampling
 
+    from realtime_gateway.telemetry.own_spans import OwnSpans
     from realtime_gateway.telemetry.span_queue import SpanQueue
 
-    processor = SpanQueue(exporter, export.queue, make_exporter)
     make_provider = partial(TracerProvider, resource=_resource(export.attributes), shutdown_on_exit=False)
     # Whether a message is traced is decided before a span is made, which the SDK's sampler could not do. So our spans
     # are all sampled but for what a parent says, and the project's own follow the usual sampler.
-    ours = make_provider(sampler=sampling.ParentBased(sampling.ALWAYS_ON))
+    ours = OwnSpans(make_provider)
     by_ratio = sampling.ParentBased(sampling.TraceIdRatioBased(export.ratio))
     others = make_provider() if export.sampler_is_given else make_provider(sampler=by_ratio)
-    processors = [processor, *([_keep_recent(export.recent_spans)] if export.recent_spans else [])]
-    for one, added in product((ours, others), processors):
-        one.add_span_processor(added)
+    queue = SpanQueue(ours.taken_by(exporter), export.queue, lambda: ours.taken_by(make_exporter()))
+    for processor in (queue, *([_keep_recent(export.recent_spans)] if export.recent_spans else [])):
+        ours.go_to(processor)
+        others.add_span_processor(processor)
     trace.set_tracer_provider(others)
     ratio = export.ratio
-    spans.wire(_tracing(export, ours.get_tracer(spans.SCOPE), lambda: random() < ratio))
-    return processor.shutdown
+    spans.wire(_tracing(export, ours.tracer, lambda: random() < ratio))
+    return queue.shutdown
 
 
 def _tracing(export: TraceExport, tracer: trace.Tracer, starts_trace: Callable[[], bool]) -> spans.Tracing:
-    return spans.Tracing(tracer, starts_trace, export.destinations, export.reads_messages)
+    return spans.Tracing(
+        tracer, starts_trace, export.destinations, export.reads_messages, getattr(tracer, "child", None)
+    )
 
 
 def _resource(attributes: Mapping[str, str]) -> Resource:

@@ -23,6 +23,7 @@ from opentelemetry.trace import (
 
 from realtime_gateway import endings
 from realtime_gateway.telemetry import kept, propagation, recorder
+from realtime_gateway.telemetry.crowd import SUM_KEY, Sum
 from realtime_gateway.telemetry.spans import (
     HANDSHAKE_RESULT,
     OPCODE,
@@ -34,6 +35,7 @@ from realtime_gateway.telemetry.spans import (
     Tracing,
     failed,
     in_connection,
+    sent_attributes,
     wall_ns,
 )
 
@@ -234,7 +236,7 @@ def inside_connection() -> Iterator[None]:
 # Send
 
 
-Sending: TypeAlias = Span
+Sending: TypeAlias = Span | Sum
 
 
 def send(size_bytes: int, is_binary: bool) -> Sending | None:
@@ -246,10 +248,15 @@ def send(size_bytes: int, is_binary: bool) -> Sending | None:
     context = otel_context.get_current()
     if not context:
         return None
-    parent = get_current_span(context).get_span_context()
-    if not (parent.is_valid and parent.trace_flags.sampled):
+    parent = get_current_span(context)
+    found = context.get(SUM_KEY)
+    # A span of the project's own in such a handler has its own.
+    if isinstance(found, Sum) and found.span is parent and found.sends(size_bytes, is_binary):
+        return found
+    parent_context = parent.get_span_context()
+    if not (parent_context.is_valid and parent_context.trace_flags.sampled):
         return None
-    return tracing.tracer.start_span("websocket send", None, SpanKind.PRODUCER, _sent(size_bytes, is_binary))
+    return tracing.under(parent, "websocket send", SpanKind.PRODUCER, sent_attributes(size_bytes, is_binary))
 
 
 def sent_to_many(cause: SpanContext, size_bytes: int, is_binary: bool, sockets: int, began_at: float) -> None:
@@ -264,22 +271,16 @@ def sent_to_many(cause: SpanContext, size_bytes: int, is_binary: bool, sockets: 
     """
     tracing = WIRED.tracing
     if tracing is not None:
-        attributes = _sent(size_bytes, is_binary) | {SOCKETS: sockets}
-        context = set_span_in_context(NonRecordingSpan(cause), Context())
-        began_ns = wall_ns(began_at)
-        tracing.tracer.start_span("websocket send", context, SpanKind.PRODUCER, attributes, start_time=began_ns).end()
-
-
-def _sent(size_bytes: int, is_binary: bool) -> dict[str, str | int]:
-    return {
-        "network.protocol.name": "websocket",
-        "messaging.message.body.size": size_bytes,
-        OPCODE: "binary" if is_binary else "text",
-    }
+        said = sent_attributes(size_bytes, is_binary) | {SOCKETS: sockets}
+        parent = NonRecordingSpan(cause)
+        tracing.under(parent, "websocket send", SpanKind.PRODUCER, said, wall_ns(began_at)).end()
 
 
 def sent(sending: Sending, unsent_bytes: int) -> None:
     """End the span of a message that was written; ``unsent_bytes`` wait until the client takes more."""
+    if isinstance(sending, Sum):
+        sending.written(unsent_bytes)
+        return
     if unsent_bytes:
         sending.set_attribute(UNSENT_BYTES, unsent_bytes)
     sending.end()

@@ -13,6 +13,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, detach, set_value
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
@@ -47,16 +48,21 @@ class SpanQueue(SpanProcessor):
         _QUEUES.add(self)
 
     def _start(self) -> None:
-        self._waiting: deque[ReadableSpan] = deque()
+        self._waiting: deque[Any] = deque()
         self._wake = threading.Event()
         self._exporting = threading.Lock()
         self._thread = threading.Thread(target=self._run, name=THREAD, daemon=True)
         self._thread.start()
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Let a span wait, or drop it."""
+        """Let a span of the SDK wait, if it is sampled, or drop it."""
         context = span.context
-        if self._is_ended or context is None or not context.trace_flags.sampled:
+        if context is not None and context.trace_flags.sampled:
+            self.add(span)
+
+    def add(self, span: Any) -> None:
+        """Let a span that its exporter takes wait, or drop it."""
+        if self._is_ended:
             return
         # Threads that end spans at the very same time may each add one above the bound.
         if len(self._waiting) >= self._bounds.most:
@@ -110,7 +116,7 @@ class SpanQueue(SpanProcessor):
         finally:
             detach(token)
 
-    def _export(self, batch: list[ReadableSpan]) -> None:
+    def _export(self, batch: list[Any]) -> None:
         try:
             result = self._exporter.export(batch)
         except Exception:

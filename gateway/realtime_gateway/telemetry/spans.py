@@ -13,23 +13,24 @@ Between the tasks of a process the context travels with the message, as ``Traced
 tasks of their own, so a context variable set there would never reach its handler. Between processes it travels in the
 envelope (``propagation``).
 
-A message is sampled where it enters, before any span is made. Measured with Python 3.11 on a busy two-core machine: one
-that is not sampled costs 3 µs from its client to its consumer and back, and 0.1 µs in a process that has no tracer;
-each span of one that is costs some 60 µs, nearly all of it in the SDK.
+A message is sampled where it enters, before any span is made. What that and the spans cost says docs/observability.md.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
-from typing import Any, SupportsIndex, TypeAlias
+from functools import lru_cache
+from types import TracebackType
+from typing import Any, Protocol, SupportsIndex, TypeAlias
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 from opentelemetry.trace import (
+    INVALID_SPAN,
     Span,
     SpanContext,
     SpanKind,
@@ -63,6 +64,11 @@ REDIS_MS = "realtime_gateway.wait.redis_ms"
 REDIS_ERROR_MS = "realtime_gateway.wait.redis_error_ms"
 UNSENT_BYTES = "realtime_gateway.socket.unsent_bytes"
 SOCKETS = "realtime_gateway.sockets"
+FUNCTION = "code.function.name"
+# Of members that are summed up (``crowd``).
+MEMBERS = "realtime_gateway.members"
+LONGEST_MS = "realtime_gateway.longest_ms"
+TOTAL_MS = "realtime_gateway.total_ms"
 
 
 @dataclass(frozen=True)
@@ -74,12 +80,23 @@ class Tracing:
         starts_trace: asked for each message that has no parent: is it traced?
         destinations: what they call the places that messages go to.
         reads_messages: whether a JSON message may bring a context of its own.
+        child: makes a span as the tracer does, without a context around its parent; None where the tracer cannot.
     """
 
     tracer: Tracer
     starts_trace: Callable[[], bool]
     destinations: Destinations = field(default_factory=Destinations)
     reads_messages: bool = False
+    child: Callable[[Span, str, SpanKind, dict[str, Any], int | None], Span] | None = None
+
+    def under(
+        self, parent: Span, name: str, kind: SpanKind, attributes: dict[str, Any], began_ns: int | None = None
+    ) -> Span:
+        """Begin a span under another; ``attributes`` are the span's from now on."""
+        if self.child is not None:
+            return self.child(parent, name, kind, attributes, began_ns)
+        context = set_span_in_context(parent)
+        return self.tracer.start_span(name, context, kind, attributes, start_time=began_ns)
 
 
 class Wired:
@@ -110,6 +127,16 @@ def is_wired() -> bool:
 Cause: TypeAlias = SpanContext
 
 
+class Summing(Protocol):
+    """The members of a delivery that have no spans of their own (``crowd``)."""
+
+    def handling(
+        self, message: TracedMessage, name: str, function: str, ends_by: type[BaseException] | tuple[()]
+    ) -> AbstractContextManager[None]:
+        """Count what one of them does with the message in the block."""
+        ...
+
+
 class TracedMessage(dict[str, Any]):
     """A message, with the span that its handler is to continue. To its handler it is a dict like any other.
 
@@ -118,14 +145,16 @@ class TracedMessage(dict[str, Any]):
     Attributes:
         span: the span.
         waits_since: when it came here, by the monotonic clock.
+        crowd: what sums up its handler with others; None where that has a span of its own.
     """
 
-    __slots__ = ("span", "waits_since")
+    __slots__ = ("crowd", "span", "waits_since")
 
-    def __init__(self, message: dict[str, Any], span: Span, waits_since: float) -> None:
+    def __init__(self, message: dict[str, Any], span: Span, waits_since: float, crowd: Summing | None = None) -> None:
         super().__init__(message)
         self.span = span
         self.waits_since = waits_since
+        self.crowd = crowd
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[type[dict[str, Any]], tuple[dict[str, Any]]]:
         """Be copied and pickled as what it says alone: a span belongs to this process, and has a lock."""
@@ -148,10 +177,9 @@ def context_of(message: TracedMessage) -> Iterator[None]:
         otel_context.detach(token)
 
 
-@contextmanager
 def handling(
     message: TracedMessage, consumer: type, handler: str, ends_by: type[BaseException] | tuple[()]
-) -> Iterator[None]:
+) -> AbstractContextManager[None]:
     """Make a span of what a consumer does with a message in the block.
 
     Args:
@@ -162,34 +190,63 @@ def handling(
     """
     tracing = WIRED.tracing
     if tracing is None:
-        with context_of(message):
-            yield
-        return
-    function = handler if hasattr(consumer, handler) else "{no handler}"
-    attributes: dict[str, str | float] = {
-        "code.function.name": f"{consumer.__module__}.{consumer.__qualname__}.{function}",
-        MAILBOX_MS: milliseconds(time.monotonic() - message.waits_since),
-    }
-    context = set_span_in_context(message.span)
-    span = tracing.tracer.start_span(f"{consumer.__name__}.{function}", context, SpanKind.INTERNAL, attributes)
-    token = otel_context.attach(set_span_in_context(span))
-    try:
-        yield
-    except BaseException as error:
-        if not isinstance(error, ends_by):
-            failed(span, type(error).__qualname__)
+        return context_of(message)
+    name, function = _named(consumer, handler)
+    if message.crowd is not None:
+        return message.crowd.handling(message, name, function, ends_by)
+    said = {FUNCTION: function, MAILBOX_MS: milliseconds(time.monotonic() - message.waits_since)}
+    return _Handling(message, tracing.under(message.span, name, SpanKind.INTERNAL, said), ends_by)
+
+
+class _Handling:
+    """A handler's span, in the block; a class, since a generator costs a microsecond more for each member."""
+
+    __slots__ = ("_ends_by", "_message", "_span", "_token")
+
+    def __init__(self, message: TracedMessage, span: Span, ends_by: type[BaseException] | tuple[()]) -> None:
+        self._message = message
+        self._span = span
+        self._ends_by = ends_by
+
+    def __enter__(self) -> None:
+        self._token = otel_context.attach(context_with(self._span))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        message = self._message
+        if error is not None and not isinstance(error, self._ends_by):
+            failed(self._span, type(error).__qualname__)
             if type(message) is ClientMessage:
                 failed(message.span, type(error).__qualname__)
-        raise
-    finally:
-        otel_context.detach(token)
-        span.end()
+        otel_context.detach(self._token)
+        self._span.end()
         # Until the consumer asks for the next message it may handle others, of groups.
         if type(message) is ClientMessage and message.span.is_recording():
             message.span.end()
 
 
+@lru_cache(512)
+def _named(consumer: type, handler: str) -> tuple[str, str]:
+    function = handler if hasattr(consumer, handler) else "{no handler}"
+    return f"{consumer.__name__}.{function}", f"{consumer.__module__}.{consumer.__qualname__}.{function}"
+
+
 # For the modules beside this one
+
+_SPAN_KEY = next(iter(set_span_in_context(INVALID_SPAN, Context())))
+
+
+def context_with(span: Span) -> Context:
+    """Return the current context with a span in it; ``set_span_in_context`` makes three dicts for it."""
+    here = otel_context.get_current()
+    return set_span_in_context(span, here) if here else Context({_SPAN_KEY: span})
+
+
+def attached(context: Context) -> Token[Context]:
+    """Make a context the current one, with whatever else the current one holds; ``detach`` takes it back."""
+    here = otel_context.get_current()
+    return otel_context.attach(Context(here | context) if here else context)
 
 
 def current() -> SpanContext | None:
@@ -202,12 +259,10 @@ def current() -> SpanContext | None:
     return found if found.is_valid else None
 
 
-def messaging_span(
-    tracing: Tracing, operation: str, span_kind: SpanKind, kind: str, name: str, context: Context | None
-) -> Span:
+def messaging_span(tracing: Tracing, operation: str, span_kind: SpanKind, kind: str, name: str, parent: Span) -> Span:
     """Begin a span by the messaging conventions."""
     template = tracing.destinations.template_of(kind, name)
-    attributes = {
+    attributes: dict[str, Any] = {
         "messaging.system": SYSTEM,
         "messaging.operation.name": operation,
         "messaging.operation.type": "send" if span_kind is SpanKind.PRODUCER else "process",
@@ -217,7 +272,16 @@ def messaging_span(
     shown = tracing.destinations.name_of(name)
     if shown is not None:
         attributes["messaging.destination.name"] = shown
-    return tracing.tracer.start_span(f"{operation} {template}", context, span_kind, attributes)
+    return tracing.under(parent, f"{operation} {template}", span_kind, attributes)
+
+
+def sent_attributes(size_bytes: int, is_binary: bool) -> dict[str, Any]:
+    """Return what a span says of a message to a client."""
+    return {
+        "network.protocol.name": "websocket",
+        "messaging.message.body.size": size_bytes,
+        OPCODE: "binary" if is_binary else "text",
+    }
 
 
 def failed(span: Span, error_type: str) -> None:
