@@ -51,7 +51,8 @@ def _span(process: str, each: Mapping[str, Any]) -> RecentSpan:
 def unhandled(spans: Iterable[RecentSpan]) -> int:
     """Return of how many members whom messages were delivered to no handler is among these.
 
-    A handler that is called once for all its members (``@fanout``) counts for as many as were written to.
+    A handler that is called once for all its members (``@fanout``) counts for as many as were written to, and one span
+    of many handlers for as many as it sums up.
     """
     told = list(spans)
     written, handlers = Counter[str](), Counter[str]()
@@ -60,7 +61,8 @@ def unhandled(spans: Iterable[RecentSpan]) -> int:
             written[span.parent_id] += sockets
     for span in told:
         if "code.function.name" in span.attributes:
-            handlers[span.parent_id] += written[span.span_id] or 1
+            members = span.attributes.get("realtime_gateway.members")
+            handlers[span.parent_id] += members if isinstance(members, int) else written[span.span_id] or 1
     return sum(
         max(0, int(members) - handlers[span.span_id])
         for span in told

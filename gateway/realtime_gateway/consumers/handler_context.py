@@ -20,6 +20,7 @@ from channels.exceptions import StopConsumer
 
 from realtime_gateway.consumers import dispatching
 from realtime_gateway.telemetry import spans
+from realtime_gateway.telemetry.crowd import summed_up
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Dispatch = Callable[[dict[str, Any]], Awaitable[None]]
@@ -48,14 +49,17 @@ def in_context(dispatch: Dispatch) -> Dispatch:
     def dispatch_in_context(message: dict[str, Any]) -> Awaitable[None]:
         if type(message) is dict or not isinstance(message, spans.TracedMessage):
             return dispatch(message)
-        return _traced(dispatch, message, consumer)
+        handler = str(message.get("type")).replace(".", "_")
+        if message.crowd is not None:
+            return summed_up(dispatch, message, consumer, handler, StopConsumer)
+        return _traced(dispatch, message, consumer, handler)
 
     consumer = type(_consumer_of(dispatch))
     return dispatch_in_context
 
 
-async def _traced(dispatch: Dispatch, message: spans.TracedMessage, consumer: type) -> None:
-    with spans.handling(message, consumer, str(message.get("type")).replace(".", "_"), StopConsumer):
+async def _traced(dispatch: Dispatch, message: spans.TracedMessage, consumer: type, handler: str) -> None:
+    with spans.handling(message, consumer, handler, StopConsumer):
         await dispatch(message)
 
 

@@ -13,14 +13,12 @@ the message itself. Where the others' handlers send or publish, that continues t
 
 from __future__ import annotations
 
-import time
-from contextlib import AbstractContextManager
-from types import TracebackType
+from collections.abc import Awaitable, Callable
+from time import monotonic, time_ns
 from typing import Final
 
-from opentelemetry import context as otel_context
-from opentelemetry.context import Context
-from opentelemetry.trace import Span, SpanKind, set_span_in_context
+from opentelemetry.context import Context, attach, create_key, detach, get_current
+from opentelemetry.trace import Span, SpanKind
 
 from realtime_gateway.telemetry.kept import SLOW_SECONDS
 from realtime_gateway.telemetry.spans import (
@@ -29,14 +27,14 @@ from realtime_gateway.telemetry.spans import (
     MAILBOX_MS,
     MEMBERS,
     SOCKETS,
+    SPAN_KEY,
     TOTAL_MS,
-    UNSENT_BYTES,
     WIRED,
     TracedMessage,
     Tracing,
-    attached,
     failed,
     milliseconds,
+    named,
     sent_attributes,
     wall_ns,
 )
@@ -45,82 +43,82 @@ from realtime_gateway.telemetry.spans import (
 # of 1 so few that the other members of a room of 200 cost more than they do.
 DETAILED: Final = 32
 # In the context of a handler that is summed up: its sum.
-SUM_KEY: Final = otel_context.create_key("realtime_gateway-sum")
+SUM_KEY: Final = create_key("realtime_gateway-sum")
 
 
 class Sum:
     """What the members of one class have done with one message, as one span, and what they have sent, as another.
 
     Attributes:
-        span: that their handlers run in; it ends with the last of them, once what they have sent is written.
-        context: the span's.
+        context: that their handlers run in: the span's, which ends with the last of them.
     """
 
     __slots__ = (
-        "_began_sending_ns", "_closed", "_ended_ns", "_is_binary", "_largest", "_longest", "_members", "_sends",
-        "_total", "_tracing", "_unsent_bytes", "_unwritten", "_waited", "context", "span",
+        "_began_sending_ns", "_ended_sending_ns", "_is_binary", "_is_closed", "_largest", "_longest", "_members",
+        "_named", "_parent", "_sends", "_total", "_tracing", "_waited", "context", "span",
     )  # fmt: skip
 
-    def __init__(self, tracing: Tracing, parent: Span, name: str, function: str) -> None:
+    def __init__(self, tracing: Tracing, parent: Span, named: tuple[str, str]) -> None:
         self._tracing = tracing
-        self.span = tracing.under(parent, name, SpanKind.INTERNAL, {FUNCTION: function})
-        self.context = otel_context.set_value(SUM_KEY, self, set_span_in_context(self.span))
-        self._members = self._sends = self._unwritten = 0
+        self._parent = parent
+        self._named = named
+        self.span = tracing.under(parent, named[0], SpanKind.INTERNAL, {FUNCTION: named[1]})
+        self.context = Context({SPAN_KEY: self.span, SUM_KEY: self})
+        self._members = self._sends = self._largest = 0
         self._longest = self._total = self._waited = 0.0
-        self._began_sending_ns = self._ended_ns = self._largest = self._unsent_bytes = 0
-        self._closed = self._is_binary = False
+        self._began_sending_ns = self._ended_sending_ns = 0
+        self._is_closed = self._is_binary = False
 
-    def add(self, seconds: float, waited: float) -> None:
-        """Count a handler that has ended."""
+    def add(self, began_at: float, waits_since: float) -> None:
+        """Count a handler that has ended now; one that was slow has a span of its own instead.
+
+        Args:
+            began_at: when it began, by the monotonic clock.
+            waits_since: when its message came.
+        """
+        seconds, waited = monotonic() - began_at, began_at - waits_since
+        if seconds > SLOW_SECONDS:
+            self.tell(began_at, waits_since)
+            return
         self._members += 1
         self._total += seconds
-        self._longest = max(self._longest, seconds)
-        self._waited = max(self._waited, waited)
+        if seconds > self._longest:  # noqa: PLR1730  # max() costs three times as much, for each member
+            self._longest = seconds
+        if waited > self._waited:  # noqa: PLR1730
+            self._waited = waited
+
+    def tell(self, began_at: float, waits_since: float, error_type: str = "") -> None:
+        """Make a span of a handler that has ended now, as those that are not summed up have."""
+        said = {FUNCTION: self._named[1], MAILBOX_MS: milliseconds(began_at - waits_since)}
+        span = self._tracing.under(self._parent, self._named[0], SpanKind.INTERNAL, said, wall_ns(began_at))
+        if error_type:
+            failed(span, error_type)
+        span.end()
 
     def sends(self, size_bytes: int, is_binary: bool) -> bool:
-        """Count a message to a client, for ``written`` to end; False when all of this has ended."""
-        if self._closed:
+        """Count a message to a client; False when all of this has ended."""
+        if self._is_closed:
             return False
+        self._ended_sending_ns = time_ns()
         if not self._sends:
-            self._began_sending_ns = time.time_ns()
-            self._is_binary = is_binary
+            self._began_sending_ns, self._is_binary = self._ended_sending_ns, is_binary
         self._sends += 1
-        self._unwritten += 1
-        self._largest = max(self._largest, size_bytes)
+        if size_bytes > self._largest:  # noqa: PLR1730
+            self._largest = size_bytes
         return True
 
-    def written(self, unsent_bytes: int) -> None:
-        """Note that a message has been written; ``unsent_bytes`` wait until its client takes more."""
-        self._unwritten -= 1
-        self._unsent_bytes = max(self._unsent_bytes, unsent_bytes)
-        if self._closed and not self._unwritten:
-            self._end()
-
     def close(self) -> None:
-        """Nobody else handles the message."""
-        self._closed = True
-        self._ended_ns = time.time_ns()
-        if not self._unwritten:
-            self._end()
-
-    def __del__(self) -> None:
-        if self._closed and self._unwritten:  # to sockets that are gone
-            self._end()
-
-    def _end(self) -> None:
-        self._unwritten = 0
-        self.context = Context()  # which has held this
+        """End it: nobody else handles the message."""
+        self._is_closed = True
         if self._sends:
             said = sent_attributes(self._largest, self._is_binary) | {SOCKETS: self._sends}
-            if self._unsent_bytes:
-                said[UNSENT_BYTES] = self._unsent_bytes
             sent = self._tracing.under(self.span, "websocket send", SpanKind.PRODUCER, said, self._began_sending_ns)
-            sent.end(time.time_ns())
+            sent.end(self._ended_sending_ns)
         self.span.set_attribute(MEMBERS, self._members)
         self.span.set_attribute(LONGEST_MS, milliseconds(self._longest))
         self.span.set_attribute(TOTAL_MS, milliseconds(self._total))
         self.span.set_attribute(MAILBOX_MS, milliseconds(self._waited))
-        self.span.end(self._ended_ns)
+        self.span.end()
 
 
 class Crowd:
@@ -137,63 +135,59 @@ class Crowd:
 
     def __init__(self, span: Span) -> None:
         self._span = span
-        self._sums: dict[str, Sum] = {}
+        self._sums: dict[tuple[type, str], Sum] = {}
 
-    def handling(
-        self, message: TracedMessage, name: str, function: str, ends_by: type[BaseException] | tuple[()]
-    ) -> AbstractContextManager[None]:
-        """Count what one member does with the message in the block."""
+    def sum_of(self, consumer: type, handler: str) -> Sum | None:
+        """Return what counts those whose class has that handler; None where nothing is traced any more."""
+        found = self._sums.get((consumer, handler))
         tracing = WIRED.tracing
-        found = self._sums.get(function)
-        if found is None:
-            assert tracing is not None, "the caller has looked"
-            found = self._sums[function] = Sum(tracing, self._span, name, function)
-        return _Handling(message, found, name, function, ends_by)
+        if found is None and tracing is not None:
+            found = self._sums[consumer, handler] = Sum(tracing, self._span, named(consumer, handler))
+        return found
 
     def __del__(self) -> None:
         for each in self._sums.values():
             each.close()
 
 
-class _Handling:
-    """What one member does."""
+async def summed_up(
+    dispatch: Callable[[TracedMessage], Awaitable[None]],
+    message: TracedMessage,
+    consumer: type,
+    handler: str,
+    ends_by: type[BaseException],
+) -> None:
+    """Have one member of a crowd handle a message: one step, since it is for each of very many.
 
-    __slots__ = ("_began_at", "_ends_by", "_function", "_message", "_name", "_sum", "_token")
-
-    def __init__(
-        self, message: TracedMessage, found: Sum, name: str, function: str, ends_by: type[BaseException] | tuple[()]
-    ) -> None:
-        self._message = message
-        self._sum = found
-        self._name = name
-        self._function = function
-        self._ends_by = ends_by
-
-    def __enter__(self) -> None:
-        self._token = attached(self._sum.context)
-        self._began_at = time.monotonic()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        seconds = time.monotonic() - self._began_at
-        otel_context.detach(self._token)
-        message = self._message
-        waited = self._began_at - message.waits_since
-        has_failed = error is not None and not isinstance(error, self._ends_by)
-        if has_failed or seconds > SLOW_SECONDS:
-            self._tell(error if has_failed else None, waited)
+    Args:
+        dispatch: hands it to the handler.
+        message: of a crowd.
+        consumer: the member's class.
+        handler: the name of the method; it comes with the message, and so from anybody.
+        ends_by: the exception that is no failure.
+    """
+    # A consumer may keep the event, and the others' span is not to wait for that: from now on this alone holds it.
+    crowd: Crowd | None = message.crowd
+    message.crowd = None
+    assert crowd is not None, "the caller has looked"
+    total = crowd.sum_of(consumer, handler)
+    if total is None:
+        await dispatch(message)
+        return
+    # With whatever else the context holds, which mostly is nothing.
+    here, context = get_current(), total.context
+    token = attach(Context(here | context) if here else context)
+    began_at = monotonic()
+    try:
+        await dispatch(message)
+    except BaseException as error:
+        if isinstance(error, ends_by):
+            total.add(began_at, message.waits_since)
         else:
-            self._sum.add(seconds, waited)
-        message.crowd = None  # a consumer may keep the event, and the others are not to wait for that
-
-    def _tell(self, error: BaseException | None, waited: float) -> None:
-        tracing = WIRED.tracing
-        if tracing is None:
-            return
-        said = {FUNCTION: self._function, MAILBOX_MS: milliseconds(waited)}
-        began_ns = wall_ns(self._began_at)
-        span = tracing.under(self._message.span, self._name, SpanKind.INTERNAL, said, began_ns)
-        if error is not None:
-            failed(span, type(error).__qualname__)
-        span.end()
+            total.tell(began_at, message.waits_since, type(error).__qualname__)
+        raise
+    else:
+        total.add(began_at, message.waits_since)
+    finally:
+        detach(token)
+        crowd = None  # the traceback of a failure keeps this frame

@@ -84,10 +84,14 @@ class PlainSpan(Span):
         end_ns: 0 while it has not ended.
     """
 
-    __slots__ = (
-        "_context", "_tracer", "_whole", "attributes", "end_ns", "flags", "is_failed", "kind", "links", "moments",
-        "name", "parent_id", "parent_is_remote", "span_id", "start_ns", "state", "trace_id",
-    )  # fmt: skip
+    is_chosen = True  # ``spans`` asks for it
+    # Of most spans until they end, and so not set for each.
+    end_ns = 0
+    is_failed = False
+    links: Sequence[Link] = ()
+    moments: Sequence[tuple[str, int]] = ()
+    _context: SpanContext | None = None
+    _whole: Span | None = None  # the SDK's, which has taken its place
 
     def __init__(
         self,
@@ -105,12 +109,6 @@ class PlainSpan(Span):
         self.trace_id, self.parent_id, self.parent_is_remote, self.flags, self.state = parent
         self.span_id = getrandbits(64) or 1
         self.start_ns = start_ns
-        self.end_ns = 0
-        self.links: Sequence[Link] = ()
-        self.moments: list[tuple[str, int]] | tuple[()] = ()
-        self.is_failed = False
-        self._context: SpanContext | None = None
-        self._whole: Span | None = None  # the SDK's, which has taken its place
 
     def __getattr__(self, name: str) -> Any:
         """Return what a span of the SDK tells beside the API, such as ``start_time`` or ``to_json``."""

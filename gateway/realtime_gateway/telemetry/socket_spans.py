@@ -17,7 +17,6 @@ from opentelemetry.trace import (
     Span,
     SpanContext,
     SpanKind,
-    get_current_span,
     set_span_in_context,
 )
 
@@ -28,6 +27,7 @@ from realtime_gateway.telemetry.spans import (
     HANDSHAKE_RESULT,
     OPCODE,
     SOCKETS,
+    SPAN_KEY,
     UNSENT_BYTES,
     WIRED,
     ClientMessage,
@@ -35,6 +35,7 @@ from realtime_gateway.telemetry.spans import (
     Tracing,
     failed,
     in_connection,
+    is_chosen,
     sent_attributes,
     wall_ns,
 )
@@ -236,11 +237,11 @@ def inside_connection() -> Iterator[None]:
 # Send
 
 
-Sending: TypeAlias = Span | Sum
+Sending: TypeAlias = Span
 
 
 def send(size_bytes: int, is_binary: bool) -> Sending | None:
-    """Begin the span of a message to a client, for ``sent`` to end; None when what caused it is not traced."""
+    """Begin the span of a message to a client, for ``sent`` to end; None when its cause is not traced or summed up."""
     tracing = WIRED.tracing
     if tracing is None:
         return None
@@ -248,13 +249,12 @@ def send(size_bytes: int, is_binary: bool) -> Sending | None:
     context = otel_context.get_current()
     if not context:
         return None
-    parent = get_current_span(context)
+    parent: Any = context.get(SPAN_KEY)
+    if parent is None or not is_chosen(parent):
+        return None
     found = context.get(SUM_KEY)
-    # A span of the project's own in such a handler has its own.
-    if isinstance(found, Sum) and found.span is parent and found.sends(size_bytes, is_binary):
-        return found
-    parent_context = parent.get_span_context()
-    if not (parent_context.is_valid and parent_context.trace_flags.sampled):
+    # What is sent in a span of the project's own is told below that.
+    if type(found) is Sum and found.span is parent and found.sends(size_bytes, is_binary):
         return None
     return tracing.under(parent, "websocket send", SpanKind.PRODUCER, sent_attributes(size_bytes, is_binary))
 
@@ -278,9 +278,6 @@ def sent_to_many(cause: SpanContext, size_bytes: int, is_binary: bool, sockets: 
 
 def sent(sending: Sending, unsent_bytes: int) -> None:
     """End the span of a message that was written; ``unsent_bytes`` wait until the client takes more."""
-    if isinstance(sending, Sum):
-        sending.written(unsent_bytes)
-        return
     if unsent_bytes:
         sending.set_attribute(UNSENT_BYTES, unsent_bytes)
     sending.end()

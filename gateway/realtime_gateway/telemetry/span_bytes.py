@@ -37,6 +37,8 @@ _KINDS = {
 _SHORT = [bytes((number,)) for number in range(128)]
 # Of names and words, which are few: templates, functions, constants.
 _KEPT = 4096
+# Numbers that are kept as words are: most sizes and counts.
+_SMALL = 512
 
 
 def teach(exporters_module: Any, tracer: PlainTracer) -> bool:
@@ -122,13 +124,16 @@ def _span(span: PlainSpan) -> bytes:
                 _word(key, value) if type(value) is str else _number(key, value)
                 for key, value in span.attributes.items()
             ],
-            *[_event(name, at) for name, at in span.moments],
-            *[_link(link) for link in span.links],
+            _others(span) if span.moments or span.links else b"",
             b"\x7a\x02\x18\x02" if span.is_failed else b"\x7a\x00",
             _FLAGS[span.parent_is_remote],
         )
     )
     return _field(b"\x12", body)
+
+
+def _others(span: PlainSpan) -> bytes:
+    return b"".join([_event(name, at) for name, at in span.moments] + [_link(link) for link in span.links])
 
 
 @lru_cache(_KEPT)
@@ -144,6 +149,13 @@ def _word(key: str, value: str) -> bytes:
 def _number(key: str, value: Any) -> bytes:
     if type(value) is float:
         return _double_head(key) + _DOUBLE.pack(value)
+    if type(value) is int and 0 <= value < _SMALL:
+        return _small(key, value)
+    return _field(b"\x4a", _key(key) + _field(b"\x12", _value(value)))
+
+
+@lru_cache(_KEPT)
+def _small(key: str, value: int) -> bytes:
     return _field(b"\x4a", _key(key) + _field(b"\x12", _value(value)))
 
 

@@ -155,6 +155,7 @@ function note(span) {
   const said = span.attributes;
   const words = [span.name];
   if ("realtime_gateway.fan_out" in said) words.push(`→ ${said["realtime_gateway.fan_out"]}`);
+  if ("realtime_gateway.members" in said) words.push(`${said["realtime_gateway.members"]} members`);
   if ("realtime_gateway.sockets" in said) words.push(`→ ${said["realtime_gateway.sockets"]} sockets`);
   if (said["realtime_gateway.replayed"]) words.push("replayed");
   if (said["realtime_gateway.duplicates"]) words.push("seen before");

@@ -68,3 +68,7 @@ def test_a_delivery_tells_how_many_have_to_handle_it() -> None:
     rendered = [told("1", "", **{fan_out: 3}), told("h", "1", **{function: "a"}), told("s", "h", **{sockets: 2})]
     assert unhandled(rendered) == 1, "one is busy, and gets it when it is not"
     assert unhandled([*rendered, told("t", "h", **{sockets: 1})]) == 0
+    members = "realtime_gateway.members"
+    crowd = [told("1", "", **{fan_out: 9}), told("h", "1", **{function: "a"}), told("s", "h", **{sockets: 1})]
+    assert unhandled([*crowd, told("r", "1", **{function: "a", members: 7}), told("u", "r", **{sockets: 7})]) == 1
+    assert unhandled([*crowd, told("r", "1", **{function: "a", members: 8}), told("u", "r", **{sockets: 7})]) == 0

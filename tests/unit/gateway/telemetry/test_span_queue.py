@@ -53,6 +53,20 @@ def spans(queue: SpanQueue, *names: str) -> None:
         provider.get_tracer("test").start_span(name).end()
 
 
+def test_what_comes_behind_a_full_batch_waits_for_others() -> None:
+    exporter = Held()
+    queue = SpanQueue(exporter, QueueBounds(most=100, batch=4, delay_seconds=3600))
+    spans(queue, *"abcd")
+    assert exporter.begun.wait(10)
+    spans(queue, *"efghij")  # while the collector takes its time
+    exporter.answers.set()
+    wait_until(lambda: len(exporter.names()) >= 8)
+    spans(queue, *"kl")
+    wait_until(lambda: len(exporter.names()) >= 12)
+    assert exporter.batches == [[*"abcd"], [*"efgh"], [*"ijkl"]]
+    queue.shutdown()
+
+
 def test_spans_leave_in_batches_in_their_order() -> None:
     exporter = Held()
     exporter.answers.set()
