@@ -49,16 +49,16 @@ def in_context(dispatch: Dispatch) -> Dispatch:
     def dispatch_in_context(message: dict[str, Any]) -> Awaitable[None]:
         if type(message) is dict or not isinstance(message, spans.TracedMessage):
             return dispatch(message)
-        handler = str(message.get("type")).replace(".", "_")
         if message.crowd is not None:
-            return summed_up(dispatch, message, consumer, handler, StopConsumer)
-        return _traced(dispatch, message, consumer, handler)
+            return summed_up(dispatch, message, consumer, StopConsumer)
+        return _traced(dispatch, message, consumer)
 
     consumer = type(_consumer_of(dispatch))
     return dispatch_in_context
 
 
-async def _traced(dispatch: Dispatch, message: spans.TracedMessage, consumer: type, handler: str) -> None:
+async def _traced(dispatch: Dispatch, message: spans.TracedMessage, consumer: type) -> None:
+    handler = str(message.get("type")).replace(".", "_")
     with spans.handling(message, consumer, handler, StopConsumer):
         await dispatch(message)
 

@@ -50,46 +50,32 @@ class Sum:
     """What the members of one class have done with one message, as one span, and what they have sent, as another.
 
     Attributes:
-        context: that their handlers run in: the span's, which ends with the last of them.
+        span: the one, which ends with the last of them.
+        context: that their handlers run in: the span's.
+        took: how long each of them has taken, in seconds; one that failed or was slow is not among them.
+        began_at: when the last of them has begun, by the monotonic clock.
     """
 
     __slots__ = (
-        "_began_sending_ns", "_ended_sending_ns", "_is_binary", "_is_closed", "_largest", "_longest", "_members",
-        "_named", "_parent", "_sends", "_total", "_tracing", "_waited", "context", "span",
+        "_began_sending_ns", "_is_binary", "_is_closed", "_named", "_parent", "_sizes", "_tracing", "_waits_since",
+        "began_at", "context", "span", "took",
     )  # fmt: skip
 
-    def __init__(self, tracing: Tracing, parent: Span, named: tuple[str, str]) -> None:
+    def __init__(self, tracing: Tracing, parent: Span, waits_since: float, named: tuple[str, str]) -> None:
         self._tracing = tracing
         self._parent = parent
+        self._waits_since = self.began_at = waits_since
         self._named = named
         self.span = tracing.under(parent, named[0], SpanKind.INTERNAL, {FUNCTION: named[1]})
         self.context = Context({SPAN_KEY: self.span, SUM_KEY: self})
-        self._members = self._sends = self._largest = 0
-        self._longest = self._total = self._waited = 0.0
-        self._began_sending_ns = self._ended_sending_ns = 0
+        self.took: list[float] = []
+        self._sizes: list[int] = []
+        self._began_sending_ns = 0
         self._is_closed = self._is_binary = False
 
-    def add(self, began_at: float, waits_since: float) -> None:
-        """Count a handler that has ended now; one that was slow has a span of its own instead.
-
-        Args:
-            began_at: when it began, by the monotonic clock.
-            waits_since: when its message came.
-        """
-        seconds, waited = monotonic() - began_at, began_at - waits_since
-        if seconds > SLOW_SECONDS:
-            self.tell(began_at, waits_since)
-            return
-        self._members += 1
-        self._total += seconds
-        if seconds > self._longest:  # noqa: PLR1730  # max() costs three times as much, for each member
-            self._longest = seconds
-        if waited > self._waited:  # noqa: PLR1730
-            self._waited = waited
-
-    def tell(self, began_at: float, waits_since: float, error_type: str = "") -> None:
+    def tell(self, began_at: float, error_type: str = "") -> None:
         """Make a span of a handler that has ended now, as those that are not summed up have."""
-        said = {FUNCTION: self._named[1], MAILBOX_MS: milliseconds(began_at - waits_since)}
+        said = {FUNCTION: self._named[1], MAILBOX_MS: milliseconds(began_at - self._waits_since)}
         span = self._tracing.under(self._parent, self._named[0], SpanKind.INTERNAL, said, wall_ns(began_at))
         if error_type:
             failed(span, error_type)
@@ -97,27 +83,22 @@ class Sum:
 
     def sends(self, size_bytes: int, is_binary: bool) -> bool:
         """Count a message to a client; False when all of this has ended."""
-        if self._is_closed:
-            return False
-        self._ended_sending_ns = time_ns()
-        if not self._sends:
-            self._began_sending_ns, self._is_binary = self._ended_sending_ns, is_binary
-        self._sends += 1
-        if size_bytes > self._largest:  # noqa: PLR1730
-            self._largest = size_bytes
-        return True
+        if not self._sizes:
+            self._began_sending_ns, self._is_binary = time_ns(), is_binary
+        self._sizes.append(size_bytes)
+        return not self._is_closed
 
     def close(self) -> None:
         """End it: nobody else handles the message."""
         self._is_closed = True
-        if self._sends:
-            said = sent_attributes(self._largest, self._is_binary) | {SOCKETS: self._sends}
-            sent = self._tracing.under(self.span, "websocket send", SpanKind.PRODUCER, said, self._began_sending_ns)
-            sent.end(self._ended_sending_ns)
-        self.span.set_attribute(MEMBERS, self._members)
-        self.span.set_attribute(LONGEST_MS, milliseconds(self._longest))
-        self.span.set_attribute(TOTAL_MS, milliseconds(self._total))
-        self.span.set_attribute(MAILBOX_MS, milliseconds(self._waited))
+        if self._sizes:
+            said = sent_attributes(max(self._sizes), self._is_binary) | {SOCKETS: len(self._sizes)}
+            began_ns = self._began_sending_ns
+            self._tracing.under(self.span, "websocket send", SpanKind.PRODUCER, said, began_ns).end()
+        self.span.set_attribute(MEMBERS, len(self.took))
+        self.span.set_attribute(LONGEST_MS, milliseconds(max(self.took, default=0.0)))
+        self.span.set_attribute(TOTAL_MS, milliseconds(sum(self.took)))
+        self.span.set_attribute(MAILBOX_MS, milliseconds(self.began_at - self._waits_since))
         self.span.end()
 
 
@@ -129,20 +110,28 @@ class Crowd:
 
     Args:
         span: of the delivery.
+        waits_since: when the message came, by the monotonic clock.
     """
 
-    __slots__ = ("_span", "_sums")
+    __slots__ = ("_span", "_sums", "_waits_since")
 
-    def __init__(self, span: Span) -> None:
+    def __init__(self, span: Span, waits_since: float) -> None:
         self._span = span
+        self._waits_since = waits_since
         self._sums: dict[tuple[type, str], Sum] = {}
 
-    def sum_of(self, consumer: type, handler: str) -> Sum | None:
-        """Return what counts those whose class has that handler; None where nothing is traced any more."""
-        found = self._sums.get((consumer, handler))
+    def sum_of(self, consumer: type, kind: str) -> Sum | None:
+        """Return what counts the members of a class; None where nothing is traced any more.
+
+        Args:
+            consumer: the class.
+            kind: the message's type.
+        """
+        found = self._sums.get((consumer, kind))
         tracing = WIRED.tracing
         if found is None and tracing is not None:
-            found = self._sums[consumer, handler] = Sum(tracing, self._span, named(consumer, handler))
+            names = named(consumer, kind.replace(".", "_"))
+            found = self._sums[consumer, kind] = Sum(tracing, self._span, self._waits_since, names)
         return found
 
     def __del__(self) -> None:
@@ -154,7 +143,6 @@ async def summed_up(
     dispatch: Callable[[TracedMessage], Awaitable[None]],
     message: TracedMessage,
     consumer: type,
-    handler: str,
     ends_by: type[BaseException],
 ) -> None:
     """Have one member of a crowd handle a message: one step, since it is for each of very many.
@@ -163,31 +151,32 @@ async def summed_up(
         dispatch: hands it to the handler.
         message: of a crowd.
         consumer: the member's class.
-        handler: the name of the method; it comes with the message, and so from anybody.
         ends_by: the exception that is no failure.
     """
     # A consumer may keep the event, and the others' span is not to wait for that: from now on this alone holds it.
     crowd: Crowd | None = message.crowd
     message.crowd = None
     assert crowd is not None, "the caller has looked"
-    total = crowd.sum_of(consumer, handler)
+    kind = message.get("type")
+    total = crowd.sum_of(consumer, kind if type(kind) is str else str(kind))
     if total is None:
         await dispatch(message)
         return
     # With whatever else the context holds, which mostly is nothing.
     here, context = get_current(), total.context
     token = attach(Context(here | context) if here else context)
-    began_at = monotonic()
+    error_type = ""
+    began_at = total.began_at = monotonic()
     try:
         await dispatch(message)
     except BaseException as error:
-        if isinstance(error, ends_by):
-            total.add(began_at, message.waits_since)
-        else:
-            total.tell(began_at, message.waits_since, type(error).__qualname__)
+        error_type = "" if isinstance(error, ends_by) else type(error).__qualname__
         raise
-    else:
-        total.add(began_at, message.waits_since)
     finally:
+        seconds = monotonic() - began_at
         detach(token)
+        if error_type or seconds > SLOW_SECONDS:
+            total.tell(began_at, error_type)
+        else:
+            total.took.append(seconds)
         crowd = None  # the traceback of a failure keeps this frame

@@ -165,7 +165,7 @@ class TracedBody:
             return message  # type: ignore[no-any-return]
         self._decoded += 1
         if self._decoded > DETAILED and self._crowd is None:
-            self._crowd = Crowd(self._span)
+            self._crowd = Crowd(self._span, self._waits_since)
         return TracedMessage(message, self._span, self._waits_since, self._crowd)
 
 

@@ -250,11 +250,11 @@ def send(size_bytes: int, is_binary: bool) -> Sending | None:
     if not context:
         return None
     parent: Any = context.get(SPAN_KEY)
-    if parent is None or not is_chosen(parent):
-        return None
     found = context.get(SUM_KEY)
     # What is sent in a span of the project's own is told below that.
     if type(found) is Sum and found.span is parent and found.sends(size_bytes, is_binary):
+        return None
+    if parent is None or not is_chosen(parent):
         return None
     return tracing.under(parent, "websocket send", SpanKind.PRODUCER, sent_attributes(size_bytes, is_binary))
 

@@ -108,7 +108,7 @@ async def handle(message: spans.TracedMessage, handler: Handler = send, consumer
         with spans.handling(message, consumer, "chat_message", StopConsumer):
             await handler(message)
     else:
-        await crowd.summed_up(handler, message, consumer, "chat_message", StopConsumer)
+        await crowd.summed_up(handler, message, consumer, StopConsumer)
 
 
 async def to_all_of(delivery: Delivery, handler: Handler = send) -> None:
