@@ -54,19 +54,22 @@ class Sum:
         context: that their handlers run in: the span's.
         took: how long each of them has taken, in seconds; one that failed or was slow is not among them.
         began_at: when the last of them has begun, by the monotonic clock.
+        ended_at: when the last of them has ended.
     """
 
     __slots__ = (
-        "_began_sending_ns", "_is_binary", "_is_closed", "_named", "_parent", "_sizes", "_tracing", "_waits_since",
-        "began_at", "context", "span", "took",
+        "_began_ns", "_began_sending_ns", "_is_binary", "_is_closed", "_named", "_parent", "_sizes", "_tracing",
+        "_waits_since", "began_at", "context", "ended_at", "span", "took",
     )  # fmt: skip
 
     def __init__(self, tracing: Tracing, parent: Span, waits_since: float, named: tuple[str, str]) -> None:
         self._tracing = tracing
         self._parent = parent
         self._waits_since = self.began_at = waits_since
+        self.ended_at = monotonic()
         self._named = named
-        self.span = tracing.under(parent, named[0], SpanKind.INTERNAL, {FUNCTION: named[1]})
+        self._began_ns = time_ns()
+        self.span = tracing.under(parent, named[0], SpanKind.INTERNAL, {FUNCTION: named[1]}, self._began_ns)
         self.context = Context({SPAN_KEY: self.span, SUM_KEY: self})
         self.took: list[float] = []
         self._sizes: list[int] = []
@@ -91,15 +94,18 @@ class Sum:
     def close(self) -> None:
         """End it: nobody else handles the message."""
         self._is_closed = True
+        # Whoever was the last to let go of the message need not have handled it.
+        ended_ns = max(wall_ns(self.ended_at), self._began_ns)
         if self._sizes:
             said = sent_attributes(max(self._sizes), self._is_binary) | {SOCKETS: len(self._sizes)}
             began_ns = self._began_sending_ns
-            self._tracing.under(self.span, "websocket send", SpanKind.PRODUCER, said, began_ns).end()
+            sent = self._tracing.under(self.span, "websocket send", SpanKind.PRODUCER, said, began_ns)
+            sent.end(max(ended_ns, began_ns))
         self.span.set_attribute(MEMBERS, len(self.took))
         self.span.set_attribute(LONGEST_MS, milliseconds(max(self.took, default=0.0)))
         self.span.set_attribute(TOTAL_MS, milliseconds(sum(self.took)))
         self.span.set_attribute(MAILBOX_MS, milliseconds(self.began_at - self._waits_since))
-        self.span.end()
+        self.span.end(ended_ns)
 
 
 class Crowd:
@@ -173,8 +179,9 @@ async def summed_up(
         error_type = "" if isinstance(error, ends_by) else type(error).__qualname__
         raise
     finally:
-        seconds = monotonic() - began_at
+        ended_at = total.ended_at = monotonic()
         detach(token)
+        seconds = ended_at - began_at
         if error_type or seconds > SLOW_SECONDS:
             total.tell(began_at, error_type)
         else:

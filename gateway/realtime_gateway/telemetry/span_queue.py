@@ -103,7 +103,9 @@ class SpanQueue(SpanProcessor):
             self._wake.clear()
             with self._exporting:
                 # What has come behind a full batch waits for others as that did: a call over HTTP costs 2 ms.
-                self._export_all(self._bounds.batch if is_full and not self._is_ended else 1)
+                self._export_all(self._bounds.batch if is_full else 1)
+        with self._exporting:
+            self._export_all()
 
     def _export_all(self, at_least: int = 1) -> None:
         # What the exporter does is nobody's trace.

@@ -24,8 +24,11 @@ from tests.support.traced_processes import (
 )
 from websockets.exceptions import InvalidStatus
 
+from realtime_gateway.telemetry.crowd import DETAILED
+
 OTHER = PARENT.replace("0af7", "0bf7")
 MEMBERS = 25
+OTHERS = 8
 
 
 async def test_a_message_to_fifty_members_in_two_processes_and_a_worker_is_one_trace(
@@ -43,6 +46,66 @@ async def test_a_message_to_fifty_members_in_two_processes_and_a_worker_is_one_t
             receiver.wait_for(GET=50, receive=1, publish=1, deliver=3, send=50)
             spans = receiver.wait_for(**{"Auditor.chat_message": 1})
     check_one_trace(spans, "hello to all", MEMBERS)
+
+
+@pytest.mark.parametrize(
+    ("path", "handler"), [("/chat/lobby/", "Chat.chat_message"), ("/sync/", "SyncChat.chat_message")]
+)
+async def test_of_very_many_members_the_first_have_spans_of_their_own_and_all_are_counted(
+    serve: Serve, receiver: TraceReceiver, path: str, handler: str
+) -> None:
+    a = serve("a", endpoint=receiver.url)
+    async with AsyncExitStack() as stack:
+        members = [await stack.enter_async_context(client(a, path)) for _ in range(DETAILED + OTHERS)]
+        await say(members[0], "hello to all", *members)
+        receiver.wait_until(lambda: bool(summed(receiver.spans())) and sum(sent(receiver.spans())) == len(members))
+    spans = messages(receiver.spans())
+    [deliver] = [span for span in spans if span.name == "deliver chat_{name}"]
+    assert deliver.attributes["realtime_gateway.fan_out"] == DETAILED + OTHERS
+    handlers = [span for span in spans if span.name == handler]
+    assert {span.parent_id for span in handlers} == {deliver.span_id}
+    assert len(handlers) == DETAILED + 1
+    [total] = summed(spans)
+    assert total in handlers
+    assert total.attributes["realtime_gateway.members"] == OTHERS
+    assert total.attributes["realtime_gateway.longest_ms"] <= total.attributes["realtime_gateway.total_ms"]
+    sends = [span for span in spans if span.name == "websocket send"]
+    assert {span.parent_id for span in sends} == {span.span_id for span in handlers}
+    assert sorted(sent(spans)) == [*[1] * DETAILED, OTHERS]
+    assert len({span.trace_id for span in spans}) == 1
+
+
+async def test_handlers_that_fail_have_spans_of_their_own_however_many_members_there_are(
+    serve: Serve, receiver: TraceReceiver
+) -> None:
+    a = serve("a", endpoint=receiver.url)
+    async with AsyncExitStack() as stack:
+        members = [await stack.enter_async_context(client(a, "/chat/lobby/")) for _ in range(DETAILED + OTHERS)]
+        failing = [await stack.enter_async_context(client(a, "/chat/lobby/failing/")) for _ in range(OTHERS)]
+        await say(members[0], "hello to all", *members)
+        for member in failing:
+            await member.wait_closed()
+        receiver.wait_until(lambda: bool(summed(receiver.spans())) and sum(sent(receiver.spans())) == len(members))
+        receiver.wait_for(**{"Failing.chat_message": OTHERS})
+    spans = messages(receiver.spans())
+    [deliver] = [span for span in spans if span.name == "deliver chat_{name}"]
+    own = [span for span in spans if span.name == "Failing.chat_message" and span.failed]
+    assert len(own) == OTHERS
+    assert {span.attributes["error.type"] for span in own} == {"ValueError"}
+    assert {span.parent_id for span in own} == {deliver.span_id}
+    told = [span for span in spans if span.name == "Chat.chat_message"]
+    assert sum(span.attributes.get("realtime_gateway.members", 1) for span in told) == len(members)
+    assert "hello to all" not in repr(spans)
+
+
+def summed(spans: list[ReceivedSpan]) -> list[ReceivedSpan]:
+    """The spans that sum up members who have handled something."""
+    return [span for span in spans if span.attributes.get("realtime_gateway.members")]
+
+
+def sent(spans: list[ReceivedSpan]) -> list[int]:
+    """To how many sockets each write was."""
+    return [span.attributes.get("realtime_gateway.sockets", 1) for span in spans if span.name == "websocket send"]
 
 
 async def test_what_is_rendered_once_and_written_to_all_at_once_is_one_handler_and_one_send_with_their_number(

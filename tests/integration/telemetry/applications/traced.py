@@ -60,6 +60,11 @@ class Chat(AsyncWebsocketConsumer):
         await self.send(text_data=json.dumps({"message": event["message"]}))
 
 
+class Failing(Chat):
+    async def chat_message(self, event: dict[str, Any]) -> None:
+        raise ValueError(event["message"])
+
+
 class Fast(consumers.AsyncWebsocketConsumer):
     groups = ["fast_room"]
 
@@ -117,6 +122,7 @@ async def page(scope: dict[str, Any], receive: Any, send: Any) -> None:
 websockets = URLRouter(
     [
         path("chat/<str:room>/", Chat.as_asgi()),
+        path("chat/<str:room>/failing/", Failing.as_asgi()),
         path("sync/", SyncChat.as_asgi()),
         path("fast/", Fast.as_asgi()),
         path("plain/", plain),

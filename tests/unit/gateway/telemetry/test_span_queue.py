@@ -67,6 +67,21 @@ def test_what_comes_behind_a_full_batch_waits_for_others() -> None:
     queue.shutdown()
 
 
+def test_what_has_come_behind_a_full_batch_leaves_before_the_end() -> None:
+    exporter = Held()
+    exporter.shutdown = lambda: None  # type: ignore[method-assign]
+    queue = SpanQueue(exporter, QueueBounds(most=100, batch=4, delay_seconds=3600))
+    spans(queue, *"abcd")
+    assert exporter.begun.wait(10)
+    spans(queue, *"ef")
+    ending = threading.Thread(target=queue.shutdown)
+    ending.start()
+    wait_until(lambda: queue._is_ended)
+    exporter.answers.set()
+    ending.join(10)
+    assert exporter.batches == [[*"abcd"], [*"ef"]]
+
+
 def test_spans_leave_in_batches_in_their_order() -> None:
     exporter = Held()
     exporter.answers.set()
