@@ -37,6 +37,7 @@ HOMES = {
         "realtime_gateway.telemetry.sdk",
         "realtime_gateway.telemetry.own_spans",
         "realtime_gateway.telemetry.plain_span",
+        "realtime_gateway.telemetry.plain_tracer",
         "realtime_gateway.telemetry.span_bytes",
         "realtime_gateway.telemetry.keep_recent",
         "realtime_gateway.telemetry.metrics_export",

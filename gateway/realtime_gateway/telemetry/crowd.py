@@ -86,14 +86,17 @@ class Sum:
 
     def sends(self, size_bytes: int, is_binary: bool) -> bool:
         """Count a message to a client; False when all of this has ended."""
+        if self._is_closed:
+            return False
         if not self._sizes:
             self._began_sending_ns, self._is_binary = time_ns(), is_binary
         self._sizes.append(size_bytes)
-        return not self._is_closed
+        return True
 
     def close(self) -> None:
         """End it: nobody else handles the message."""
         self._is_closed = True
+        self.context = Context()  # which has held this
         # Whoever was the last to let go of the message need not have handled it.
         ended_ns = max(wall_ns(self.ended_at), self._began_ns)
         if self._sizes:

@@ -15,7 +15,8 @@ from opentelemetry.sdk.trace.export import SpanExporter
 from opentelemetry.trace import Tracer
 
 from realtime_gateway.telemetry import span_bytes
-from realtime_gateway.telemetry.plain_span import GivenIds, PlainSpan, PlainTracer, may_be_plain
+from realtime_gateway.telemetry.plain_span import PlainSpan
+from realtime_gateway.telemetry.plain_tracer import GivenIds, PlainTracer, may_be_plain
 from realtime_gateway.telemetry.spans import SCOPE
 
 

@@ -19,7 +19,8 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import Link, SpanContext, SpanKind, TraceState
 
-from realtime_gateway.telemetry.plain_span import PlainSpan, PlainTracer
+from realtime_gateway.telemetry.plain_span import PlainSpan
+from realtime_gateway.telemetry.plain_tracer import PlainTracer
 
 Encode = Callable[[Sequence[Any]], Any]
 

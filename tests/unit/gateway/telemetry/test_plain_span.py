@@ -22,7 +22,8 @@ from opentelemetry.trace import (
 )
 
 from realtime_gateway.telemetry.own_spans import OwnSpans
-from realtime_gateway.telemetry.plain_span import MOST_ATTRIBUTES, MOST_EVENTS, PlainSpan, may_be_plain
+from realtime_gateway.telemetry.plain_span import MOST_ATTRIBUTES, MOST_EVENTS, PlainSpan
+from realtime_gateway.telemetry.plain_tracer import may_be_plain
 
 REMOTE = SpanContext(1 << 100, 7, is_remote=True, trace_flags=TraceFlags(1), trace_state=TraceState([("vendor", "1")]))
 

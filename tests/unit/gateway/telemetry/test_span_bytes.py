@@ -25,7 +25,8 @@ from opentelemetry.trace import (
 
 from realtime_gateway.telemetry import span_bytes
 from realtime_gateway.telemetry.own_spans import OwnSpans
-from realtime_gateway.telemetry.plain_span import PlainSpan, PlainTracer
+from realtime_gateway.telemetry.plain_span import PlainSpan
+from realtime_gateway.telemetry.plain_tracer import PlainTracer
 
 STATE = TraceState([("vendor", "1"), ("other", "é")])
 REMOTE = SpanContext(5, 7, is_remote=True, trace_flags=TraceFlags(1), trace_state=STATE)
