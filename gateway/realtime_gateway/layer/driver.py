@@ -78,14 +78,13 @@ class Driver:
     @property
     def alive(self) -> bool:
         """Whether its loop still runs it, and nobody has cancelled its tasks, as is done with a loop that ends."""
-        tick = self._tick_task
-        return self.goes_on and tick is not None and not tick.done() and self.loop.is_running()
+        return self.goes_on and self.loop.is_running()
 
     @property
     def goes_on(self) -> bool:
         """The same for whoever calls on its loop, for each message: whether anything would still time out here."""
         tick = self._tick_task
-        return not self.stopped and tick is not None and not tick.cancelling()
+        return not self.stopped and tick is not None and not tick.cancelling() and not tick.done()
 
     def start(self) -> None:
         """Open links and let time pass."""
@@ -198,9 +197,7 @@ class Driver:
     ) -> asyncio.Future[actions.Settle]:
         """Send a message; the future is its end. Not a coroutine, since every send goes through here."""
         future: asyncio.Future[actions.Settle] = self.loop.create_future()
-        ticket = self.state.new_ticket()
-        self._tickets[ticket] = future
-        self.submit(events.Publish(ticket, destination, kind, channel, trace, body, capacity))
+        self.submit(events.Publish(self.new_ticket(future), destination, kind, channel, trace, body, capacity))
         self.end_turn_soon()
         return future
 
