@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -107,14 +106,6 @@ class ServeProcess:
         assert self.process is not None
         resident: int = psutil.Process(self.process.pid).memory_info().rss
         return resident
-
-    def loop_is_blocked(self) -> bool:
-        """Say whether the event loop leaves the admin port unanswered for a while."""
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{self.admin_port}/healthz", timeout=0.1).close()
-        except OSError:
-            return True
-        return False
 
     def wait_until(self, condition: Any, what: str, seconds: float) -> None:
         deadline = time.monotonic() + seconds

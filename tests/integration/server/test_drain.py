@@ -218,7 +218,7 @@ async def test_connections_that_wait_in_the_listen_queue_are_served(applications
     with ServeProcess("conversations:application", directory=applications) as it:
         blocked = asyncio.create_task(asyncio.to_thread(httpx.get, f"{it.url}/block?seconds=1", timeout=30))
         # The server's loop is blocked now or soon; what connects meanwhile is accepted by the kernel only.
-        await until(it.loop_is_blocked)
+        await until(lambda: "blocking the event loop" in it.output)
         waiting = [socket.create_connection(("127.0.0.1", it.port), timeout=30) for _ in range(20)]
         for client in waiting:
             client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -236,7 +236,7 @@ async def test_a_blocked_event_loop_does_not_keep_the_process_alive(applications
     options = ("--drain-seconds", "600", "--loop", loop)
     with ServeProcess("conversations:application", *options, directory=applications) as it:
         blocked = asyncio.create_task(asyncio.to_thread(httpx.get, f"{it.url}/block?seconds=1000", timeout=60))
-        await until(it.loop_is_blocked)
+        await until(lambda: "blocking the event loop" in it.output)
         it.terminate(signal.SIGTERM)
         it.terminate(signal.SIGINT)  # a second one leaves no window; another number, since equal ones may become one
         assert await asyncio.to_thread(it.wait, 30) == 1
@@ -252,7 +252,7 @@ async def test_a_loop_that_is_blocked_for_a_while_only_drains_when_it_is_back(ap
     with ServeProcess("conversations:application", *options, directory=applications) as it:
         async with connect(f"{it.websocket_url}/echo") as websocket:
             blocked = asyncio.create_task(asyncio.to_thread(httpx.get, f"{it.url}/block?seconds=2", timeout=60))
-            await until(it.loop_is_blocked)
+            await until(lambda: "blocking the event loop" in it.output)
             it.terminate()
             assert (await closing(websocket))[0] == 1012
         await blocked

@@ -310,6 +310,7 @@ async def http_nothing(scope, receive, send, query):
 
 
 async def http_block(scope, receive, send, query):
+    print("blocking the event loop", flush=True)
     time.sleep(float(query["seconds"]))
     await reply(send, b"blocked")
 
