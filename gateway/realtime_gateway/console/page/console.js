@@ -62,7 +62,7 @@ async function show(state) {
 }
 
 function condition(one) {
-  const good = (one.status === "True") === !["Progressing", "Degraded"].includes(one.type);
+  const good = (one.status === "True") === !["Progressing", "Degraded", "Paused"].includes(one.type);
   return element(
     "li", { class: good ? null : "late" }, element("b", {}, one.type), ` ${one.status}`,
     good && !one.message ? null : element("span", {}, ` ${one.reason}${one.message ? `: ${one.message}` : ""}`),
