@@ -156,7 +156,7 @@ def test_the_page_shows_each_resource_of_a_cluster_and_a_messages_way(
         expect(page.get_by_role("heading", name="chat", exact=True)).to_be_visible()
         expect(page.get_by_role("link", name="town/chat")).to_have_attribute("aria-current", "page")
         expect(page.locator("#conditions li", has_text="Progressing")).to_contain_text("1 of 2 pods is new.")
-        expect(page.locator("#conditions li.late")).to_have_count(1)  # what goes on, and nothing that is as it should be
+        expect(page.locator("#conditions li.late")).to_have_count(1)  # not what is as it should be
 
         with connect(f"{gateway.websocket_url}/chat/lobby/", proxy=None) as alice:
             alice.send("hello")
