@@ -5,6 +5,14 @@ import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+
+
+def value(any_value: AnyValue) -> object:
+    kind = any_value.WhichOneof("value")
+    if kind == "array_value":
+        return [value(one) for one in any_value.array_value.values]
+    return getattr(any_value, kind) if kind else None
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -20,6 +28,8 @@ class Handler(BaseHTTPRequestHandler):
                     "parent": span.parent_span_id.hex(),
                     "service": process["service.name"],
                     "pod": process["service.instance.id"],
+                    "attributes": {pair.key: value(pair.value) for pair in span.attributes},
+                    "links": [link.trace_id.hex() for link in span.links],
                 }
                 sys.stdout.write(json.dumps(written) + "\n")
         sys.stdout.flush()

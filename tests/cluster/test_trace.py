@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,7 @@ def collector(image: str) -> list[Object]:
     ]
 
 
-def traces(namespace: Namespace) -> list[list[dict[str, str]]]:
+def traces(namespace: Namespace) -> list[list[dict[str, Any]]]:
     """Return the spans that have come so far, by trace."""
     found = defaultdict(list)
     for line in namespace.kubectl("logs", "collector").splitlines():
@@ -43,7 +44,7 @@ def traces(namespace: Namespace) -> list[list[dict[str, str]]]:
     return list(found.values())
 
 
-def sent(trace: list[dict[str, str]]) -> int:
+def sent(trace: list[dict[str, Any]]) -> int:
     return sum(span["name"] == "websocket send" for span in trace)
 
 
@@ -80,7 +81,7 @@ async def test_one_trace_shows_a_message_from_one_pod_to_another(namespace: Name
     assert {span["service"] for span in trace} == {"chat"}
 
 
-def _way_of_one(trace: list[dict[str, str]], by_id: dict[str, dict[str, str]], publish: str) -> list[dict[str, str]]:
+def _way_of_one(trace: list[dict[str, Any]], by_id: dict[str, dict[str, Any]], publish: str) -> list[dict[str, Any]]:
     """Return what came before a publication, and the handler that has sent it to one client."""
     published = next(span for span in trace if span["name"] == publish)
     sent = next(span for span in trace if span["name"] == "websocket send")
@@ -88,5 +89,5 @@ def _way_of_one(trace: list[dict[str, str]], by_id: dict[str, dict[str, str]], p
     return [by_id[receiving["parent"]], receiving, by_id[sent["parent"]]]
 
 
-def received(trace: list[dict[str, str]]) -> bool:
+def received(trace: list[dict[str, Any]]) -> bool:
     return any(span["name"] == "websocket receive" for span in trace)
