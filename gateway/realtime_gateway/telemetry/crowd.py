@@ -13,7 +13,9 @@ the message itself. Where the others' handlers send or publish, that continues t
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import gc
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
 from time import monotonic, time_ns
 from typing import Final
 
@@ -125,6 +127,8 @@ class Crowd:
     __slots__ = ("_span", "_sums", "_waits_since")
 
     def __init__(self, span: Span, waits_since: float) -> None:
+        while _collection.left:
+            _close(_collection.left.popleft())
         self._span = span
         self._waits_since = waits_since
         self._sums: dict[tuple[type, str], Sum] = {}
@@ -144,8 +148,34 @@ class Crowd:
         return found
 
     def __del__(self) -> None:
-        for each in self._sums.values():
-            each.close()
+        if _collection.runs:
+            _collection.left.append(self._sums.values())
+        else:
+            _close(self._sums.values())
+
+
+def _close(sums: Iterable[Sum]) -> None:
+    for each in sums:
+        each.close()
+
+
+class _Collection:
+    """Whether the garbage collector runs, and the sums of crowds that it has found, for the next crowd to close.
+
+    It may begin at any allocation, also of a thread that holds the lock which the end of a span takes.
+    """
+
+    def __init__(self) -> None:
+        self.runs = False
+        self.left: deque[Iterable[Sum]] = deque()
+
+    def note(self, phase: str, information: object) -> None:
+        """Hear from the collector that it begins or has ended."""
+        self.runs = phase == "start"
+
+
+_collection = _Collection()
+gc.callbacks.append(_collection.note)
 
 
 async def summed_up(

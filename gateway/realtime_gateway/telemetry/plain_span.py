@@ -102,6 +102,8 @@ class PlainSpan(Span):
     def set_attribute(self, key: str, value: Any) -> None:
         """As Span."""
         is_plain = type(value) in PLAIN and type(key) is str and key and len(self.attributes) < MOST_ATTRIBUTES
+        if type(value) is int and not -(2**63) <= value < 2**63:
+            is_plain = False  # which OTLP cannot say, and the SDK knows what to do about
         if is_plain and self._whole is None and not self.end_ns:
             self.attributes[key] = value
         else:

@@ -38,6 +38,7 @@ _KINDS = {
 _SHORT = [bytes((number,)) for number in range(128)]
 # Of names and words, which are few: templates, functions, constants.
 _KEPT = 4096
+_LONGEST_KEPT = 64  # characters; longer words are no constants
 # Numbers that are kept as words are: most sizes and counts.
 _SMALL = 512
 
@@ -142,9 +143,16 @@ def _named(name: str, kind: SpanKind) -> bytes:
     return _field(b"\x2a", _text(name)) + b"\x30" + _SHORT[_KINDS[kind]]
 
 
-@lru_cache(_KEPT)
 def _word(key: str, value: str) -> bytes:
+    # What an application says of its spans may be long, and new each time.
+    return _short_word(key, value) if len(value) <= _LONGEST_KEPT else _new_word(key, value)
+
+
+def _new_word(key: str, value: str) -> bytes:
     return _field(b"\x4a", _key(key) + _field(b"\x12", _field(b"\x0a", _text(value))))
+
+
+_short_word = lru_cache(_KEPT)(_new_word)
 
 
 def _number(key: str, value: Any) -> bytes:

@@ -238,10 +238,13 @@ def context_with(span: Span) -> Context:
     return set_span_in_context(span, here) if here else Context({SPAN_KEY: span})
 
 
-@lru_cache(512)
 def named(consumer: type, handler: str) -> tuple[str, str]:
     """Return what the span of a handler is called, and the function in it; its name comes with the message."""
-    function = handler if hasattr(consumer, handler) else "{no handler}"
+    return _named(consumer, handler if hasattr(consumer, handler) else "{no handler}")
+
+
+@lru_cache(512)
+def _named(consumer: type, function: str) -> tuple[str, str]:
     return f"{consumer.__name__}.{function}", f"{consumer.__module__}.{consumer.__qualname__}.{function}"
 
 

@@ -131,15 +131,17 @@ async def test_a_delivery_is_waited_for_until_all_who_got_it_have_handled_it(mon
     assert {span.process for span in spans} == {base.removeprefix("http://")}
 
 
+@pytest.mark.parametrize(("members", "told"), [(2, "2"), (100, "up to 100")])
 def test_who_has_not_handled_it_when_time_is_up_is_said(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    members: int, told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async def traced(*_: object) -> list[RecentSpan]:
-        return [RecentSpan("t", "1", "", "deliver", "", 1, 2, attributes={"realtime_gateway.fan_out": 2})]
+        return [RecentSpan("t", "1", "", "deliver", "", 1, 2, attributes={"realtime_gateway.fan_out": members})]
 
     monkeypatch.setattr(trace, "trace", traced)
     trace.run(arguments("ws://127.0.0.1:1/", "--admin", "http://127.0.0.1:1", "--wait", "3"))
-    assert capsys.readouterr().err == "Of those who got the message 2 have not been seen to handle it within 3 s.\n"
+    said = f"Of those who got the message {told} have not been seen to handle it within 3 s.\n"
+    assert capsys.readouterr().err == said
 
 
 async def test_a_gateway_that_closes_at_once_is_told_with_its_code() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
@@ -247,6 +248,24 @@ async def test_what_members_never_take_does_not_hold_the_others_up(taken: Taken)
     [total] = taken.sums()
     assert (total.attributes or {})[spans.MEMBERS] == OTHERS
     assert (total.end_time or 0) <= had_handled_ns
+
+
+async def test_what_the_garbage_collector_finds_ends_with_the_next_delivery(taken: Taken) -> None:
+    """It may run in a thread that holds the very lock which the end of a span takes."""
+    gc.disable()
+    try:
+        delivery = Delivery()
+        await to_all_of(delivery)
+        kept: list[Any] = [delivery.message()]
+        kept.append(kept)
+        delivery.body = None
+        del kept
+        gc.collect()
+        assert not taken.sums()
+        await to_all_of(Delivery())
+    finally:
+        gc.enable()
+    assert len(taken.sums()) >= 1
 
 
 async def test_each_class_of_members_is_summed_up_by_itself(taken: Taken) -> None:

@@ -184,3 +184,12 @@ def test_bounds_that_the_environment_sets_are_kept_by_the_sdk(
     assert not may_be_plain()
     made = OwnSpans(partial(TracerProvider, shutdown_on_exit=False)).tracer.start_span("a", Context())
     assert not isinstance(made, PlainSpan)
+
+
+@pytest.mark.parametrize("number", [2**63, -(2**63) - 1])
+def test_a_number_that_otlp_cannot_say_is_left_to_the_sdk(number: int, tracer: trace.Tracer, ended: Ended) -> None:
+    span = plain(tracer)
+    span.set_attribute("number", number)
+    span.end()
+    assert not ended.plain
+    assert len(ended.of_sdk) == 1

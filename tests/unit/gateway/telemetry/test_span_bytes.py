@@ -140,3 +140,14 @@ def test_an_exporter_of_another_version_is_left_alone_and_gets_spans_of_the_sdk(
     assert exporter.came[0].context == spans[0].get_span_context()
     assert reading.force_flush()
     reading.shutdown()
+
+
+def test_what_an_application_says_at_length_is_not_kept(tracer: PlainTracer) -> None:
+    text = "x" * 65_536
+    before = span_bytes._short_word.cache_info().currsize
+    for number in range(3):
+        said = span(tracer)
+        said.set_attribute("chat.text", f"{number}{text}")
+        said.end()
+        assert text.encode() in span_bytes._span(said)
+    assert span_bytes._short_word.cache_info().currsize == before
