@@ -62,8 +62,12 @@ def _by_origin(validator: Any, scope: Scope, send: Any) -> Next:
     origin = None
     for name, value in scope.get("headers", ()):
         if name == b"origin":
-            origin = _parsed(value)
+            origin = _parsed(value) if len(value) <= _LONGEST_KEPT_BYTES else urlparse(value.decode("latin1"))
     return (validator.application if validator.valid_origin(origin) else websocket.WebsocketDenier()), scope, send
+
+
+# What a client says is kept when he has gone, whoever he is.
+_LONGEST_KEPT_BYTES = 200
 
 
 @lru_cache(maxsize=256)  # clients of one site have few

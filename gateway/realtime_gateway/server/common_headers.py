@@ -16,10 +16,18 @@ class CommonHeaders:
 
     FIELDS = frozenset(
         b"host upgrade connection origin user-agent pragma cache-control accept-encoding accept-language "
-        b"sec-websocket-version sec-websocket-extensions sec-websocket-protocol".split()
+        b"sec-websocket-version sec-websocket-extensions".split()  # and not the subprotocols, which may be tokens
     )
     NAMES: Mapping[bytes, bytes] = {
-        name: name for name in (*FIELDS, b"sec-websocket-key", b"cookie", b"authorization", b"x-forwarded-for")
+        name: name
+        for name in (
+            *FIELDS,
+            b"sec-websocket-key",
+            b"sec-websocket-protocol",
+            b"cookie",
+            b"authorization",
+            b"x-forwarded-for",
+        )
     }
     MOST = 500  # different lines; with more, all are forgotten
     LONGEST_BYTES = 200

@@ -29,7 +29,7 @@ class PromptPort:
 
     def __init__(self, port: Any, loop: Any) -> None:
         self._port = port
-        port.doRead = self.accept  # for whoever accepts before the loop says that there is somebody
+        port.doRead = self._readable  # for whoever accepts before the loop says that there is somebody
         # In the place of Twisted's own callback, which goes with the port's stopReading as that would.
         loop.add_reader(port.fileno(), self._readable)
 
@@ -53,10 +53,14 @@ class PromptPort:
                 type(port).doRead(port)  # meets the same, and knows what to do
                 return
             peer = socket.socket(family, socket.SOCK_STREAM, 0, number)
-            if len(address) == 4:  # as Twisted: with the name of the scope
-                host, _ = socket.getnameinfo(address, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)
-                address = (host, *address[1:])
-            protocol = factory.buildProtocol(None)
+            try:
+                if len(address) == 4:  # as Twisted: with the name of the scope
+                    host, _ = socket.getnameinfo(address, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)
+                    address = (host, *address[1:])
+                protocol = factory.buildProtocol(None)
+            except BaseException:
+                peer.close()
+                raise
             session = port.sessionno
             port.sessionno = session + 1
             transport = PromptTransport(peer, protocol, address, port, session, reactor)

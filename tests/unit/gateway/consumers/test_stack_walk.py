@@ -77,6 +77,13 @@ async def test_origins_are_refused_as_without(headers: list[tuple[bytes, bytes]]
     assert await outcome(walked(site()), "/ws/lobby/", headers) == await outcome(site(), "/ws/lobby/", headers)
 
 
+async def test_an_origin_of_any_length_is_refused_and_not_kept() -> None:
+    before = stack_walk._parsed.cache_info().currsize
+    long = [(b"origin", b"http://" + b"x" * 60_000 + b".example")]
+    assert await outcome(walked(site()), "/ws/lobby/", long) == await outcome(site(), "/ws/lobby/", long)
+    assert stack_walk._parsed.cache_info().currsize == before
+
+
 @pytest.mark.parametrize(("origin", "accepted"), [(b"http://testserver", True), (b"http://elsewhere.example", False)])
 async def test_our_own_validation_is_walked_through_too(origin: bytes, accepted: bool) -> None:
     validated = OriginValidation(site().application_mapping["websocket"].application, ["testserver"])

@@ -40,6 +40,7 @@ def test_a_line_is_read_as_it_was_sent_each_time():
         assert headers.read(b"User-AGENT:\t Some  Browser \t") == (b"user-agent", b"Some  Browser")
         assert headers.read(b"COOKIE: sessionid=1") == (b"cookie", b"sessionid=1")
         assert headers.read(b"X-Own:a:b") == (b"x-own", b"a:b")
+        assert headers.read(b"Sec-WebSocket-Protocol: a-token") == (b"sec-websocket-protocol", b"a-token")
     assert headers.read(b"user-agent: a") is headers.read(b"user-agent: a")
     assert [name for name, _ in headers.known.values()] == [b"user-agent", b"user-agent"], (
         "of what names a client, none"

@@ -167,6 +167,26 @@ async def test_an_error_of_accepting_is_met_by_twisted_too(listening: Listening,
     listening.port.socket = real
 
 
+async def test_a_client_for_whom_nothing_can_be_made_keeps_nobody_else_out(
+    listening: Listening, errors: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build, asked = listening.factory.buildProtocol, []
+
+    def fail_once(addr: Any) -> Noting:
+        asked.append(addr)
+        if len(asked) == 1:
+            raise MemoryError
+        return build(addr)
+
+    monkeypatch.setattr(listening.factory, "buildProtocol", fail_once)
+    listening.connect(b"first")
+    listening.connect(b"hello")
+    for _ in range(2):
+        listening.port.doRead()  # as a drain does with whoever waits
+    assert errors == ["error"]
+    assert listening.seen == [[b"hello"]]
+
+
 @pytest.mark.skipif(not socket.has_ipv6, reason="there is no IPv6 here")
 async def test_an_ipv6_client_is_named_as_twisted_names_it() -> None:
     try:
