@@ -7,7 +7,10 @@ import secrets
 import socket
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib.machinery import PathFinder
+from importlib.util import find_spec
 
 from realtime_gateway.environment import read_environment
 from realtime_gateway.errors import ConfigurationError, StartError
@@ -91,6 +94,23 @@ def check_project(resource: RealtimeGateway, options: UpOptions) -> None:
         raise ConfigurationError(
             f"{options.file}: spec.workers needs Django's settings, and spec.settingsModule is not set.",
             "Set it to the project's settings, such as chat.settings.",
+        )
+    _check_module("application", resource.spec.application, options)
+    if resource.spec.settings_module:
+        _check_module("settingsModule", resource.spec.settings_module, options)
+
+
+def _check_module(field: str, name: str, options: UpOptions) -> None:
+    """Refuse what no process could import, as where the file was copied without its project."""
+    package = name.partition(":")[0].partition(".")[0]
+    known = package in sys.builtin_module_names or PathFinder.find_spec(package, [str(options.project_directory)])
+    if not known:
+        with suppress(ValueError):  # of a module of this process that says nothing of where it comes from
+            known = find_spec(package)
+    if not known:
+        raise ConfigurationError(
+            f"{options.file}: spec.{field} is {name}, and there is no {package} in {options.project_directory}.",
+            "Name the directory of the project with --chdir.",
         )
 
 

@@ -68,6 +68,20 @@ def test_an_application_that_does_not_import_shows_its_error_and_ends_the_rest(r
     assert shown.count("realtime-gateway up:") == 1
 
 
+@pytest.mark.parametrize("fields", [{"application": "shop.asgi:application"}, {"settingsModule": "shop.settings"}])
+def test_a_project_that_lies_elsewhere_is_asked_for_before_anything_starts(resource: Write, tmp_path: Path, fields):
+    with UpProcess(resource(**fields)) as up:
+        shown = failure(up)
+    assert f"is {next(iter(fields.values()))}, and there is no shop in {tmp_path}." in shown
+    assert "--chdir" in shown
+    assert up.text == ""
+
+
+def test_an_application_that_is_installed_need_not_lie_beside_the_file(resource: Write):
+    with UpProcess(resource(application="realtime_gateway.nothing:application")) as up:
+        assert "No module named 'realtime_gateway.nothing'" in failure(up)
+
+
 def test_an_application_that_is_not_in_its_module_is_named(resource: Write):
     with UpProcess(resource(application="tiny:missing")) as up:
         assert "'missing'" in failure(up)
