@@ -213,6 +213,9 @@ async def test_who_looks_into_a_channel_is_woken_when_a_thread_has_closed_the_la
         await waker
         await closing
     assert not source.reach(), "receive brings the connections back"
+    box = layer._binding.state.mailboxes.get(channel)
+    assert box is not None
+    assert box.attendees == (), "else nobody could ever drop it"
     receiving = asyncio.create_task(soon(layer, channel, SECONDS))
     await other.group_send("room", {"type": "after"})
     assert await receiving == {"type": "after"}
