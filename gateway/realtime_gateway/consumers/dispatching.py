@@ -80,7 +80,7 @@ class Waker:
         """Have the task look, if it waits; one that does not looks again before it waits."""
         waiter = self._waiter
         if waiter is not None and not waiter.done():
-            try:  # noqa: SIM105  # contextlib's way takes as long as all the rest
+            try:  # noqa: SIM105 - contextlib's way takes as long as all the rest, and this is done for each message
                 waiter.set_result(None)
             except RuntimeError:
                 pass  # its loop was closed while it waited: an error here would cost others their messages
@@ -102,8 +102,8 @@ class Looked(Protocol):
         """Have it woken when there may be a message, from now on."""
         ...
 
-    def end(self, waker: Waker, /) -> Awaitable[None] | None:
-        """Whose waker this is looks no more; what is under way is over with what this returns, if anything is."""
+    def end(self, waker: Waker, /) -> asyncio.Future[Message] | None:
+        """Whose waker this is looks no more; returns what is under way, which has been cancelled, if anything is."""
         ...
 
 
@@ -148,16 +148,11 @@ class Task:
         """As Looked."""
         self._waker = waker
 
-    def end(self, waker: Waker) -> Awaitable[None] | None:
+    def end(self, waker: Waker) -> asyncio.Future[Message] | None:
         """As Looked."""
-        if self._task is None:
-            return None
-        self._task.cancel()
-        return self._over(self._task)
-
-    async def _over(self, task: asyncio.Future[Message]) -> None:
-        with suppress(asyncio.CancelledError):
-            await task
+        if self._task is not None:
+            self._task.cancel()
+        return self._task
 
     async def _noted(self) -> Message:
         message = await self._receive()
@@ -224,7 +219,7 @@ class Direct:
         self._waker = waker
         self._source.attend(waker)
 
-    def end(self, waker: Waker) -> Awaitable[None] | None:
+    def end(self, waker: Waker) -> asyncio.Future[Message] | None:
         """As Looked."""
         self._source.end()
         return None if self._task is None else self._task.end(waker)
@@ -286,7 +281,8 @@ async def feed(sources: Sequence[Looked], dispatch: Dispatch) -> None:
         endings = [source.end(waker) for source in sources]
         for ended in endings:
             if ended is not None:
-                await ended
+                with suppress(asyncio.CancelledError):
+                    await ended
 
 
 async def await_many_dispatch(receives: Sequence[Receive], dispatch: Dispatch) -> None:

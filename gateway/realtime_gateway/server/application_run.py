@@ -209,8 +209,8 @@ class ApplicationRun:
 def _call(application: Application, scope: dict[str, Any], receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
     # Nothing of a coroutine function runs before its task does.
     if isinstance(application, FunctionType) and application.__code__.co_flags & CO_COROUTINE:
-        coroutine: Any = application(scope, receive, send)
-        return coroutine  # type: ignore[no-any-return]
+        coroutine: Coroutine[Any, Any, None] = application(scope, receive, send)
+        return coroutine
     return _call_in_task(application, scope, receive, send)
 
 

@@ -162,7 +162,7 @@ class TracedBody:
         """Return a dict that nobody else has; what is no dict, in a queue, cannot carry a span."""
         message: Any = self._body.decode()
         if not isinstance(message, dict):
-            return message  # type: ignore[no-any-return]
+            return message  # type: ignore[no-any-return]  # in a queue anything may stand, which Body leaves unsaid
         self._decoded += 1
         if self._decoded > DETAILED and self._crowd is None:
             self._crowd = Crowd(self._span, self._waits_since)

@@ -115,6 +115,7 @@ class PlainTracer(Tracer):
             return NonRecordingSpan(context)
         return PlainSpan(self, name, kind, attributes, above, start_ns)
 
+    # The API's own return type is that of its private decorator, which nobody else can make.
     def start_as_current_span(self, *arguments: Any, **more: Any) -> AbstractContextManager[Span]:  # type: ignore[override]
         """As Tracer, by the SDK."""
         return cast(AbstractContextManager[Span], self._sdk.start_as_current_span(*arguments, **more))
